@@ -1,0 +1,1 @@
+"""One agency's side: seals, sends, receives, opens; the only place its private keys live."""

@@ -1,0 +1,1 @@
+"""The relay: decides by the header, stores ciphertext, records every decision."""

@@ -1,0 +1,1 @@
+"""For people with keys: admins (fenpost-keys) and IG officers (fenpost-audit)."""
