@@ -14,6 +14,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 ifdef PIP_INDEX_URL
 export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
 endif
+# Trust what the machine trusts, so that an inspecting proxy's certificate counts; a bare machine has no
+# such list, and uv's own is used.
+ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem),)
+export UV_SYSTEM_CERTS ?= true
+endif
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo run test lint types contracts unit storm interop bench lock clean
