@@ -1,13 +1,14 @@
 """Categories: what kinds of information a message holds (PROTOCOL.md M2).
 
-The header names them in a closed list, the relay compares them with what was agreed, and the recipient's agent
-compares them with what the message really holds. So they are never typed: they follow from the fields that are filled.
+The header names them in a closed list, the relay compares them with what was agreed, and the recipient's
+agent compares them with what the message really holds. Nobody types them: they follow from what is filled.
 
 Rules of this house:
 - every field of every message says, in its annotation, which category it belongs to and with which marks;
 - a field that is absent, empty or `not_asked_yet` holds nothing;
-- the marks are P personal, S special category (UK GDPR article 9), C criminal offence (article 10), T about a third
-  party, W the person's wishes, O operational. C adds the category `crim`; T adds `third_party` outside `hc` and `child`.
+- the marks are P personal, S special category (UK GDPR article 9), C criminal offence (article 10), T about a
+  third party, W the person's wishes, O operational. C adds the category `crim`; T adds `third_party`, except
+  within `hc` and `child`.
 """
 
 from __future__ import annotations
@@ -109,9 +110,9 @@ def check_categories(message: BaseModel, declared: Iterable[str]) -> None:
     Raises:
         Refusal: CATEGORIES_DIFFER, with the categories that differ; nothing of the message.
     """
-    named = tuple(declared)
+    named = sorted(declared)
     held = categories_of(message)
-    if named == held:
+    if named == list(held):
         return
     # Codes outside the list are a stranger's words: they are counted, never repeated.
     known = sorted((set(named) & CATEGORIES) ^ set(held))

@@ -1,0 +1,138 @@
+"""Ceremonies: how a partnership, an agency and an officer come to have keys. Pure: files and clocks are elsewhere.
+
+Rules of this house:
+- every secret is drawn here, once, by `draw`; nothing is derived from anything else;
+- what is published is exactly the statements returned; the rest goes into key files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from schemas.chain import Chain
+from schemas.checkpoint import LogKey
+from schemas.keyring import AdminKeys, AgentKeys, OfficerKeys, Prekey, RelayKeys
+from schemas.keys import OpeningKey, SigningKey, Use
+from schemas.partnership import Charter, Partnership
+from schemas.signing import Signed
+
+Draw = Callable[[int], bytes]
+DAY = 24 * 3600
+LIFE = {
+    Use.MSG: 90 * DAY,
+    Use.AUTH: 30 * DAY,
+    Use.CONSENT: 90 * DAY,
+    Use.WITNESS: 730 * DAY,
+    Use.IG: 365 * DAY,
+    Use.IG_AUTH: 365 * DAY,
+}
+WEEK = 7 * DAY
+PREKEYS = 8
+"""Prekeys made ahead, one a week, so that an agent can receive for two months before its admin comes back."""
+BACKDATE = 3600
+"""New keys count from an hour ago, so that a clock that runs a little behind does not refuse them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A new agency: its secrets by holder, and the statements that publish it."""
+
+    roots: tuple[SigningKey, ...]
+    admin: AdminKeys
+    agent: AgentKeys
+    statements: tuple[Signed, ...]
+
+    @property
+    def id(self) -> str:
+        return self.admin.agency
+
+
+@dataclass(frozen=True, slots=True)
+class Founded:
+    """A new partnership: oversight's agency, the relay's keys and the partnership file."""
+
+    oversight: Member
+    relay: RelayKeys
+    partnership: Partnership
+
+
+@dataclass(frozen=True, slots=True)
+class OfficerCard:
+    """The public half of an officer's keys, as she hands it to her agency's administrator."""
+
+    ig: bytes
+    auth: bytes
+    person: str = "ig"
+
+
+def make_officer(draw: Draw, person: str = "ig") -> tuple[OfficerKeys, OfficerCard]:
+    keys = OfficerKeys(OpeningKey(draw(32)), SigningKey(draw(32)))
+    return keys, OfficerCard(keys.ig.public, keys.auth.public, person)
+
+
+def make_agency(now: int, draw: Draw, officers: tuple[OfficerCard, ...]) -> Member:
+    """A new agency with every running key, its officers' keys and prekeys for the coming weeks."""
+    roots = tuple(SigningKey(draw(32)) for _ in range(3))
+    chain, inception = Chain.begin(SigningKey(draw(32)), roots, 2, now)
+    prekeys = tuple(Prekey(OpeningKey(draw(32)), now - BACKDATE + week * WEEK) for week in range(PREKEYS))
+    signing = {use: SigningKey(draw(32)) for use in (Use.MSG, Use.AUTH, Use.CONSENT, Use.WITNESS)}
+    agent = AgentKeys(
+        agency=chain.agency,
+        msg=signing[Use.MSG],
+        auth=signing[Use.AUTH],
+        consent=signing[Use.CONSENT],
+        witness=signing[Use.WITNESS],
+        prekeys=prekeys,
+        store=draw(32),
+        subject=draw(32),
+    )
+    start = now - BACKDATE
+    statements = [inception]
+    statements += [
+        chain.add_key(use, key.public, start, start + LIFE[use], now) for use, key in signing.items()
+    ]
+    statements += [chain.add_key(Use.PREKEY, p.key.public, p.nbf, p.nbf + 2 * WEEK, now) for p in prekeys]
+    for card in officers:
+        statements.append(chain.add_key(Use.IG, card.ig, start, start + LIFE[Use.IG], now, card.person))
+        statements.append(
+            chain.add_key(Use.IG_AUTH, card.auth, start, start + LIFE[Use.IG_AUTH], now, card.person)
+        )
+    admin = AdminKeys(chain.agency, chain.op, chain.seq, chain.head)
+    return Member(roots, admin, agent, tuple(statements))
+
+
+def found_partnership(
+    name: str,
+    relay: str,
+    authority: str,
+    origin: str,
+    now: int,
+    draw: Draw,
+    officers: tuple[OfficerCard, ...],
+) -> Founded:
+    """Oversight, the relay's log keys, and the partnership file that every agent is given by hand."""
+    oversight = make_agency(now, draw, officers)
+    keys = RelayKeys(SigningKey(draw(32)), SigningKey(draw(32)))
+    charter = Charter(
+        v=1,
+        name=name,
+        relay=relay,
+        authority=authority,
+        origin=origin,
+        log=LogKey(origin, keys.log.public).text(),
+        keys_log=LogKey(f"{origin}/keys", keys.keys_log.public).text(),
+        oversight=oversight.id,
+        witnesses=0,
+    )
+    partnership = Partnership.make(charter, oversight.statements[0], oversight.admin.op)
+    return Founded(oversight, keys, partnership)
+
+
+def admit(
+    admin: AdminKeys, member: str, name: str, desks: tuple[str, ...], flags: dict[str, bool], now: int
+) -> tuple[AdminKeys, Signed]:
+    """Oversight's statement that an agency is in, and oversight's keys with the chain moved on."""
+    chain = Chain(admin.agency, admin.op, admin.seq, admin.head)
+    signed = chain.admit(member, name, desks, flags, now)
+    return AdminKeys(chain.agency, chain.op, chain.seq, chain.head), signed

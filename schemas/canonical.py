@@ -1,0 +1,121 @@
+"""Canonical bytes: the one spelling of a clear JSON object (PROTOCOL.md F1-F4).
+
+Rules of this house:
+- a parser accepts one spelling: what it read must print to the same bytes;
+- signatures and hashes cover the received bytes, never a re-encoding of them;
+- nothing here knows what an object means.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any, NoReturn
+
+from schemas.errors import Refusal
+
+MAX_DEPTH = 6
+MAX_INT = 2**53 - 1
+
+Json = Any  # what json gives: None, bool, int, str, list, dict
+
+
+def encode(value: Json) -> bytes:
+    """Print a value in its one canonical spelling (F1): ASCII, sorted keys, no spaces, no floats.
+
+    Raises:
+        Refusal: NOT_CANONICAL when the value has no such spelling.
+    """
+    _check(value, MAX_DEPTH)
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
+
+
+def decode(data: bytes, limit: int) -> Json:
+    """Read one canonical value of at most `limit` bytes (F2).
+
+    Raises:
+        Refusal: TOO_BIG, FORM (not strict JSON) or NOT_CANONICAL (not the only spelling).
+    """
+    value = strict_json(data, limit)
+    if encode(value) != data:
+        raise Refusal("NOT_CANONICAL")
+    return value
+
+
+def strict_json(data: bytes | str, limit: int) -> Json:
+    """Read JSON without its traps (F3): duplicate keys, NaN, floats, huge integers and deep nesting are refused."""
+    if len(data) > limit:
+        raise Refusal("TOO_BIG")
+    try:
+        return json.loads(
+            data,
+            object_pairs_hook=_object,
+            parse_float=_not_json,
+            parse_constant=_not_json,
+            parse_int=_integer,
+        )
+    except (ValueError, RecursionError) as error:
+        raise Refusal("FORM") from error
+
+
+def b64(data: bytes) -> str:
+    """base64url without padding (RFC 4648 section 5)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def unb64(text: str, size: int | None = None) -> bytes:
+    """Read base64url in its one spelling, of exactly `size` bytes when given.
+
+    Raises:
+        Refusal: FORM.
+    """
+    try:
+        data = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except ValueError as error:
+        raise Refusal("FORM") from error
+    if b64(data) != text or (size is not None and len(data) != size):
+        raise Refusal("FORM")
+    return data
+
+
+def _check(value: Json, depth: int) -> None:
+    if isinstance(value, dict):
+        if depth == 0 or not all(isinstance(key, str) for key in value):
+            raise Refusal("NOT_CANONICAL")
+        for key, item in value.items():
+            _check_text(key)
+            _check(item, depth - 1)
+    elif isinstance(value, list):
+        if depth == 0:
+            raise Refusal("NOT_CANONICAL")
+        for item in value:
+            _check(item, depth - 1)
+    elif isinstance(value, str):
+        _check_text(value)
+    elif isinstance(value, bool) or value is None:
+        return
+    elif not isinstance(value, int) or abs(value) > MAX_INT:
+        raise Refusal("NOT_CANONICAL")
+
+
+def _check_text(text: str) -> None:
+    # A lone surrogate has an escape but no character: two parsers disagree about it.
+    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+        raise Refusal("NOT_CANONICAL")
+
+
+def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("duplicate key")
+    return value
+
+
+def _integer(text: str) -> int:
+    if len(text) > 17:
+        raise ValueError("integer too long")
+    return int(text)
+
+
+def _not_json(text: str) -> NoReturn:
+    raise ValueError("not a number that Fenpost carries")

@@ -1,0 +1,72 @@
+"""An agency's own chain of directory statements, as its administrator extends it (PROTOCOL.md K8)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from schemas.canonical import Json, b64
+from schemas.directory import NO_PREVIOUS, agency_id, statement_hash
+from schemas.keys import ALGORITHM, SigningKey, Use
+from schemas.signing import Purpose, Signed
+
+
+@dataclass(slots=True)
+class Chain:
+    """Where an agency's statements stand: the next one follows from `seq` and `head`."""
+
+    agency: str
+    op: SigningKey
+    seq: int
+    head: str
+
+    @classmethod
+    def begin(
+        cls, op: SigningKey, roots: tuple[SigningKey, ...], threshold: int, ts: int
+    ) -> tuple[Chain, Signed]:
+        """A new agency and its inception; the root keys are committed to and then kept offline."""
+        body: Json = {
+            "next_roots": [],
+            "op_key": b64(op.public),
+            "roots": [b64(root.public) for root in roots],
+            "threshold": threshold,
+        }
+        chain = cls(agency_id(body), op, -1, NO_PREVIOUS)
+        return chain, chain.state("inception", body, ts)
+
+    def state(self, op: str, body: Json, ts: int) -> Signed:
+        """Sign the next statement."""
+        value = {
+            "agency": self.agency,
+            "body": body,
+            "by": self.op.kid,
+            "op": op,
+            "prev": self.head,
+            "seq": self.seq + 1,
+            "ts": ts,
+            "v": 1,
+        }
+        signed = Signed.make(self.op, Purpose.DIRECTORY, value)
+        self.seq, self.head = self.seq + 1, statement_hash(signed)
+        return signed
+
+    def add_key(
+        self, use: Use, public: bytes, nbf: int, exp: int, ts: int, person: str | None = None
+    ) -> Signed:
+        body = {
+            "alg": ALGORITHM[use],
+            "exp": exp,
+            "nbf": nbf,
+            "person": person,
+            "pub": b64(public),
+            "use": str(use),
+        }
+        return self.state("add-key", body, ts)
+
+    def revoke(self, kid: str, reason: str, since: int, ts: int) -> Signed:
+        return self.state("revoke", {"kid": kid, "reason": reason, "since": since}, ts)
+
+    def admit(
+        self, member: str, name: str, desks: tuple[str, ...], flags: dict[str, bool], ts: int
+    ) -> Signed:
+        """Oversight's word that an agency is in; only oversight's chain may say it."""
+        return self.state("admit", {"desks": list(desks), "flags": flags, "member": member, "name": name}, ts)

@@ -1,0 +1,332 @@
+"""The key directory: signed statements, and the view that replaying all of them gives (PROTOCOL.md K8-K15).
+
+Rules of this house:
+- a statement counts only if it follows from the ones before: right sequence number, right previous hash, right signer;
+- an agency's id is the hash of its inception, so nobody can claim another's;
+- a member is an agency that oversight admitted, with its name, desks and flags; nobody admits itself;
+- looking up a key says for what use and at what time, or refuses.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+
+from schemas.canonical import Json, b64, decode, encode, unb64
+from schemas.envelope import AgencyId, DeskId, Frozen, Hash32, Seconds
+from schemas.errors import Refusal
+from schemas.hashing import labelled
+from schemas.keys import ALGORITHM, ED25519, Use, check_public, kid_of
+from schemas.merkle import Frontier, leaf_hash
+from schemas.sealing import Officer
+from schemas.signing import STATEMENT_LIMIT, Purpose, Signed
+
+NO_PREVIOUS = b64(bytes(32))
+SEALABLE = 14 * 24 * 3600
+"""How long a prekey may be sealed to; it is erased 30 days after its first day."""
+MAX_AGE = 24 * 3600
+"""How old a view of the directory may be when it decides anything (recipient rule 2)."""
+Text = Annotated[str, Field(min_length=1, max_length=120)]
+PublicText = Annotated[str, Field(max_length=2000)]
+
+
+class Inception(Frozen):
+    """The birth of an agency: root keys and threshold, digests of the next roots, the first operational key."""
+
+    roots: tuple[PublicText, ...] = Field(min_length=1, max_length=9)
+    threshold: Annotated[int, Field(ge=1, le=9)]
+    next_roots: tuple[Hash32, ...] = Field(max_length=9)
+    op_key: PublicText
+
+
+class AddKey(Frozen):
+    """A new key for one use, with its dates. `person` is a role code, for keys that people hold."""
+
+    use: Literal["msg", "auth", "prekey", "ig", "ig-auth", "consent", "person", "witness"]
+    alg: Literal["ed25519", "x-wing"]
+    pub: PublicText
+    nbf: Seconds
+    exp: Seconds
+    person: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")] | None
+
+
+class Revoke(Frozen):
+    """The end of a key, from a date that may lie in the past."""
+
+    kid: Hash32
+    reason: Literal["rotated", "lost", "compromised", "left"]
+    since: Seconds
+
+
+class Flags(Frozen):
+    """What an agency is in law, as oversight checked it; the consent rule's party tests read these."""
+
+    public_authority: bool
+    s16la_member: bool
+    cda_relevant: bool
+
+
+class Admit(Frozen):
+    """Oversight takes an agency into the partnership, or renews its entry."""
+
+    member: AgencyId
+    name: Text
+    desks: tuple[DeskId, ...] = Field(min_length=1, max_length=32)
+    flags: Flags
+
+
+class Statement(Frozen):
+    """The frame of every directory statement."""
+
+    v: Annotated[int, Field(ge=1, le=1)]
+    agency: AgencyId
+    seq: Annotated[int, Field(ge=0, le=2**31)]
+    prev: Hash32
+    op: Literal["inception", "add-key", "revoke", "admit"]
+    body: dict[str, object]
+    ts: Seconds
+    by: Hash32
+
+
+BODIES: dict[str, type[Frozen]] = {
+    "inception": Inception,
+    "add-key": AddKey,
+    "revoke": Revoke,
+    "admit": Admit,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A published key and its dates."""
+
+    kid: str
+    use: Use
+    agency: str
+    public: bytes = field(repr=False)
+    nbf: int
+    exp: int
+    person: str | None = None
+    revoked: int | None = None
+
+    def stands(self, at: int) -> bool:
+        return self.nbf <= at < self.exp and (self.revoked is None or at < self.revoked)
+
+
+@dataclass(slots=True)
+class Agency:
+    """One agency's part of the view."""
+
+    id: str
+    op: bytes
+    seq: int
+    head: str
+    keys: dict[str, Key] = field(default_factory=dict)
+    name: str = ""
+    desks: tuple[str, ...] = ()
+    flags: Flags | None = None
+
+    @property
+    def member(self) -> bool:
+        return self.flags is not None
+
+
+def agency_id(inception: Json) -> str:
+    """ "ag1" and the base32 of the first 20 bytes of H("fenpost/v1/agency", canonical inception body) (K9)."""
+    digest = labelled("fenpost/v1/agency", encode(inception))[:20]
+    return "ag1" + base64.b32encode(digest).decode("ascii").lower()
+
+
+def statement_hash(signed: Signed) -> str:
+    return b64(labelled("fenpost/v1/dir-statement", signed.text))
+
+
+def statement_leaf(signed: Signed) -> bytes:
+    """A statement's leaf in the directory's own tree: its text and signature, clear."""
+    return signed.text + signed.signature
+
+
+def parse_statement(signed: Signed) -> tuple[Statement, Frozen]:
+    """The statement and its body, as claimed. Raises Refusal FORM, NOT_CANONICAL."""
+    value = decode(signed.text, STATEMENT_LIMIT)
+    try:
+        statement = Statement.model_validate_json(signed.text)
+        return statement, BODIES[statement.op].model_validate_json(encode(value["body"]))
+    except ValidationError:
+        raise Refusal("FORM") from None
+
+
+def safety_number(agency: str) -> str:
+    """Six groups of five digits of an agency's id, to be read aloud on a known number (K10)."""
+    digest = int.from_bytes(labelled("fenpost/v1/safety", agency.encode("ascii"), size=16), "big")
+    digits = f"{digest % 10**30:030d}"
+    return " ".join(digits[at : at + 5] for at in range(0, 30, 5))
+
+
+class Directory:
+    """The view after replaying statements in order. `apply` either takes a statement whole or changes nothing."""
+
+    def __init__(self, oversight: str) -> None:
+        self.oversight = oversight
+        self.agencies: dict[str, Agency] = {}
+        self.frontier = Frontier()
+        self._owner: dict[str, Key] = {}
+
+    @property
+    def size(self) -> int:
+        return self.frontier.size
+
+    def apply(self, signed: Signed) -> Statement:
+        """Take one statement into the view.
+
+        Raises:
+            Refusal: FORM, NOT_CANONICAL, DIRECTORY (out of order), SIGNATURE, KEY, NOT_ALLOWED.
+        """
+        statement, body = parse_statement(signed)
+        agency = self.agencies.get(statement.agency)
+        if isinstance(body, Inception):
+            agency = self._incept(statement, body, signed, agency)
+        else:
+            agency = self._continue(statement, signed, agency)
+            self._take(agency, statement, body)
+        agency.seq, agency.head = statement.seq, statement_hash(signed)
+        self.agencies[agency.id] = agency
+        self.frontier = self.frontier.append(leaf_hash(statement_leaf(signed)))
+        return statement
+
+    def _incept(self, statement: Statement, body: Inception, signed: Signed, known: Agency | None) -> Agency:
+        if known or statement.seq != 0 or statement.prev != NO_PREVIOUS:
+            raise Refusal("DIRECTORY")
+        if statement.agency != agency_id(statement.body) or body.threshold > len(body.roots):
+            raise Refusal("DIRECTORY")
+        op = unb64(body.op_key, 32)
+        for public in (op, *(unb64(root, 32) for root in body.roots)):
+            check_public(ED25519, public)
+        if statement.by != kid_of(ED25519, op):
+            raise Refusal("DIRECTORY")
+        signed.verified(op, Purpose.DIRECTORY)
+        return Agency(statement.agency, op, 0, "")
+
+    def _continue(self, statement: Statement, signed: Signed, agency: Agency | None) -> Agency:
+        if agency is None:
+            raise Refusal("UNKNOWN_AGENCY")
+        if statement.seq != agency.seq + 1 or statement.prev != agency.head:
+            raise Refusal("DIRECTORY")
+        if statement.by != kid_of(ED25519, agency.op):
+            raise Refusal("DIRECTORY")
+        signed.verified(agency.op, Purpose.DIRECTORY)
+        return agency
+
+    def _take(self, agency: Agency, statement: Statement, body: Frozen) -> None:
+        if isinstance(body, AddKey):
+            self._add_key(agency, body)
+        elif isinstance(body, Revoke):
+            self._revoke(agency, body)
+        elif isinstance(body, Admit):
+            if statement.agency != self.oversight:
+                raise Refusal("NOT_ALLOWED", "Only the partnership's oversight admits agencies.")
+            member = self._known(body.member)
+            member.name, member.desks, member.flags = body.name, body.desks, body.flags
+
+    def _add_key(self, agency: Agency, body: AddKey) -> None:
+        use, public = Use(body.use), unb64(body.pub)
+        if ALGORITHM[use] != body.alg or body.nbf >= body.exp:
+            raise Refusal("KEY")
+        check_public(body.alg, public)
+        kid = kid_of(body.alg, public)
+        if kid in self._owner or public == agency.op:
+            raise Refusal(
+                "KEY", "This key is in the directory already. Make a new one; keys are never reused."
+            )
+        self._put(agency, Key(kid, use, agency.id, public, body.nbf, body.exp, body.person))
+
+    def _revoke(self, agency: Agency, body: Revoke) -> None:
+        key = agency.keys.get(body.kid)
+        if key is None:
+            raise Refusal("UNKNOWN_KEY")
+        since = body.since if key.revoked is None else min(body.since, key.revoked)
+        self._put(agency, Key(key.kid, key.use, key.agency, key.public, key.nbf, key.exp, key.person, since))
+
+    def _put(self, agency: Agency, key: Key) -> None:
+        agency.keys[key.kid] = key
+        self._owner[key.kid] = key
+
+    def _known(self, agency: str) -> Agency:
+        try:
+            return self.agencies[agency]
+        except KeyError:
+            raise Refusal("UNKNOWN_AGENCY") from None
+
+    # --- looking up
+
+    def member(self, agency: str) -> Agency:
+        """The member with this id. Raises Refusal UNKNOWN_AGENCY."""
+        known = self._known(agency)
+        if not known.member:
+            raise Refusal("UNKNOWN_AGENCY")
+        return known
+
+    def desk(self, agency: str, desk: str) -> Agency:
+        """The member that has this desk. Raises Refusal UNKNOWN_AGENCY, UNKNOWN_DESK."""
+        member = self.member(agency)
+        if desk not in member.desks:
+            raise Refusal("UNKNOWN_DESK")
+        return member
+
+    def key(self, kid: str, use: Use, at: int, agency: str | None = None) -> Key:
+        """The key with this id, for this use, standing at this time.
+
+        Raises:
+            Refusal: UNKNOWN_KEY, REVOKED_KEY, STALE_KEY.
+        """
+        key = self._owner.get(kid)
+        if key is None or key.use != use or (agency is not None and key.agency != agency):
+            raise Refusal("UNKNOWN_KEY")
+        if key.revoked is not None and at >= key.revoked:
+            raise Refusal("REVOKED_KEY")
+        if not key.stands(at):
+            raise Refusal("STALE_KEY")
+        return key
+
+    def requester(self, kid: str, at: int) -> Key:
+        """The key that signs a request: an agent's or an IG officer's. Raises as `key` does."""
+        known = self._owner.get(kid)
+        use = Use.IG_AUTH if known is not None and known.use == Use.IG_AUTH else Use.AUTH
+        return self.key(kid, use, at)
+
+    def prekey(self, agency: str, at: int) -> Key:
+        """The newest sealable prekey of a member. Raises Refusal UNKNOWN_AGENCY, STALE_KEY."""
+        keys = [k for k in self.member(agency).keys.values() if k.use == Use.PREKEY and k.stands(at)]
+        if not keys:
+            raise Refusal(
+                "STALE_KEY", "That agency has no current key to seal to. Ring them; their agent may be off."
+            )
+        return max(keys, key=lambda key: (key.nbf, key.kid))
+
+    def officers(self, agencies: set[str], at: int) -> tuple[Officer, ...]:
+        """Every IG officer who must be able to read the record of a message between `agencies`, and oversight's.
+
+        Raises:
+            Refusal: OFFICERS when one of them has none.
+        """
+        officers: dict[str, Officer] = {}
+        for agency in sorted({*agencies, self.oversight}):
+            own = [k for k in self._known(agency).keys.values() if k.use == Use.IG and k.stands(at)]
+            if not own:
+                raise Refusal(
+                    "OFFICERS", "An agency has no IG officer's key in the directory. Ask its administrator."
+                )
+            officers.update({k.kid: Officer(k.kid, k.public) for k in own})
+        return tuple(officers[kid] for kid in sorted(officers))
+
+    def find(self, text: str) -> Agency:
+        """A member by id, or by its exact name. Raises Refusal UNKNOWN_AGENCY."""
+        if text in self.agencies:
+            return self.member(text)
+        named = [a for a in self.agencies.values() if a.member and a.name.casefold() == text.casefold()]
+        if len(named) != 1:
+            raise Refusal("UNKNOWN_AGENCY")
+        return named[0]

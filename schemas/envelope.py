@@ -1,0 +1,299 @@
+"""The envelope: what the relay sees of a message, and the bytes that carry it (PROTOCOL.md H1-H6, E1-E5).
+
+Rules of this house:
+- the header is clear, closed and small: codes and random ids, nothing derived from a person;
+- a header that parses is well formed; whether it may pass is for broker.intake and schemas.consent;
+- hashes and signatures cover the received bytes.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from schemas.canonical import b64, decode, unb64
+from schemas.categories import CATEGORIES
+from schemas.errors import Refusal
+from schemas.hashing import Frames, framed, labelled
+from schemas.lawful import (
+    AgreedBy,
+    Agreement,
+    Basis,
+    Confidence,
+    Gateway,
+    MessageClass,
+    Onward,
+    PersonalData,
+    Purpose,
+    Rag,
+    Retention,
+    Schedule1,
+    SpecialCondition,
+    Told,
+    WhyNo,
+)
+
+MAGIC = b"FPE1"
+HEADER_LIMIT = 16 * 1024
+BODY_LIMIT = 1024 * 1024
+RECORD_LIMIT = 128 * 1024
+PROOF_LIMIT = 16 * 1024
+MAX_RECIPIENTS = 64
+MAX_LIFE = 14 * 24 * 3600
+WRAP_SIZE = 1168
+WM_ROW = 64
+SIG_SIZE = 64
+
+AgencyId = Annotated[str, Field(pattern=r"^ag1[a-z2-7]{32}$")]
+DeskId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
+Id16 = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{21}[AQgw]$")]
+Hash32 = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$")]
+Seconds = Annotated[int, Field(ge=0, le=2**40)]
+SENDER_RECORD = "fenpost/v1/rec"
+
+
+class Frozen(BaseModel):
+    """A value that parses strictly, refuses what it does not know, and never changes."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Address(Frozen):
+    """An agency's desk: a mailbox with a role, never a person."""
+
+    a: AgencyId
+    d: DeskId
+
+
+class Recipient(Address):
+    """A desk and the prekey that the message is sealed to."""
+
+    k: Hash32
+
+
+class HarmCauser(Frozen):
+    """Bases for the data of a harm-causer or third party, apart from the person's own."""
+
+    b6: Basis
+    s1: tuple[Schedule1, ...]
+
+
+class Law(Frozen):
+    """The consent flags and lawful bases of a message (H4)."""
+
+    pd: PersonalData
+    consent_only: bool
+    spec: bool
+    crim: bool
+    child: bool
+    adult_at_risk: bool
+    agree: Agreement
+    agree_by: AgreedBy | None
+    agree_ver: Annotated[int, Field(ge=1, le=2**31)] | None
+    b6: Basis | None
+    b9: SpecialCondition | None
+    s1: tuple[Schedule1, ...]
+    gw: tuple[Gateway, ...]
+    conf: Confidence | None
+    hc: HarmCauser | None
+    why_no: WhyNo | None
+    told: Told
+    told_by: Seconds | None
+    onward: Onward
+    ooh: bool
+    retain: Retention
+    vir: tuple[str, ...] = Field(max_length=0)
+    rfi: Id16 | None
+
+    @model_validator(mode="after")
+    def _told_has_its_date(self) -> Self:
+        if (self.told in ("BY", "UNSAFE")) != (self.told_by is not None):
+            raise ValueError("told_by goes with BY and UNSAFE")
+        return self
+
+
+class Header(Frozen):
+    """The clear header (H2). Times are Unix seconds, UTC."""
+
+    v: Annotated[int, Field(ge=1, le=1)]
+    mid: Id16
+    thr: Id16
+    sender: Address = Field(alias="from")
+    signer: Hash32
+    to: tuple[Recipient, ...] = Field(min_length=1, max_length=MAX_RECIPIENTS)
+    ts: Seconds
+    exp: Seconds
+    cls: MessageClass
+    rag: Rag
+    pur: Purpose
+    cat: tuple[str, ...]
+    law: Law
+    gid: Id16 | None
+    ovr: Hash32 | None
+    st: Hash32 | None
+    att: tuple[object, ...]
+    kc: Hash32
+    ar: Hash32
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Self:
+        if not 0 < self.exp - self.ts <= MAX_LIFE:
+            raise ValueError("life of a message")
+        if len({(r.a, r.d) for r in self.to}) != len(self.to):
+            raise ValueError("a desk stands twice")
+        if list(self.cat) != sorted(set(self.cat)) or not CATEGORIES.issuperset(self.cat):
+            raise ValueError("categories")
+        if (self.gid is None) != (self.st is None):
+            raise ValueError("an agreement travels with its status")
+        return self
+
+
+def parse_header(data: bytes) -> Header:
+    """Read a canonical header.
+
+    Raises:
+        Refusal: TOO_BIG, FORM, NOT_CANONICAL, VERSION, ATTACHMENTS.
+    """
+    value = decode(data, HEADER_LIMIT)
+    if isinstance(value, dict) and value.get("v") != 1:
+        raise Refusal("VERSION")
+    try:
+        header = Header.model_validate_json(data)
+    except ValidationError as error:
+        fields = tuple(
+            ".".join(str(part) for part in row["loc"]) for row in error.errors(include_input=False)
+        )
+        raise Refusal("FORM", detail=fields[:8]) from None
+    if header.att:
+        raise Refusal("ATTACHMENTS")
+    return header
+
+
+class Envelope:
+    """The signed part of a message: header, wrap manifest, body ciphertext, signature (E1)."""
+
+    def __init__(self, header: bytes, wm: bytes, body: bytes, sig: bytes) -> None:
+        self.header_bytes = header
+        self.wm = wm
+        self.body = body
+        self.sig = sig
+
+    @cached_property
+    def header(self) -> Header:
+        """The parsed header; raises as parse_header does."""
+        return parse_header(self.header_bytes)
+
+    @cached_property
+    def hh(self) -> bytes:
+        return labelled("fenpost/v1/header", self.header_bytes)
+
+    @cached_property
+    def body_hash(self) -> bytes:
+        return labelled("fenpost/v1/body", self.body)
+
+    @cached_property
+    def wm_hash(self) -> bytes:
+        return labelled("fenpost/v1/wraps", self.wm)
+
+    @cached_property
+    def transcript(self) -> bytes:
+        """t: what the sender signs (E3)."""
+        return self.hh + self.wm_hash + self.body_hash
+
+    @cached_property
+    def eid(self) -> bytes:
+        """The envelope id: 32 bytes that name exactly this envelope."""
+        return labelled("fenpost/v1/eid", self.transcript)
+
+    def manifest(self) -> list[tuple[str, bytes]]:
+        """(kid, hash of wrap) per recipient, in header order; raises Refusal WRAPS when it does not fit the header."""
+        rows = [self.wm[at : at + WM_ROW] for at in range(0, len(self.wm), WM_ROW)]
+        pairs = [(b64(row[:32]), row[32:]) for row in rows if len(row) == WM_ROW]
+        if len(pairs) != len(self.header.to) or [kid for kid, _ in pairs] != [r.k for r in self.header.to]:
+            raise Refusal("WRAPS")
+        return pairs
+
+    def to_bytes(self) -> bytes:
+        return MAGIC + framed(self.header_bytes) + framed(self.wm) + framed(self.body) + self.sig
+
+    @classmethod
+    def read(cls, frames: Frames) -> Envelope:
+        if frames.take(4) != MAGIC:
+            raise Refusal("FORM")
+        header = frames.frame(HEADER_LIMIT)
+        wm = frames.frame(MAX_RECIPIENTS * WM_ROW)
+        body = frames.frame(BODY_LIMIT)
+        return cls(header, wm, body, frames.take(SIG_SIZE))
+
+
+def wrap_hash(wrapped: bytes) -> bytes:
+    return labelled("fenpost/v1/w", wrapped)
+
+
+def manifest_row(kid: str, wrapped: bytes) -> bytes:
+    return unb64(kid, 32) + wrap_hash(wrapped)
+
+
+def check_wrap(envelope: Envelope, position: int, wrapped: bytes) -> None:
+    """Raises Refusal WRAPS unless `wrapped` is the one that the manifest names at `position`."""
+    if wrap_hash(wrapped) != envelope.manifest()[position][1]:
+        raise Refusal("WRAPS")
+
+
+class Upload:
+    """What a sender hands to the relay: the envelope, every wrap, the sender's sealed audit record (E4)."""
+
+    def __init__(self, envelope: Envelope, wraps: tuple[bytes, ...], record: bytes) -> None:
+        self.envelope = envelope
+        self.wraps = wraps
+        self.record = record
+
+    def to_bytes(self) -> bytes:
+        return self.envelope.to_bytes() + b"".join(self.wraps) + framed(self.record)
+
+    @classmethod
+    def parse(cls, data: bytes) -> Upload:
+        """Read an upload, consuming it exactly, and check wraps and record against the header (E4).
+
+        Raises:
+            Refusal: FORM, TOO_BIG, NOT_CANONICAL, VERSION, ATTACHMENTS, WRAPS, RECORD.
+        """
+        frames = Frames(data)
+        envelope = Envelope.read(frames)
+        manifest = envelope.manifest()
+        wraps = tuple(frames.take(WRAP_SIZE) for _ in manifest)
+        record = frames.frame(RECORD_LIMIT)
+        frames.end()
+        if any(wrap_hash(w) != row[1] for w, row in zip(wraps, manifest, strict=True)):
+            raise Refusal("WRAPS")
+        if b64(labelled(SENDER_RECORD, record)) != envelope.header.ar:
+            raise Refusal("RECORD")
+        return cls(envelope, wraps, record)
+
+
+class Delivery:
+    """What the relay hands to one recipient: the envelope, its own wrap, the record, the log's proof (E5)."""
+
+    def __init__(self, envelope: Envelope, wrap: bytes, record: bytes, proof: bytes) -> None:
+        self.envelope = envelope
+        self.wrap = wrap
+        self.record = record
+        self.proof = proof
+
+    def to_bytes(self) -> bytes:
+        return self.envelope.to_bytes() + self.wrap + framed(self.record) + framed(self.proof)
+
+    @classmethod
+    def parse(cls, data: bytes) -> Delivery:
+        """Raises Refusal FORM, TOO_BIG, NOT_CANONICAL, VERSION, ATTACHMENTS, RECORD."""
+        frames = Frames(data)
+        envelope = Envelope.read(frames)
+        wrap = frames.take(WRAP_SIZE)
+        record = frames.frame(RECORD_LIMIT)
+        proof = frames.frame(PROOF_LIMIT)
+        frames.end()
+        if b64(labelled(SENDER_RECORD, record)) != envelope.header.ar:
+            raise Refusal("RECORD")
+        return cls(envelope, wrap, record, proof)

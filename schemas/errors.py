@@ -1,0 +1,210 @@
+"""Refusals: the one way Fenpost says no.
+
+Rules of this house:
+- a refusal carries a stable code, a sentence that its reader can act on, whose turn it is (`party`) and whether
+  trying the same thing again can help (`retry`);
+- a refusal never carries what a person wrote, a name, or an identifier of a case: `detail` holds field names only;
+- every code is listed once, in KINDS; tests compare the list with the code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Party = Literal["sender", "relay", "recipient"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a refusal code means: the sentence, whose turn it is, and whether to try again."""
+
+    say: str
+    party: Party = "sender"
+    retry: bool = False
+
+
+class Refusal(Exception):
+    """A refusal with a stable code (PROTOCOL.md R1).
+
+    Args:
+        code: one of KINDS.
+        say: a sentence for the person who must act; the code's own sentence when left out.
+        party: who must act; the code's own when left out.
+        retry: whether the same request may succeed later; the code's own when left out.
+        detail: names of the fields or codes concerned, never their values.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        say: str | None = None,
+        *,
+        party: Party | None = None,
+        retry: bool | None = None,
+        detail: tuple[str, ...] = (),
+    ) -> None:
+        kind = KINDS.get(code, UNLISTED)
+        self.code = code
+        self.say = kind.say if say is None else say
+        self.party: Party = kind.party if party is None else party
+        self.retry = kind.retry if retry is None else retry
+        self.detail = detail
+        super().__init__(f"{code}: {self.say}")
+
+
+UNLISTED = Kind(
+    "This was refused and the reason has no name yet. Please report it to the relay's operator.", "relay"
+)
+
+KINDS: Mapping[str, Kind] = {
+    # --- form (PROTOCOL.md F-rules)
+    "FORM": Kind("The bytes are not a well-formed Fenpost object. Update both programs, then send it again."),
+    "TOO_BIG": Kind("It is larger than Fenpost carries. Leave out what the recipient does not need."),
+    "VERSION": Kind(
+        "It is written in a protocol version that this program does not speak. Update the program."
+    ),
+    "NOT_CANONICAL": Kind(
+        "It is not in its one canonical spelling. The program that wrote it has a fault: report it."
+    ),
+    "ATTACHMENTS": Kind(
+        "Attachments are not carried yet. Remove them and say in the message how to get them."
+    ),
+    # --- keys and signatures (K-rules)
+    "SIGNATURE": Kind("A signature does not verify. Nothing was taken from it."),
+    "KEY": Kind("A key is malformed or of the wrong kind. Make the key again."),
+    "UNKNOWN_AGENCY": Kind("That agency is not in the partnership's directory. Check who it is meant for."),
+    "UNKNOWN_DESK": Kind(
+        "That agency has no such desk. Look the desk up in the directory and send it again."
+    ),
+    "UNKNOWN_KEY": Kind(
+        "A key is not in the directory, or not for this use. Fetch the directory and try again."
+    ),
+    "REVOKED_KEY": Kind("The key that signed this was revoked. Tell the agency's administrator at once."),
+    "STALE_KEY": Kind(
+        "The key is outside its dates. The agent rotates keys by itself: check that it is running."
+    ),
+    "STALE_DIRECTORY": Kind(
+        "The agency directory is more than 24 hours old. Reconnect to the relay first.", retry=True
+    ),
+    "DIRECTORY": Kind("A directory statement does not follow from the ones before it. Nothing was changed."),
+    "SELF_TEST": Kind(
+        "This machine cannot do the protocol's cryptography. Update the 'cryptography' package.", "relay"
+    ),
+    "KEYFILE": Kind("The key file does not open. Check the passphrase and that the file is the right one."),
+    # --- envelope and record (E-rules)
+    "EXPIRED": Kind("It has passed its expiry time. If it is still needed, send it afresh."),
+    "FUTURE": Kind("It is dated in the future. Check this machine's clock."),
+    "CLOCK": Kind(
+        "The time in it is too far from the relay's. Set this machine's clock, then send it again."
+    ),
+    "REPLAY": Kind("It was seen before. Nothing was done a second time."),
+    "ID_CLASH": Kind("Another message already has this id. Send it afresh; the agent will choose a new id."),
+    "WRAPS": Kind("The keys wrapped for the recipients do not match the header. Seal it again."),
+    "NOT_FOR_US": Kind("It is not addressed to a key of this agency.", "recipient"),
+    "CANNOT_OPEN": Kind("It does not open. The sender's agent will be asked to seal it again.", "recipient"),
+    "KEY_ERASED": Kind(
+        "The key it was sealed to has been erased on schedule. It must be sealed again.", "recipient"
+    ),
+    "COMMITMENT": Kind("The message key is not the one the sender committed to. Nothing is shown.", "sender"),
+    "PADDING": Kind("The padding is not the only valid one. Nothing is shown.", "sender"),
+    "RECORD": Kind("The audit record is malformed or does not open.", "sender"),
+    "RECORD_DIFFERS": Kind(
+        "The sender's audit record does not say what the message says. This is reported.", "sender"
+    ),
+    "OFFICERS": Kind(
+        "The audit record is not sealed to exactly the officers that policy asks for. Seal it again."
+    ),
+    # --- log (L-rules)
+    "PROOF": Kind(
+        "The proof from the relay's log does not verify. Nothing is taken on; tell your IG officer.", "relay"
+    ),
+    "CHECKPOINT": Kind(
+        "The relay's checkpoint does not verify. Nothing is taken on; tell your IG officer.", "relay"
+    ),
+    "FORK": Kind(
+        "The relay showed two logs that cannot both be true. Sending stops; tell your IG officer.", "relay"
+    ),
+    "ROLLBACK": Kind(
+        "The relay showed an older log than before. Sending stops; tell your IG officer.", "relay"
+    ),
+    "QUORUM": Kind("Too few witnesses have countersigned the relay's log.", "relay", retry=True),
+    # --- request (A-rules)
+    "UNAUTHENTICATED": Kind("The request was not accepted. Check the clock and the agency's request key."),
+    "NOT_FOUND": Kind("There is no such thing here, or it is not yours."),
+    "NOT_ALLOWED": Kind("This key may not do that."),
+    "CONFLICT": Kind("It does not follow from what the relay has. Fetch the present state, then try again."),
+    "ENDED": Kind("This message has already ended for that desk."),
+    "LIMITED": Kind("Too much at once. Wait as long as the answer says, then go on.", retry=True),
+    "UNAVAILABLE": Kind(
+        "The relay cannot store this now. Nothing was accepted; it will be tried again.", "relay", True
+    ),
+    "TOO_LATE": Kind(
+        "The relay is shutting down. Nothing was accepted; it will be tried again.", "relay", True
+    ),
+    # --- consent and lawful basis (C-rules)
+    "PURPOSE": Kind("This purpose is not one that the partnership shares for."),
+    "CONSENT_ONLY": Kind(
+        "This kind of message needs her agreement. If somebody is in danger, use a safeguarding type."
+    ),
+    "SCOPE": Kind("Her agreement does not cover this recipient, purpose or kind of information."),
+    "REASON": Kind(
+        "She was not asked, and no reason is given. Ask her, or record why that cannot be done safely."
+    ),
+    "ASK_FIRST": Kind("Nothing here is urgent, so ask her first."),
+    "BASIS": Kind(
+        "Agreement is the basis of this message and it was withdrawn or refused. Another basis is needed."
+    ),
+    "REFUSED": Kind("She said no, and nothing here overrides that."),
+    "HOLD_LEAD": Kind(
+        "Your safeguarding lead must agree before this goes. Ring them; do not wait if someone is in danger."
+    ),
+    "PAPER_SPECIAL": Kind("It holds special-category information without an Article 9 condition. Add one."),
+    "PAPER_CRIMINAL": Kind("It holds criminal-offence information without a condition for it. Add one."),
+    "PAPER_RISK": Kind("Paragraph 18 is named, but nobody in it is marked as a child or an adult at risk."),
+    "PAPER_INCAPABLE": Kind(
+        "Vital interests was named for somebody who can decide. Choose another condition."
+    ),
+    "PAPER_PUBLIC": Kind(
+        "A public authority cannot use this basis for its own tasks. Choose 6e with its gateway."
+    ),
+    "PAPER_GATEWAY": Kind("The gateway that is named is not open to this sender and recipient."),
+    "PAPER_PRESUMED": Kind(
+        "She agreed, so a condition that presumes no agreement does not fit. Choose another."
+    ),
+    "GRANT": Kind("The agreement on record does not cover this message."),
+    "GRANT_UNKNOWN": Kind("The agreement on record does not cover this message."),
+    "WITHDRAWN": Kind("The agreement on record does not cover this message."),
+    "STATUS_STALE": Kind(
+        "The proof that the agreement still stands is more than 24 hours old. It renews by itself.",
+        retry=True,
+    ),
+    "OVERRIDE": Kind("Overrides are not carried by this version. Ring your safeguarding lead."),
+    "UNFORESEEN": Kind("No rule covers this. Ask your safeguarding lead; ring if somebody is in danger."),
+    # --- messages (M-rules)
+    "PAYLOAD": Kind("The message is not one of the partnership's forms. Correct the fields named."),
+    "MISSING": Kind("Some items are still needed. Fill in the fields named."),
+    "NEVER_SHARED": Kind("It holds something that never travels. Remove it from the field named."),
+    "CATEGORIES_DIFFER": Kind(
+        "The header does not name the kinds of information that the message holds.", "sender"
+    ),
+    # --- agent (G-rules)
+    "STORE_BUSY": Kind(
+        "Another agent already uses this store. Stop it first; two agents must never share one store."
+    ),
+    "STORE": Kind("The agent's store does not open. Check the folder and the passphrase.", "sender"),
+    "DISK_FULL": Kind(
+        "The disk is full. Nothing was accepted and nothing was lost; free some space.", retry=True
+    ),
+    "RELAY_AWAY": Kind(
+        "The relay cannot be reached. The message is kept and will be sent by itself.", "relay", True
+    ),
+    "FILE": Kind(
+        "The file is not one that can be taken: a link, a folder, unreadable, or still being written."
+    ),
+    "SETTINGS": Kind("The settings have a fault. Correct the entry named."),
+    "EXISTS": Kind(
+        "It exists already and is never overwritten. Move it away first, or choose another folder."
+    ),
+}

@@ -1,0 +1,57 @@
+"""Labelled hashes and framed bytes (PROTOCOL.md F5, F6).
+
+A label names what is hashed; labels are never reused between kinds of object, so that no hash or signature of one
+kind can stand for another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+from schemas.errors import Refusal
+
+
+def labelled(label: str, data: bytes, *, key: bytes = b"", size: int = 32) -> bytes:
+    """H(label, data): BLAKE2b (RFC 7693) of `size` bytes, keyed when `key` is given, over label || 0x00 || data."""
+    return hashlib.blake2b(label.encode("ascii") + b"\x00" + data, digest_size=size, key=key).digest()
+
+
+def framed(data: bytes) -> bytes:
+    """L32(data): four bytes of big-endian length, then the data."""
+    return len(data).to_bytes(4, "big") + data
+
+
+class Frames:
+    """A cursor over framed bytes that must be consumed exactly (F6).
+
+    Raises:
+        Refusal: FORM when bytes are missing or left over, TOO_BIG when a frame exceeds its limit.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+
+    def take(self, size: int) -> bytes:
+        end = self._at + size
+        if end > len(self._data):
+            raise Refusal("FORM")
+        piece = self._data[self._at : end]
+        self._at = end
+        return piece
+
+    def frame(self, limit: int) -> bytes:
+        size = int.from_bytes(self.take(4), "big")
+        if size > limit:
+            raise Refusal("TOO_BIG")
+        return self.take(size)
+
+    def frames(self, limit: int) -> Iterator[bytes]:
+        """Every remaining frame."""
+        while self._at < len(self._data):
+            yield self.frame(limit)
+
+    def end(self) -> None:
+        if self._at != len(self._data):
+            raise Refusal("FORM")

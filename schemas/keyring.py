@@ -1,0 +1,128 @@
+"""What each key file holds, as canonical values (PROTOCOL.md K18): an agency's running keys, its admin's, an officer's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from schemas.canonical import Json, b64, unb64
+from schemas.errors import Refusal
+from schemas.keys import OpeningKey, SigningKey
+
+PREKEY_KEPT = 30 * 24 * 3600
+"""A prekey's secret is erased this long after its first day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prekey:
+    """A receiving key and the first second of its life."""
+
+    key: OpeningKey
+    nbf: int
+
+
+@dataclass(frozen=True, slots=True)
+class AgentKeys:
+    """The keys of a running agent ("agent" key file). `store` encrypts its store; `subject` keys case references."""
+
+    agency: str
+    msg: SigningKey
+    auth: SigningKey
+    consent: SigningKey
+    witness: SigningKey
+    prekeys: tuple[Prekey, ...]
+    store: bytes = field(repr=False)
+    subject: bytes = field(repr=False)
+
+    HOLDS: ClassVar[str] = "agent"
+
+    def to_json(self) -> Json:
+        return {
+            "agency": self.agency,
+            "auth": b64(self.auth.seed()),
+            "consent": b64(self.consent.seed()),
+            "msg": b64(self.msg.seed()),
+            "prekeys": [{"nbf": p.nbf, "seed": b64(p.key.seed())} for p in self.prekeys],
+            "store": b64(self.store),
+            "subject": b64(self.subject),
+            "witness": b64(self.witness.seed()),
+        }
+
+    @classmethod
+    def from_json(cls, value: Json) -> AgentKeys:
+        """Raises Refusal KEYFILE."""
+        try:
+            return cls(
+                value["agency"],
+                *(SigningKey(unb64(value[use], 32)) for use in ("msg", "auth", "consent", "witness")),
+                tuple(Prekey(OpeningKey(unb64(p["seed"], 32)), p["nbf"]) for p in value["prekeys"]),
+                unb64(value["store"], 32),
+                unb64(value["subject"], 32),
+            )
+        except (KeyError, TypeError) as error:
+            raise Refusal("KEYFILE") from error
+
+
+@dataclass(frozen=True, slots=True)
+class AdminKeys:
+    """An administrator's keys ("admin" key file): the operational key and where its chain stands."""
+
+    agency: str
+    op: SigningKey
+    seq: int
+    head: str
+
+    HOLDS: ClassVar[str] = "admin"
+
+    def to_json(self) -> Json:
+        return {"agency": self.agency, "head": self.head, "op": b64(self.op.seed()), "seq": self.seq}
+
+    @classmethod
+    def from_json(cls, value: Json) -> AdminKeys:
+        """Raises Refusal KEYFILE."""
+        try:
+            return cls(value["agency"], SigningKey(unb64(value["op"], 32)), int(value["seq"]), value["head"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise Refusal("KEYFILE") from error
+
+
+@dataclass(frozen=True, slots=True)
+class OfficerKeys:
+    """An IG officer's keys ("officer" key file): one opens audit records, one signs her requests."""
+
+    ig: OpeningKey
+    auth: SigningKey
+
+    HOLDS: ClassVar[str] = "officer"
+
+    def to_json(self) -> Json:
+        return {"auth": b64(self.auth.seed()), "ig": b64(self.ig.seed())}
+
+    @classmethod
+    def from_json(cls, value: Json) -> OfficerKeys:
+        """Raises Refusal KEYFILE."""
+        try:
+            return cls(OpeningKey(unb64(value["ig"], 32)), SigningKey(unb64(value["auth"], 32)))
+        except (KeyError, TypeError) as error:
+            raise Refusal("KEYFILE") from error
+
+
+@dataclass(frozen=True, slots=True)
+class RelayKeys:
+    """The relay's keys ("relay" key file): one signs the audit log's heads, one the directory log's."""
+
+    log: SigningKey
+    keys_log: SigningKey
+
+    HOLDS: ClassVar[str] = "relay"
+
+    def to_json(self) -> Json:
+        return {"keys_log": b64(self.keys_log.seed()), "log": b64(self.log.seed())}
+
+    @classmethod
+    def from_json(cls, value: Json) -> RelayKeys:
+        """Raises Refusal KEYFILE."""
+        try:
+            return cls(SigningKey(unb64(value["log"], 32)), SigningKey(unb64(value["keys_log"], 32)))
+        except (KeyError, TypeError) as error:
+            raise Refusal("KEYFILE") from error

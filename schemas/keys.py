@@ -1,0 +1,177 @@
+"""Keys and key ids (PROTOCOL.md K1-K6).
+
+Rules of this house:
+- no key serves two uses, none is derived from another;
+- a secret never shows itself: `str`, `repr` and format print only the key id;
+- a public key is checked once, when it is registered, and refused for ever after.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+
+import nacl.bindings
+import nacl.signing
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.hpke import MLKEM768X25519PrivateKey, MLKEM768X25519PublicKey
+
+from schemas.canonical import b64
+from schemas.errors import Refusal
+from schemas.hashing import labelled
+
+ED25519 = "ed25519"
+XWING = "x-wing"
+TYPE_BYTE = {ED25519: b"\x01", XWING: b"\x02"}
+PUBLIC_SIZE = {ED25519: 32, XWING: 1216}
+MLKEM_PUBLIC = 1184
+# The X25519 points of small order and their non-canonical spellings (RFC 7748 section 6.1, Curve25519 list).
+_P = 2**255 - 19
+_SMALL_ORDER = frozenset(
+    (point + offset).to_bytes(32, "little")
+    for point in (
+        0,
+        1,
+        _P - 1,
+        325606250916557431795983626356110631294008115727848805560023387167927233504,
+        39382357235489614581723060781553021112529911719440698176882885853963445705823,
+    )
+    for offset in (0, _P)
+    if point + offset < 2**255
+)
+
+
+class Use(StrEnum):
+    """What a key is for (K1). The value is what a directory statement carries."""
+
+    ROOT = "root"
+    OP = "op"
+    MSG = "msg"
+    AUTH = "auth"
+    PREKEY = "prekey"
+    IG = "ig"
+    IG_AUTH = "ig-auth"
+    CONSENT = "consent"
+    PERSON = "person"
+    WITNESS = "witness"
+    LOG = "log"
+
+
+ALGORITHM = {use: XWING if use in (Use.PREKEY, Use.IG) else ED25519 for use in Use}
+
+
+def kid_of(alg: str, public: bytes) -> str:
+    """The key id (K2): H("fenpost/v1/kid", type || public key) in base64url, 43 characters."""
+    return b64(labelled("fenpost/v1/kid", TYPE_BYTE[alg] + public))
+
+
+def check_public(alg: str, public: bytes) -> None:
+    """Check a public key before it is registered (K3).
+
+    Raises:
+        Refusal: KEY for a wrong length, a point off the curve or of small order, or a malformed ML-KEM key.
+    """
+    if alg not in PUBLIC_SIZE or len(public) != PUBLIC_SIZE[alg]:
+        raise Refusal("KEY")
+    if alg == ED25519:
+        if not nacl.bindings.crypto_core_ed25519_is_valid_point(public):
+            raise Refusal("KEY")
+        return
+    point = public[MLKEM_PUBLIC:]
+    if point[:31] + bytes([point[31] & 0x7F]) in _SMALL_ORDER:
+        raise Refusal("KEY")
+    hybrid_public(public)
+
+
+class SigningKey:
+    """An Ed25519 signing key (RFC 8032) that masks itself."""
+
+    __slots__ = ("_key", "kid", "public")
+
+    def __init__(self, seed: bytes) -> None:
+        self._key = nacl.signing.SigningKey(seed)
+        self.public = bytes(self._key.verify_key)
+        self.kid = kid_of(ED25519, self.public)
+
+    def sign_bytes(self, data: bytes) -> bytes:
+        """64 bytes; call schemas.signing.sign instead, which names the purpose."""
+        return self._key.sign(data).signature
+
+    def seed(self) -> bytes:
+        """The 32 secret bytes, for a key file only."""
+        return bytes(self._key)
+
+    def __repr__(self) -> str:
+        return f"SigningKey({self.kid})"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return repr(self)
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        raise TypeError("secrets are not pickled")
+
+
+class OpeningKey:
+    """A hybrid ML-KEM-768 + X25519 private key, kept as its 32-byte X-Wing seed (K4), that masks itself."""
+
+    __slots__ = ("_seed", "kid", "private", "public")
+
+    def __init__(self, seed: bytes) -> None:
+        if len(seed) != 32:
+            raise Refusal("KEY")
+        expanded = hashlib.shake_256(seed).digest(96)
+        kem = MLKEM768PrivateKey.from_seed_bytes(expanded[:64])
+        curve = X25519PrivateKey.from_private_bytes(expanded[64:])
+        self._seed = seed
+        self.private = MLKEM768X25519PrivateKey(kem, curve)
+        self.public = kem.public_key().public_bytes_raw() + curve.public_key().public_bytes_raw()
+        self.kid = kid_of(XWING, self.public)
+
+    def seed(self) -> bytes:
+        """The 32 secret bytes, for a key file only."""
+        return self._seed
+
+    def __repr__(self) -> str:
+        return f"OpeningKey({self.kid})"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return repr(self)
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        raise TypeError("secrets are not pickled")
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """A public key with its algorithm; `kid` names it everywhere."""
+
+    alg: str
+    raw: bytes
+
+    @property
+    def kid(self) -> str:
+        return kid_of(self.alg, self.raw)
+
+
+@lru_cache(maxsize=4096)
+def hybrid_public(public: bytes) -> MLKEM768X25519PublicKey:
+    """The 1184 + 32 bytes of an X-Wing public key as the library's object.
+
+    Raises:
+        Refusal: KEY.
+    """
+    if len(public) != PUBLIC_SIZE[XWING]:
+        raise Refusal("KEY")
+    try:
+        kem = MLKEM768PublicKey.from_public_bytes(public[:MLKEM_PUBLIC])
+        curve = X25519PublicKey.from_public_bytes(public[MLKEM_PUBLIC:])
+    except ValueError as error:
+        raise Refusal("KEY") from error
+    return MLKEM768X25519PublicKey(kem, curve)

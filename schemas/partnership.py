@@ -1,0 +1,90 @@
+"""The partnership file: what an agent must be given by hand before it can believe anything (PROTOCOL.md K16).
+
+It names the relay, the log's verifier key and oversight's id, signed by oversight; it carries oversight's inception,
+so the signature can be checked against the id that is read aloud.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+
+from schemas.canonical import decode, strict_json
+from schemas.checkpoint import LogKey
+from schemas.directory import Directory
+from schemas.envelope import AgencyId, Frozen
+from schemas.errors import Refusal
+from schemas.keys import SigningKey
+from schemas.signing import STATEMENT_LIMIT, Purpose, Signed
+
+FILE_LIMIT = 64 * 1024
+
+
+class Charter(Frozen):
+    """What oversight signs. `authority` is the relay's host and port as requests sign it; `origin` names its log."""
+
+    v: Annotated[int, Field(ge=1, le=1)]
+    name: Annotated[str, Field(min_length=1, max_length=120)]
+    relay: Annotated[str, Field(pattern=r"^https?://[a-z0-9.:\[\]-]+$", max_length=200)]
+    authority: Annotated[str, Field(pattern=r"^[a-z0-9.:\[\]-]+$", max_length=200)]
+    origin: Annotated[str, Field(pattern=r"^[a-z0-9./-]+$", max_length=200)]
+    log: Annotated[str, Field(max_length=400)]
+    keys_log: Annotated[str, Field(max_length=400)]
+    oversight: AgencyId
+    witnesses: Annotated[int, Field(ge=0, le=64)]
+
+
+@dataclass(frozen=True, slots=True)
+class Partnership:
+    """A verified partnership file."""
+
+    charter: Charter
+    signed: Signed
+    inception: Signed
+
+    @property
+    def log_key(self) -> LogKey:
+        return LogKey.parse(self.charter.log)
+
+    @property
+    def keys_log_key(self) -> LogKey:
+        return LogKey.parse(self.charter.keys_log)
+
+    def to_bytes(self) -> bytes:
+        value = {"charter": self.signed.to_json(), "inception": self.inception.to_json()}
+        return json.dumps(value, indent=1, sort_keys=True).encode("ascii") + b"\n"
+
+    @classmethod
+    def parse(cls, data: bytes) -> Partnership:
+        """Read and verify a partnership file.
+
+        Raises:
+            Refusal: SETTINGS, FORM, SIGNATURE, DIRECTORY.
+        """
+        value = strict_json(data, FILE_LIMIT)
+        if not isinstance(value, dict) or set(value) != {"charter", "inception"}:
+            raise Refusal(
+                "SETTINGS", "This is not a partnership file. Ask your partnership for partnership.json."
+            )
+        signed, inception = Signed.from_json(value["charter"]), Signed.from_json(value["inception"])
+        decode(signed.text, STATEMENT_LIMIT)
+        try:
+            charter = Charter.model_validate_json(signed.text)
+        except ValidationError:
+            raise Refusal("FORM") from None
+        view = Directory(charter.oversight)
+        view.apply(inception)
+        if charter.oversight not in view.agencies:
+            raise Refusal(
+                "DIRECTORY", "The partnership file names one oversight and carries another's inception."
+            )
+        signed.verified(view.agencies[charter.oversight].op, Purpose.PARTNERSHIP)
+        return cls(charter, signed, inception)
+
+    @classmethod
+    def make(cls, charter: Charter, inception: Signed, op: SigningKey) -> Partnership:
+        signed = Signed.make(op, Purpose.PARTNERSHIP, json.loads(charter.model_dump_json()))
+        return cls.parse(cls(charter, signed, inception).to_bytes())

@@ -1,0 +1,124 @@
+"""Request signatures: a strict profile of RFC 9421 (PROTOCOL.md A1-A6).
+
+One signature, labelled `fenpost`, over method, authority, path, query, content type and content digest, in that
+order, with created, expires = created + 60, a 16-byte nonce, the key id, alg and tag. Any other form is refused
+without detail. Whether the nonce is new and the key stands is for the relay.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import nacl.exceptions
+import nacl.signing
+
+from schemas.canonical import b64
+from schemas.errors import Refusal
+from schemas.keys import SigningKey
+
+LIFE = 60
+MAX_SKEW = 90
+NONCE_KEPT = 300
+_COMPONENTS = '("@method" "@authority" "@path" "@query" "content-type" "content-digest")'
+_INPUT = re.compile(
+    r"fenpost=(?P<params>" + re.escape(_COMPONENTS) + r";created=(?P<created>[1-9][0-9]{0,11})"
+    r";expires=(?P<expires>[1-9][0-9]{0,11})"
+    r';nonce="(?P<nonce>[A-Za-z0-9_-]{21}[AQgw])";keyid="(?P<keyid>[A-Za-z0-9_-]{43})"'
+    r';alg="ed25519";tag="fenpost-v1")'
+)
+_SIGNATURE = re.compile(r"fenpost=:(?P<signature>[A-Za-z0-9+/]{86}==):")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a request is aimed at. `query` is without its question mark."""
+
+    method: str
+    authority: str
+    path: str
+    query: str
+    content_type: str
+
+
+def digest_header(body: bytes) -> str:
+    """Content-Digest (RFC 9530) of a body, also of an empty one."""
+    return f"sha-256=:{base64.b64encode(hashlib.sha256(body).digest()).decode('ascii')}:"
+
+
+def sign_request(target: Target, body: bytes, key: SigningKey, created: int, nonce: bytes) -> dict[str, str]:
+    """The four headers that authenticate a request."""
+    digest = digest_header(body)
+    params = (
+        f'{_COMPONENTS};created={created};expires={created + LIFE};nonce="{b64(nonce)}"'
+        f';keyid="{key.kid}";alg="ed25519";tag="fenpost-v1"'
+    )
+    signature = base64.b64encode(key.sign_bytes(_base(target, digest, params))).decode("ascii")
+    return {
+        "Content-Type": target.content_type,
+        "Content-Digest": digest,
+        "Signature-Input": f"fenpost={params}",
+        "Signature": f"fenpost=:{signature}:",
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A request's well-formed signature, not yet verified."""
+
+    keyid: str
+    nonce: str
+    created: int
+    digest: str
+    params: str
+    signature: bytes
+
+
+def read_claim(headers: Mapping[str, str], now: int) -> Claim:
+    """The claim in a request's headers, if its form and its time are right (A2, A3).
+
+    Raises:
+        Refusal: UNAUTHENTICATED, without detail.
+    """
+    given = _INPUT.fullmatch(headers.get("Signature-Input", ""))
+    signature = _SIGNATURE.fullmatch(headers.get("Signature", ""))
+    digest = headers.get("Content-Digest", "")
+    if given is None or signature is None:
+        raise Refusal("UNAUTHENTICATED")
+    created, expires = int(given["created"]), int(given["expires"])
+    if expires != created + LIFE or abs(now - created) > MAX_SKEW:
+        raise Refusal("UNAUTHENTICATED")
+    data = base64.b64decode(signature["signature"])
+    if base64.b64encode(data).decode("ascii") != signature["signature"]:
+        raise Refusal("UNAUTHENTICATED")
+    return Claim(given["keyid"], given["nonce"], created, digest, given["params"], data)
+
+
+def verify_claim(claim: Claim, target: Target, public: bytes, body_digest: str) -> str:
+    """The key id, once the signature holds and the body is the one that was signed (A4).
+
+    Raises:
+        Refusal: UNAUTHENTICATED.
+    """
+    try:
+        nacl.signing.VerifyKey(public).verify(_base(target, claim.digest, claim.params), claim.signature)
+    except (nacl.exceptions.BadSignatureError, nacl.exceptions.ValueError) as error:
+        raise Refusal("UNAUTHENTICATED") from error
+    if claim.digest != body_digest:
+        raise Refusal("UNAUTHENTICATED")
+    return claim.keyid
+
+
+def _base(target: Target, digest: str, params: str) -> bytes:
+    return (
+        f'"@method": {target.method}\n'
+        f'"@authority": {target.authority}\n'
+        f'"@path": {target.path}\n'
+        f'"@query": ?{target.query}\n'
+        f'"content-type": {target.content_type}\n'
+        f'"content-digest": {digest}\n'
+        f'"@signature-params": {params}'
+    ).encode()
