@@ -117,5 +117,5 @@ def _integer(text: str) -> int:
     return int(text)
 
 
-def _not_json(text: str) -> NoReturn:
+def _not_json(_text: str) -> NoReturn:
     raise ValueError("not a number that Fenpost carries")

@@ -146,17 +146,17 @@ KINDS: Mapping[str, Kind] = {
     # --- consent and lawful basis (C-rules)
     "PURPOSE": Kind("This purpose is not one that the partnership shares for."),
     "CONSENT_ONLY": Kind(
-        "This kind of message needs her agreement. If somebody is in danger, use a safeguarding type."
+        "This kind of message needs the person's agreement. In danger, use a safeguarding type."
     ),
-    "SCOPE": Kind("Her agreement does not cover this recipient, purpose or kind of information."),
+    "SCOPE": Kind("The person's agreement does not cover this recipient, purpose or kind of information."),
     "REASON": Kind(
-        "She was not asked, and no reason is given. Ask her, or record why that cannot be done safely."
+        "The person was not asked and no reason is given. Ask, or record why that cannot be done safely."
     ),
-    "ASK_FIRST": Kind("Nothing here is urgent, so ask her first."),
+    "ASK_FIRST": Kind("Nothing here is urgent, so ask the person first."),
     "BASIS": Kind(
         "Agreement is the basis of this message and it was withdrawn or refused. Another basis is needed."
     ),
-    "REFUSED": Kind("She said no, and nothing here overrides that."),
+    "REFUSED": Kind("The person said no, and nothing here overrides that."),
     "HOLD_LEAD": Kind(
         "Your safeguarding lead must agree before this goes. Ring them; do not wait if someone is in danger."
     ),
@@ -171,7 +171,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "PAPER_GATEWAY": Kind("The gateway that is named is not open to this sender and recipient."),
     "PAPER_PRESUMED": Kind(
-        "She agreed, so a condition that presumes no agreement does not fit. Choose another."
+        "The person agreed, so a condition that presumes no agreement does not fit. Choose another."
     ),
     "GRANT": Kind("The agreement on record does not cover this message."),
     "GRANT_UNKNOWN": Kind("The agreement on record does not cover this message."),

@@ -1,4 +1,4 @@
-"""What each key file holds, as canonical values (PROTOCOL.md K18): an agency's running keys, its admin's, an officer's."""
+"""What each key file holds (PROTOCOL.md K18): an agency's running keys, its admin's, an officer's, the relay's."""
 
 from __future__ import annotations
 
@@ -54,7 +54,10 @@ class AgentKeys:
         try:
             return cls(
                 value["agency"],
-                *(SigningKey(unb64(value[use], 32)) for use in ("msg", "auth", "consent", "witness")),
+                SigningKey(unb64(value["msg"], 32)),
+                SigningKey(unb64(value["auth"], 32)),
+                SigningKey(unb64(value["consent"], 32)),
+                SigningKey(unb64(value["witness"], 32)),
                 tuple(Prekey(OpeningKey(unb64(p["seed"], 32)), p["nbf"]) for p in value["prekeys"]),
                 unb64(value["store"], 32),
                 unb64(value["subject"], 32),
