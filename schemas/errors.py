@@ -189,6 +189,30 @@ KINDS: Mapping[str, Kind] = {
     "CATEGORIES_DIFFER": Kind(
         "The header does not name the kinds of information that the message holds.", "sender"
     ),
+    "FLAGS_DIFFER": Kind("The header's marks for special, offence or child data do not fit the message."),
+    "NOT_UTF8": Kind("The message is not UTF-8 text. Save it as UTF-8 and send it again."),
+    "NOT_JSON": Kind("The message is not a JSON object. Check the program that wrote it."),
+    "DUPLICATE_KEY": Kind("The message names a field twice. Correct the program that wrote it."),
+    "BAD_NUMBER": Kind("The message holds a number that no form carries. Only whole numbers are used."),
+    "UNKNOWN_TYPE": Kind("There is no form of this type. Choose one from the catalogue."),
+    "UNKNOWN_VERSION": Kind("This program does not know that version of the form. Update the older program."),
+    "UNKNOWN_FIELD": Kind("Something was given that has no place in this form. Take it out."),
+    "TOO_LONG": Kind("An answer is longer than the form carries. Say it more shortly."),
+    "BAD_TEXT": Kind("An answer holds characters that not every screen shows alike. Type it again by hand."),
+    "UNKNOWN_CODE": Kind("An answer is not one that the form offers. Choose one from the list."),
+    "BAD_VALUE": Kind("An answer is not given in the way that the form asks. Correct it."),
+    "UNSAFE_CONTACT": Kind("A number or address is given for a channel that is not safe. Take it out."),
+    "ADDRESS_WITHHELD": Kind("An address is given that is not marked shareable. Take it out."),
+    "DIGITAL_UNSAFE": Kind(
+        "The device is shared or watched, so nothing may be sent to it. Choose another way."
+    ),
+    "COLOUR_TOO_LOW": Kind("Where family may be the danger, AMBER is the lowest colour."),
+    "NOT_ALONE": Kind("Agreement counts only when the person was asked alone. Ask again."),
+    "WISH_UNANSWERED": Kind("Each thing that the person wants needs a reply of its own."),
+    "NOT_FROM_CASE": Kind("This kind of message is not made from a case record. Write it as it is."),
+    "WRONG_DESK": Kind(
+        "This desk does not take this kind of message. Look up the right desk in the directory."
+    ),
     # --- agent (G-rules)
     "STORE_BUSY": Kind(
         "Another agent already uses this store. Stop it first; two agents must never share one store."
