@@ -1,0 +1,112 @@
+"""Sealing and opening, next to the primitives they rest on (15 KB messages, one core)."""
+
+from __future__ import annotations
+
+import os
+
+import nacl.bindings
+import nacl.signing
+
+from benchmarks.timing import median_ms, median_us
+from schemas.canonical import Json
+from schemas.consent import Facts, decide
+from schemas.directory import Flags
+from schemas.envelope import Delivery, Upload
+from schemas.keys import OpeningKey, SigningKey
+from schemas.opening import open_delivery, unwrap_key
+from schemas.sealing import Draft, Officer, Sealed, SealedFor, seal, wrap_key
+
+AGENCY = "ag1" + "a" * 32
+PAYLOAD = "x" * 15_000
+FLAGS = Flags(public_authority=False, s16la_member=False, cda_relevant=False)
+LAW: Json = {
+    "adult_at_risk": False,
+    "agree": "GIVEN",
+    "agree_by": "SELF",
+    "agree_ver": 1,
+    "b6": "6a",
+    "b9": "9a",
+    "child": False,
+    "conf": "agreement",
+    "consent_only": True,
+    "crim": False,
+    "gw": [],
+    "hc": None,
+    "onward": "ASK",
+    "ooh": False,
+    "pd": "personal",
+    "retain": "R3",
+    "rfi": None,
+    "s1": [],
+    "spec": True,
+    "told": "YES",
+    "told_by": None,
+    "vir": [],
+    "why_no": None,
+}
+
+
+def _draft(keys: list[OpeningKey]) -> Draft:
+    to = tuple(SealedFor(AGENCY, f"desk-{n}", key.kid, key.public) for n, key in enumerate(keys))
+    return Draft(
+        sender=AGENCY,
+        desk="duty",
+        to=to,
+        thread="A" * 22,
+        ts=1_800_000_000,
+        exp=1_800_086_400,
+        cls="REFER",
+        rag="AMBER",
+        purpose="SUPPORT",
+        categories=("ask", "person"),
+        law=LAW,
+        payload=PAYLOAD,
+        subject="s" * 43,
+        author="duty",
+    )
+
+
+def _sealed(recipients: int) -> tuple[Sealed, list[OpeningKey], tuple[Officer, ...], SigningKey, Draft]:
+    keys = [OpeningKey(os.urandom(32)) for _ in range(recipients)]
+    officers = tuple(Officer(k.kid, k.public) for k in (OpeningKey(os.urandom(32)) for _ in range(3)))
+    signer, draft = SigningKey(os.urandom(32)), _draft(keys)
+    return seal(draft, officers, signer, os.urandom), keys, officers, signer, draft
+
+
+def measure(seconds: float) -> dict[str, float]:
+    """Figures in milliseconds; `floor.*` are the bare primitives of the same run."""
+    figures: dict[str, float] = {}
+    for count in (1, 20):
+        sealed, keys, officers, signer, draft = _sealed(count)
+        figures[f"seal.ms.{count}"] = median_ms(lambda d=draft, o=officers, s=signer: seal(d, o, s, os.urandom), seconds)
+    sealed, keys, _, _, _ = _sealed(1)
+    upload = Upload.parse(sealed.upload.to_bytes())
+    delivery = Delivery(upload.envelope, upload.wraps[0], upload.record, b"").to_bytes()
+    figures["open.ms.1"] = median_ms(lambda: open_delivery(Delivery.parse(delivery), keys[0]), seconds)
+    figures.update(_primitives(seconds / 4))
+    figures.update(_decisions(upload, seconds / 4))
+    return figures
+
+
+def _primitives(seconds: float) -> dict[str, float]:
+    key, signer = OpeningKey(os.urandom(32)), nacl.signing.SigningKey(os.urandom(32))
+    wrapped = wrap_key(key.public, b"floor", bytes(32))
+    signed = signer.sign(bytes(96))
+    body, aead = bytes(16_384), nacl.bindings.crypto_aead_xchacha20poly1305_ietf_encrypt
+    return {
+        "floor.wrap.ms": median_ms(lambda: wrap_key(key.public, b"floor", bytes(32)), seconds),
+        "floor.unwrap.ms": median_ms(lambda: unwrap_key(key, b"floor", wrapped), seconds),
+        "floor.sign.ms": median_ms(lambda: signer.sign(bytes(96)), seconds),
+        "floor.verify.ms": median_ms(lambda: signer.verify_key.verify(signed), seconds),
+        "floor.aead16k.ms": median_ms(lambda: aead(body, b"", bytes(24), bytes(32)), seconds),
+    }
+
+
+def _decisions(upload: Upload, seconds: float) -> dict[str, float]:
+    header = upload.envelope.header
+    return {
+        f"consent.decide.us.{count}": median_us(
+            lambda n=count: decide(Facts(header, "covers", FLAGS, (FLAGS,) * n)), seconds
+        )
+        for count in (1, 20)
+    }

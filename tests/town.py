@@ -1,0 +1,199 @@
+"""A partnership on disk, made and run with the real commands: what the demonstration, the tour and the storms live in.
+
+    town = Town(folder)
+    town.found(); town.join(PEACOCK); town.start_relay(); town.enrol(PEACOCK); town.start_agent(PEACOCK)
+
+Every command is one that a person would type; its output is kept. Nothing here reaches into a program.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+BIN = Path(sys.executable).parent
+PATIENCE = 30.0
+"""Seconds that anything here may take before it counts as failed; usual is well under one."""
+
+
+class TownError(Exception):
+    """Something did not happen that should have."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgencyPlan:
+    """An agency of the founding documents: its folder, name, desk and what it is in law."""
+
+    key: str
+    name: str
+    desk: str
+    flags: tuple[str, ...] = ()
+
+
+PEACOCK = AgencyPlan("peacock", "The Peacock Project", "referrals")
+IDVAS = AgencyPlan("idvas", "Peterborough IDVAS", "duty", ("--public-authority", "--s16la-member", "--cda-relevant"))
+DASS = AgencyPlan("dass", "IMPAKT DASS", "outreach")
+SARC = AgencyPlan("sarc", "The Elms SARC", "reception", ("--cda-relevant",))
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a command answered."""
+
+    exit: int
+    out: str
+    err: str
+
+    def json(self) -> dict:
+        return json.loads(self.out)
+
+
+class Town:
+    """One partnership in one folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.port = free_port()
+        self.admin_port = free_port()
+        self.running: dict[str, subprocess.Popen] = {}
+        root.mkdir(parents=True, exist_ok=True)
+
+    # --- folders
+
+    def at(self, *parts: str) -> Path:
+        return self.root.joinpath(*parts)
+
+    @property
+    def partnership(self) -> Path:
+        return self.at("partnership")
+
+    @property
+    def relay(self) -> Path:
+        return self.at("partnership", "relay")
+
+    def passphrase(self, who: str) -> Path:
+        """A passphrase file for `who`, made on first use, readable by its owner only."""
+        path = self.at(f"{who}.passphrase")
+        if not path.exists():
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(secrets.token_urlsafe(18) + "\n")
+        return path
+
+    # --- commands
+
+    def run(self, *words: str | Path, expect: int | None = 0) -> Said:
+        """Type a command; raises TownError when it does not end as expected."""
+        command = [str(BIN / str(words[0])), *map(str, words[1:])]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE * 2, env=clean_environment())
+        said = Said(done.returncode, done.stdout, done.stderr)
+        if expect is not None and said.exit != expect:
+            raise TownError(f"{' '.join(map(str, words))}\nended with {said.exit}, not {expect}\n{said.out}{said.err}")
+        return said
+
+    def officer(self, who: str) -> Path:
+        """Make an IG officer's keys; returns the card for the administrator."""
+        folder = self.at("officers", who)
+        self.run("fenpost-audit", "init", "--dir", folder, "--passphrase-file", self.passphrase(f"officer-{who}"),
+                 "--demonstration-cost")
+        return folder / "officer.json"
+
+    def found(self, name: str = "Peterborough demonstration partnership") -> None:
+        """The root ceremony: oversight, its officer, the relay's keys, the partnership file."""
+        self.run(
+            "fenpost-keys", "partnership", "init", "--dir", self.partnership, "--name", name,
+            "--relay-url", f"http://127.0.0.1:{self.port}", "--listen", f"127.0.0.1:{self.port}",
+            "--admin-listen", f"127.0.0.1:{self.admin_port}",
+            "--origin", "demo.fenpost.example/log", "--officer", self.officer("oversight"),
+            "--passphrase-file", self.passphrase("partnership"), "--demonstration-cost",
+        )  # fmt: skip
+
+    def join(self, plan: AgencyPlan) -> None:
+        """Make an agency's keys, at the agency."""
+        self.run(
+            "fenpost-keys", "agency", "init", "--dir", self.at(plan.key), "--name", plan.name, "--desk", plan.desk,
+            "--officer", self.officer(plan.key), "--partnership", self.partnership / "partnership.json",
+            "--passphrase-file", self.passphrase(plan.key), "--demonstration-cost", *plan.flags,
+        )  # fmt: skip
+
+    def enrol(self, plan: AgencyPlan) -> str:
+        """Oversight takes the agency in, after its safety number was read aloud; returns the number."""
+        enrolment = self.at(plan.key, "enrolment.json")
+        number = self.run("fenpost-keys", "agency", "show", enrolment, "--json").json()["safety_number"]
+        self.run(
+            "fenpost-keys", "agency", "enrol", enrolment, "--partnership-dir", self.partnership,
+            "--fingerprint", number, "--passphrase-file", self.passphrase("partnership"),
+        )  # fmt: skip
+        self.run("fenpost-agent", "init", "--dir", self.at(plan.key), "--passphrase-file", self.passphrase(plan.key))
+        return number
+
+    # --- processes
+
+    def start_relay(self) -> None:
+        self._start("relay", "fenpost-broker", "run", "--config", self.relay / "relay.toml")
+        until(lambda: answers(f"http://127.0.0.1:{self.admin_port}/readyz"), "the relay is ready")
+
+    def start_agent(self, plan: AgencyPlan) -> None:
+        self._start(plan.key, "fenpost-agent", "run", "--dir", self.at(plan.key))
+        until(lambda: self.run("fenpost-agent", "status", "--dir", self.at(plan.key), "--json", expect=None).exit == 0,
+              f"the agent of {plan.name} answers")
+
+    def stop(self, who: str, how: int = signal.SIGTERM) -> int:
+        """End a process and return its exit code."""
+        process = self.running.pop(who)
+        process.send_signal(how)
+        return process.wait(PATIENCE)
+
+    def stop_all(self) -> None:
+        for who in [w for w in self.running if w != "relay"] + [w for w in self.running if w == "relay"]:
+            try:
+                self.stop(who)
+            except subprocess.TimeoutExpired:
+                pass
+
+    def _start(self, who: str, *words: str | Path) -> None:
+        log = self.at(f"{who}.log").open("ab")
+        command = [str(BIN / str(words[0])), *map(str, words[1:])]
+        self.running[who] = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                                             env=clean_environment())
+        log.close()
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment without what would configure Fenpost or slow Python down."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("FENPOST_")}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)
+    return kept
+
+
+def until(ready: Callable[[], object], what: str, patience: float = PATIENCE) -> None:
+    """Wait for something; raises TownError naming it when it does not come."""
+    end = time.monotonic() + patience
+    while not ready():
+        if time.monotonic() > end:
+            raise TownError(f"waited {patience:.0f} s in vain: {what}")
+        time.sleep(0.1)
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return answer.status == 200
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
