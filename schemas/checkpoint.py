@@ -13,7 +13,9 @@ from dataclasses import dataclass
 import nacl.exceptions
 import nacl.signing
 
+from schemas.canonical import b64
 from schemas.errors import Refusal
+from schemas.hashing import labelled
 from schemas.keys import SigningKey
 from schemas.merkle import HASH_SIZE, MAX_PROOF, leaf_hash, verify_inclusion
 
@@ -97,6 +99,11 @@ def open_checkpoint(note: str, key: LogKey) -> Checkpoint:
     except (nacl.exceptions.BadSignatureError, nacl.exceptions.ValueError) as error:
         raise Refusal("CHECKPOINT") from error
     return _parse_text(text, key.name)
+
+
+def note_hash(note: str) -> str:
+    """H("fenpost/v1/note", the whole signed note): how a statement of freshness names a checkpoint (K15)."""
+    return b64(labelled("fenpost/v1/note", note.encode()))
 
 
 def _parse_text(text: str, origin: str) -> Checkpoint:
