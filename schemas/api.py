@@ -135,7 +135,8 @@ class StatementResults(Frozen):
 class DirectoryPage(Frozen):
     """GET directory?after=N: the statements after the first N, the directory log's checkpoint, and its freshness.
 
-    `fresh` is signed by the log key ("fenpost/v1/fresh"): {"note": checkpoint.note_hash of `checkpoint`, "ts": now, "v": 1}.
+    `fresh` is signed by the directory log key ("fenpost/v1/fresh"):
+    {"note": checkpoint.note_hash(`checkpoint`), "ts": now, "v": 1}.
     """
 
     size: int
