@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 import nacl.bindings
 import nacl.signing
@@ -11,7 +12,7 @@ from benchmarks.timing import median_ms, median_us
 from schemas.canonical import Json
 from schemas.consent import Facts, decide
 from schemas.directory import Flags
-from schemas.envelope import Delivery, Upload
+from schemas.envelope import Delivery, Header, Upload
 from schemas.keys import OpeningKey, SigningKey
 from schemas.opening import open_delivery, unwrap_key
 from schemas.sealing import Draft, Officer, Sealed, SealedFor, seal, wrap_key
@@ -78,7 +79,9 @@ def measure(seconds: float) -> dict[str, float]:
     figures: dict[str, float] = {}
     for count in (1, 20):
         sealed, keys, officers, signer, draft = _sealed(count)
-        figures[f"seal.ms.{count}"] = median_ms(lambda d=draft, o=officers, s=signer: seal(d, o, s, os.urandom), seconds)
+        figures[f"seal.ms.{count}"] = median_ms(
+            lambda d=draft, o=officers, s=signer: seal(d, o, s, os.urandom), seconds
+        )
     sealed, keys, _, _, _ = _sealed(1)
     upload = Upload.parse(sealed.upload.to_bytes())
     delivery = Delivery(upload.envelope, upload.wraps[0], upload.record, b"").to_bytes()
@@ -105,8 +108,9 @@ def _primitives(seconds: float) -> dict[str, float]:
 def _decisions(upload: Upload, seconds: float) -> dict[str, float]:
     header = upload.envelope.header
     return {
-        f"consent.decide.us.{count}": median_us(
-            lambda n=count: decide(Facts(header, "covers", FLAGS, (FLAGS,) * n)), seconds
-        )
-        for count in (1, 20)
+        f"consent.decide.us.{count}": median_us(partial(_decide, header, count), seconds) for count in (1, 20)
     }
+
+
+def _decide(header: Header, recipients: int) -> object:
+    return decide(Facts(header, "covers", FLAGS, (FLAGS,) * recipients))

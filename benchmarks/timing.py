@@ -7,6 +7,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 
 def median_ms(work: Callable[[], object], seconds: float) -> float:
@@ -35,9 +36,9 @@ def machine() -> str:
     """The machine in one line: cores, processor, system, Python."""
     model = platform.processor() or platform.machine()
     try:
-        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as lines:
-            names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-            model = names[0] if names else model
+        lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
-        pass
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    model = names[0] if names else model
     return f"{os.cpu_count()} cores, {model}, {platform.system()}, Python {platform.python_version()}"

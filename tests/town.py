@@ -8,6 +8,7 @@ Every command is one that a person would type; its output is kept. Nothing here 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -42,7 +43,9 @@ class AgencyPlan:
 
 
 PEACOCK = AgencyPlan("peacock", "The Peacock Project", "referrals")
-IDVAS = AgencyPlan("idvas", "Peterborough IDVAS", "duty", ("--public-authority", "--s16la-member", "--cda-relevant"))
+IDVAS = AgencyPlan(
+    "idvas", "Peterborough IDVAS", "duty", ("--public-authority", "--s16la-member", "--cda-relevant")
+)
 DASS = AgencyPlan("dass", "IMPAKT DASS", "outreach")
 SARC = AgencyPlan("sarc", "The Elms SARC", "reception", ("--cda-relevant",))
 
@@ -95,17 +98,33 @@ class Town:
     def run(self, *words: str | Path, expect: int | None = 0) -> Said:
         """Type a command; raises TownError when it does not end as expected."""
         command = [str(BIN / str(words[0])), *map(str, words[1:])]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE * 2, env=clean_environment())
+        done = subprocess.run(
+            command,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE * 2,
+            env=clean_environment(),
+        )
         said = Said(done.returncode, done.stdout, done.stderr)
         if expect is not None and said.exit != expect:
-            raise TownError(f"{' '.join(map(str, words))}\nended with {said.exit}, not {expect}\n{said.out}{said.err}")
+            raise TownError(
+                f"{' '.join(map(str, words))}\nended with {said.exit}, not {expect}\n{said.out}{said.err}"
+            )
         return said
 
     def officer(self, who: str) -> Path:
         """Make an IG officer's keys; returns the card for the administrator."""
         folder = self.at("officers", who)
-        self.run("fenpost-audit", "init", "--dir", folder, "--passphrase-file", self.passphrase(f"officer-{who}"),
-                 "--demonstration-cost")
+        self.run(
+            "fenpost-audit",
+            "init",
+            "--dir",
+            folder,
+            "--passphrase-file",
+            self.passphrase(f"officer-{who}"),
+            "--demonstration-cost",
+        )
         return folder / "officer.json"
 
     def found(self, name: str = "Peterborough demonstration partnership") -> None:
@@ -134,7 +153,14 @@ class Town:
             "fenpost-keys", "agency", "enrol", enrolment, "--partnership-dir", self.partnership,
             "--fingerprint", number, "--passphrase-file", self.passphrase("partnership"),
         )  # fmt: skip
-        self.run("fenpost-agent", "init", "--dir", self.at(plan.key), "--passphrase-file", self.passphrase(plan.key))
+        self.run(
+            "fenpost-agent",
+            "init",
+            "--dir",
+            self.at(plan.key),
+            "--passphrase-file",
+            self.passphrase(plan.key),
+        )
         return number
 
     # --- processes
@@ -145,8 +171,13 @@ class Town:
 
     def start_agent(self, plan: AgencyPlan) -> None:
         self._start(plan.key, "fenpost-agent", "run", "--dir", self.at(plan.key))
-        until(lambda: self.run("fenpost-agent", "status", "--dir", self.at(plan.key), "--json", expect=None).exit == 0,
-              f"the agent of {plan.name} answers")
+        until(
+            lambda: (
+                self.run("fenpost-agent", "status", "--dir", self.at(plan.key), "--json", expect=None).exit
+                == 0
+            ),
+            f"the agent of {plan.name} answers",
+        )
 
     def stop(self, who: str, how: int = signal.SIGTERM) -> int:
         """End a process and return its exit code."""
@@ -156,16 +187,15 @@ class Town:
 
     def stop_all(self) -> None:
         for who in [w for w in self.running if w != "relay"] + [w for w in self.running if w == "relay"]:
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self.stop(who)
-            except subprocess.TimeoutExpired:
-                pass
 
     def _start(self, who: str, *words: str | Path) -> None:
         log = self.at(f"{who}.log").open("ab")
         command = [str(BIN / str(words[0])), *map(str, words[1:])]
-        self.running[who] = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                                             env=clean_environment())
+        self.running[who] = subprocess.Popen(
+            command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=clean_environment()
+        )
         log.close()
 
 

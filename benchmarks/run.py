@@ -1,0 +1,44 @@
+"""`make bench`: every figure of one run, as a table and as bench.json (name -> number, plus `machine`)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from benchmarks import crypto, cycle
+from benchmarks.timing import machine
+
+GOALS = {
+    "seal.ms.1": "<= 3",
+    "seal.ms.20": "<= 12",
+    "open.ms.1": "<= 2.5",
+    "relay.cycle.ratio": ">= 0.4",
+}
+"""What the figures are held against; a table shows them, nothing fails by them."""
+
+
+def main(arguments: list[str]) -> None:
+    """Measure everything; `--quick` takes about a minute, with wider noise."""
+    quick = "--quick" in arguments
+    figures = crypto.measure(0.5 if quick else 3.0)
+    figures.update(cycle.measure(count=400 if quick else 2000, rounds=1 if quick else 5))
+    show(figures)
+    Path("bench.json").write_text(json.dumps({**_rounded(figures), "machine": machine()}, indent=1) + "\n")
+
+
+def show(figures: dict[str, float]) -> None:
+    """Print the table."""
+    print(f"\n{machine()}\n")
+    for name, value in figures.items():
+        goal = GOALS.get(name, "")
+        print(f"  {name:30} {value:12.3f}  {goal}")
+    print("\nwritten to bench.json")
+
+
+def _rounded(figures: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, 4) for name, value in figures.items()}
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
