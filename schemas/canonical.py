@@ -15,6 +15,8 @@ from typing import Any, NoReturn
 from schemas.errors import Refusal
 
 MAX_DEPTH = 6
+FILE_DEPTH = 32
+"""How deep JSON that a person's own system wrote may nest; clear signed objects stop at MAX_DEPTH."""
 MAX_INT = 2**53 - 1
 
 Json = Any  # what json gives: None, bool, int, str, list, dict
@@ -36,19 +38,35 @@ def decode(data: bytes, limit: int) -> Json:
     Raises:
         Refusal: TOO_BIG, FORM (not strict JSON) or NOT_CANONICAL (not the only spelling).
     """
-    value = strict_json(data, limit)
+    value = _load(data, limit)
     if encode(value) != data:
         raise Refusal("NOT_CANONICAL")
     return value
 
 
 def strict_json(data: bytes | str, limit: int) -> Json:
-    """Read JSON without its traps (F3): duplicate keys, NaN, floats, huge integers and deep nesting are refused."""
+    """Read JSON without its traps (F3).
+
+    Refused are duplicate keys, NaN, floats, huge integers, lone surrogates, nesting deeper than FILE_DEPTH, and
+    bytes that are not UTF-8 (json.loads alone would guess UTF-16, and pass half a character on).
+
+    Raises:
+        Refusal: TOO_BIG, FORM.
+    """
+    value = _load(data, limit)
+    try:
+        _check(value, FILE_DEPTH)
+    except Refusal as error:
+        raise Refusal("FORM") from error
+    return value
+
+
+def _load(data: bytes | str, limit: int) -> Json:
     if len(data) > limit:
         raise Refusal("TOO_BIG")
     try:
         return json.loads(
-            data,
+            data if isinstance(data, str) else data.decode("utf-8"),
             object_pairs_hook=_object,
             parse_float=_not_json,
             parse_constant=_not_json,

@@ -55,6 +55,8 @@ class LogKey:
     @classmethod
     def parse(cls, text: str) -> LogKey:
         """Raises Refusal CHECKPOINT."""
+        if not text.isascii():
+            raise Refusal("CHECKPOINT")
         name, _, rest = text.partition("+")
         _, _, encoded = rest.partition("+")
         data = _unb64(encoded)
@@ -96,7 +98,10 @@ def open_checkpoint(note: str, key: LogKey) -> Checkpoint:
         raise Refusal("CHECKPOINT")
     try:
         nacl.signing.VerifyKey(key.public).verify(text.encode(), mine[0])
-    except (nacl.exceptions.BadSignatureError, nacl.exceptions.ValueError) as error:
+    except (
+        nacl.exceptions.BadSignatureError,
+        ValueError,
+    ) as error:  # also half a character, which has no bytes
         raise Refusal("CHECKPOINT") from error
     return _parse_text(text, key.name)
 
@@ -148,12 +153,12 @@ class LogProof:
             lines = head.split("\n")
             if lines[0] != PROOF_HEAD or lines[1][:6] != "extra " or lines[2][:6] != "index ":
                 raise Refusal("PROOF")
-            if len(lines) > 3 + MAX_PROOF or not lines[2][6:].isdigit() or len(lines[2]) > 25:
+            if len(lines) > 3 + MAX_PROOF or len(lines[2]) > 25:
                 raise Refusal("PROOF")
             proof = cls(_unb64(lines[1][6:]), int(lines[2][6:]), tuple(map(_unb64, lines[3:])), note)
-        except (UnicodeDecodeError, IndexError, Refusal) as error:
+        except (ValueError, IndexError, Refusal) as error:
             raise Refusal("PROOF") from error
-        if proof.to_bytes() != data:
+        if proof.index < 0 or proof.to_bytes() != data:
             raise Refusal("PROOF")
         return proof
 

@@ -209,9 +209,11 @@ class Envelope:
 
     def manifest(self) -> list[tuple[str, bytes]]:
         """(kid, hash of wrap) per recipient, in header order; raises Refusal WRAPS when it does not fit the header."""
+        if len(self.wm) != WM_ROW * len(self.header.to):
+            raise Refusal("WRAPS")
         rows = [self.wm[at : at + WM_ROW] for at in range(0, len(self.wm), WM_ROW)]
-        pairs = [(b64(row[:32]), row[32:]) for row in rows if len(row) == WM_ROW]
-        if len(pairs) != len(self.header.to) or [kid for kid, _ in pairs] != [r.k for r in self.header.to]:
+        pairs = [(b64(row[:32]), row[32:]) for row in rows]
+        if [kid for kid, _ in pairs] != [r.k for r in self.header.to]:
             raise Refusal("WRAPS")
         return pairs
 

@@ -92,6 +92,8 @@ class SigningKey:
     __slots__ = ("_key", "kid", "public")
 
     def __init__(self, seed: bytes) -> None:
+        if len(seed) != 32:
+            raise Refusal("KEY")
         self._key = nacl.signing.SigningKey(seed)
         self.public = bytes(self._key.verify_key)
         self.kid = kid_of(ED25519, self.public)
@@ -160,7 +162,7 @@ class PublicKey:
         return kid_of(self.alg, self.raw)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)  # 7 KiB each
 def hybrid_public(public: bytes) -> MLKEM768X25519PublicKey:
     """The 1184 + 32 bytes of an X-Wing public key as the library's object.
 

@@ -83,7 +83,10 @@ def open_delivery(delivery: Delivery, key: OpeningKey) -> Opened:
     if not hmac.compare_digest(key_commitment(envelope.header.mid, cek), envelope.header.kc):
         raise Refusal("COMMITMENT")
     inner = _inner(envelope, cek)
-    facts = open_record(SealedRecord.parse(delivery.record), unb64(inner["rk"], 32), envelope.header.mid)
+    record = SealedRecord.parse(delivery.record)
+    if record.head.w != "hpke":  # wraps that no officer could open
+        raise Refusal("RECORD")
+    facts = open_record(record, unb64(inner["rk"], 32), envelope.header.mid)
     check_facts(envelope, facts, inner["p"])
     return Opened(
         payload=inner["p"],
@@ -144,6 +147,8 @@ def check_facts(envelope: Envelope, facts: dict[str, Any], payload: str) -> None
     """Raises Refusal RECORD_DIFFERS unless the sender's record says what the message says (recipient rule 7)."""
     header = envelope.header
     expected: Json = {
+        "v": 1,
+        "att": [],
         "mid": header.mid,
         "to": [{"a": r.a, "d": r.d} for r in header.to],
         "from": {"a": header.sender.a, "d": header.sender.d},
@@ -157,7 +162,10 @@ def check_facts(envelope: Envelope, facts: dict[str, Any], payload: str) -> None
             "s1": list(header.law.s1),
         },
     }
-    if any(facts.get(name) != value for name, value in expected.items()):
+    texts = [facts.get("author"), facts.get("ref")]
+    if set(facts) != {*expected, "author", "ref"} or not all(isinstance(text, str) for text in texts):
+        raise Refusal("RECORD_DIFFERS")
+    if any(facts[name] != value for name, value in expected.items()):
         raise Refusal("RECORD_DIFFERS")
 
 

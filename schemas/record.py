@@ -8,14 +8,14 @@ the officers of one agency (an epoch object, stored beside the log).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import nacl.bindings
 import nacl.exceptions
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from schemas.canonical import b64, decode, encode, unb64
-from schemas.envelope import WRAP_SIZE, Frozen, Hash32
+from schemas.envelope import WRAP_SIZE, Frozen, Hash32, Id16
 from schemas.errors import Refusal
 from schemas.hashing import Frames, framed, labelled
 from schemas.padding import RECORD_SMALLEST, pad
@@ -29,13 +29,26 @@ MAX_OFFICERS = 64
 
 
 class Head(Frozen):
-    """The clear head. `ctx` is the mid for a sender's record, the leaf tag for the relay's."""
+    """The clear head (S1).
+
+    hpke, a sender's record: `ctx` is the mid, `to` the officers' key ids. epoch, the relay's: `ctx` is the leaf tag,
+    `to` the tags of epoch keys. Both lists are sorted and name nobody twice, so that there is one spelling.
+    """
 
     v: Annotated[int, Field(ge=1, le=1)]
-    ctx: str
+    ctx: Id16 | Hash32
     kc: Hash32
-    to: tuple[str, ...] = Field(min_length=1, max_length=MAX_OFFICERS)
+    to: tuple[Id16 | Hash32, ...] = Field(min_length=1, max_length=MAX_OFFICERS)
     w: Literal["hpke", "epoch"]
+
+    @model_validator(mode="after")
+    def _has_one_spelling(self) -> Self:
+        if list(self.to) != sorted(set(self.to)):
+            raise ValueError("a reader stands twice, or out of order")
+        context, reader = (22, 43) if self.w == "hpke" else (43, 22)
+        if len(self.ctx) != context or any(len(to) != reader for to in self.to):
+            raise ValueError("ids of the other kind of record")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +134,13 @@ def seal_epoch_record(
     Args:
         ctx: the leaf tag, base64url.
         plain: what happened, canonical JSON.
-        epoch_keys: 32 bytes for each agency concerned.
+        epoch_keys: 32 bytes for each agency concerned; one given twice counts once, or equal rows would show
+            that two parties are one.
         rk: 32 fresh random bytes, given to the submitter and then forgotten.
         blanks: random tags that stand for nobody, so that the number of agencies does not show.
     """
     seed = ctx.encode("ascii")
-    rows = sorted([(epoch_tag(seed, key), key) for key in epoch_keys] + [(blank, b"") for blank in blanks])
+    rows = sorted([(epoch_tag(seed, key), key) for key in {*epoch_keys}] + [(blank, b"") for blank in blanks])
     head = encode(
         {"ctx": ctx, "kc": commitment(ctx, rk), "to": [tag for tag, _ in rows], "v": 1, "w": "epoch"}
     )

@@ -30,6 +30,7 @@ _INPUT = re.compile(
     r';nonce="(?P<nonce>[A-Za-z0-9_-]{21}[AQgw])";keyid="(?P<keyid>[A-Za-z0-9_-]{43})"'
     r';alg="ed25519";tag="fenpost-v1")'
 )
+_DIGEST = re.compile(r"sha-256=:[A-Za-z0-9+/]{43}=:")
 _SIGNATURE = re.compile(r"fenpost=:(?P<signature>[A-Za-z0-9+/]{86}==):")
 
 
@@ -86,7 +87,7 @@ def read_claim(headers: Mapping[str, str], now: int) -> Claim:
     given = _INPUT.fullmatch(headers.get("Signature-Input", ""))
     signature = _SIGNATURE.fullmatch(headers.get("Signature", ""))
     digest = headers.get("Content-Digest", "")
-    if given is None or signature is None:
+    if given is None or signature is None or not _DIGEST.fullmatch(digest):
         raise Refusal("UNAUTHENTICATED")
     created, expires = int(given["created"]), int(given["expires"])
     if expires != created + LIFE or abs(now - created) > MAX_SKEW:
@@ -105,7 +106,7 @@ def verify_claim(claim: Claim, target: Target, public: bytes, body_digest: str) 
     """
     try:
         nacl.signing.VerifyKey(public).verify(_base(target, claim.digest, claim.params), claim.signature)
-    except (nacl.exceptions.BadSignatureError, nacl.exceptions.ValueError) as error:
+    except (nacl.exceptions.BadSignatureError, ValueError) as error:  # also a header that is not text
         raise Refusal("UNAUTHENTICATED") from error
     if claim.digest != body_digest:
         raise Refusal("UNAUTHENTICATED")

@@ -15,7 +15,16 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from schemas.canonical import Json, b64, encode, unb64
-from schemas.envelope import MAX_LIFE, WRAP_SIZE, Envelope, Upload, manifest_row, parse_header
+from schemas.envelope import (
+    BODY_LIMIT,
+    MAX_LIFE,
+    RECORD_LIMIT,
+    WRAP_SIZE,
+    Envelope,
+    Upload,
+    manifest_row,
+    parse_header,
+)
 from schemas.errors import Refusal
 from schemas.hashing import framed, labelled
 from schemas.keys import OpeningKey, SigningKey, hybrid_public
@@ -116,7 +125,11 @@ class Sealed:
 
 
 def payload_hash(payload: str) -> str:
-    return b64(labelled("fenpost/v1/payload", payload.encode("utf-8")))
+    """Raises Refusal NOT_CANONICAL for half a character, which has no bytes."""
+    try:
+        return b64(labelled("fenpost/v1/payload", payload.encode("utf-8")))
+    except UnicodeEncodeError as error:
+        raise Refusal("NOT_CANONICAL") from error
 
 
 def status_hash(status: Signed) -> str:
@@ -154,7 +167,8 @@ def seal(draft: Draft, officers: tuple[Officer, ...], signer: SigningKey, draw: 
     """Seal a draft into an upload (E2).
 
     Raises:
-        Refusal: FORM when the draft does not make a valid header, KEY for a malformed prekey, TOO_BIG.
+        Refusal: FORM when the draft does not make a valid header, NOT_CANONICAL when a text in it has no bytes,
+            KEY for a malformed prekey, TOO_BIG.
     """
     mid, cek, rk = b64(draw(16)), draw(32), draw(32)
     record = seal_record(mid, encode(record_facts(draft, mid)), officers, rk)
@@ -164,6 +178,8 @@ def seal(draft: Draft, officers: tuple[Officer, ...], signer: SigningKey, draw: 
     wraps = tuple(wrap_key(r.public, wrap_label(hh, r.kid), cek) for r in draft.to)
     wm = b"".join(manifest_row(r.kid, w) for r, w in zip(draft.to, wraps, strict=True))
     body = seal_message(cek, hh, encode(_inner(draft, rk)))
+    if len(body) > BODY_LIMIT or len(record) > RECORD_LIMIT:
+        raise Refusal("TOO_BIG")
     unsigned = Envelope(header, wm, body, b"")
     envelope = Envelope(header, wm, body, sign(signer, Purpose.ENVELOPE, unsigned.transcript))
     return Sealed(Upload(envelope, wraps, record), mid, b64(envelope.eid))
