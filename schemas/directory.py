@@ -13,7 +13,7 @@ import base64
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from schemas.canonical import Json, b64, decode, encode, unb64
 from schemas.envelope import AgencyId, DeskId, Frozen, Hash32, Seconds
@@ -29,7 +29,20 @@ SEALABLE = 14 * 24 * 3600
 """How long a prekey may be sealed to; it is erased 30 days after its first day."""
 MAX_AGE = 24 * 3600
 """How old a view of the directory may be when it decides anything (recipient rule 2)."""
-Text = Annotated[str, Field(min_length=1, max_length=120)]
+
+
+def shown(text: str) -> str:
+    """A name that shows as it is: no control, no invisible or direction-changing character, no outer space (K15).
+
+    Raises:
+        ValueError: inside a model, where it becomes Refusal FORM.
+    """
+    if not text.isprintable() or text != text.strip():
+        raise ValueError("a character that does not show")
+    return text
+
+
+Text = Annotated[str, Field(min_length=1, max_length=120), AfterValidator(shown)]
 PublicText = Annotated[str, Field(max_length=2000)]
 
 
@@ -174,6 +187,7 @@ class Directory:
         self.agencies: dict[str, Agency] = {}
         self.frontier = Frontier()
         self._owner: dict[str, Key] = {}
+        self._seen: set[str] = set()  # every key id ever published, roots and operational keys too
 
     @property
     def size(self) -> int:
@@ -203,11 +217,13 @@ class Directory:
         if statement.agency != agency_id(statement.body) or body.threshold > len(body.roots):
             raise Refusal("DIRECTORY")
         op = unb64(body.op_key, 32)
-        for public in (op, *(unb64(root, 32) for root in body.roots)):
+        publics = [op, *(unb64(root, 32) for root in body.roots)]
+        for public in publics:
             check_public(ED25519, public)
         if statement.by != kid_of(ED25519, op):
             raise Refusal("DIRECTORY")
         signed.verified(op, Purpose.DIRECTORY)
+        self._see({kid_of(ED25519, public) for public in publics}, len(publics))
         return Agency(statement.agency, op, 0, "")
 
     def _continue(self, statement: Statement, signed: Signed, agency: Agency | None) -> Agency:
@@ -235,13 +251,19 @@ class Directory:
         use, public = Use(body.use), unb64(body.pub)
         if ALGORITHM[use] != body.alg or body.nbf >= body.exp:
             raise Refusal("KEY")
+        if use is Use.PREKEY and body.exp - body.nbf > SEALABLE:
+            raise Refusal("KEY", "A receiving key may be sealed to for 14 days at most. Shorten its dates.")
         check_public(body.alg, public)
         kid = kid_of(body.alg, public)
-        if kid in self._owner or public == agency.op:
+        self._see({kid}, 1)
+        self._put(agency, Key(kid, use, agency.id, public, body.nbf, body.exp, body.person))
+
+    def _see(self, kids: set[str], count: int) -> None:
+        if len(kids) != count or kids & self._seen:
             raise Refusal(
                 "KEY", "This key is in the directory already. Make a new one; keys are never reused."
             )
-        self._put(agency, Key(kid, use, agency.id, public, body.nbf, body.exp, body.person))
+        self._seen |= kids
 
     def _revoke(self, agency: Agency, body: Revoke) -> None:
         key = agency.keys.get(body.kid)

@@ -10,15 +10,26 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from schemas.canonical import decode
+from schemas.categories import CATEGORIES
 from schemas.envelope import AgencyId, Frozen, Hash32, Header, Id16, Seconds
 from schemas.errors import Refusal
 from schemas.lawful import Purpose as LawfulPurpose
 from schemas.signing import STATEMENT_LIMIT, Signed
 
 T = TypeVar("T", bound=Frozen)
+
+
+def known(category: str) -> str:
+    """A category of the closed list: a grant is clear, so a stranger's words must not stand in it."""
+    if category not in CATEGORIES:
+        raise ValueError("category")
+    return category
+
+
+Category = Annotated[str, AfterValidator(known)]
 MAX_GRANT = 90 * 24 * 3600
 MAX_STATUS = 24 * 3600
 
@@ -39,7 +50,7 @@ class Grant(Frozen):
     sender: tuple[AgencyId, ...] = Field(alias="from", min_length=1, max_length=64)
     to: tuple[AgencyId, ...] = Field(min_length=1, max_length=64)
     pur: tuple[LawfulPurpose, ...] = Field(min_length=1)
-    cat: tuple[str, ...] = Field(min_length=1, max_length=64)
+    cat: tuple[Category, ...] = Field(min_length=1, max_length=64)
     nbf: Seconds
     exp: Seconds
     ev: Hash32

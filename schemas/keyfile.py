@@ -42,8 +42,9 @@ class Head(Frozen):
     v: Annotated[int, Field(ge=1, le=1)]
     holds: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
     salt: str
-    ops: Annotated[int, Field(ge=1, le=64)]
-    mem: Annotated[int, Field(ge=8192, le=2**31)]
+    # Read before anything is authenticated: a hostile file must not cost more than a second or two and 1 GiB.
+    ops: Annotated[int, Field(ge=1, le=8)]
+    mem: Annotated[int, Field(ge=8192, le=2**30)]
 
 
 def lock(secrets: Json, holds: str, passphrase: bytes, cost: Cost, draw: Callable[[int], bytes]) -> bytes:

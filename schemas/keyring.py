@@ -53,16 +53,16 @@ class AgentKeys:
         """Raises Refusal KEYFILE."""
         try:
             return cls(
-                value["agency"],
+                _text(value["agency"]),
                 SigningKey(unb64(value["msg"], 32)),
                 SigningKey(unb64(value["auth"], 32)),
                 SigningKey(unb64(value["consent"], 32)),
                 SigningKey(unb64(value["witness"], 32)),
-                tuple(Prekey(OpeningKey(unb64(p["seed"], 32)), p["nbf"]) for p in value["prekeys"]),
+                tuple(Prekey(OpeningKey(unb64(p["seed"], 32)), _whole(p["nbf"])) for p in value["prekeys"]),
                 unb64(value["store"], 32),
                 unb64(value["subject"], 32),
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, Refusal) as error:
             raise Refusal("KEYFILE") from error
 
 
@@ -84,8 +84,13 @@ class AdminKeys:
     def from_json(cls, value: Json) -> AdminKeys:
         """Raises Refusal KEYFILE."""
         try:
-            return cls(value["agency"], SigningKey(unb64(value["op"], 32)), int(value["seq"]), value["head"])
-        except (KeyError, TypeError, ValueError) as error:
+            return cls(
+                _text(value["agency"]),
+                SigningKey(unb64(value["op"], 32)),
+                _whole(value["seq"]),
+                _text(value["head"]),
+            )
+        except (KeyError, TypeError, Refusal) as error:
             raise Refusal("KEYFILE") from error
 
 
@@ -106,7 +111,7 @@ class OfficerKeys:
         """Raises Refusal KEYFILE."""
         try:
             return cls(OpeningKey(unb64(value["ig"], 32)), SigningKey(unb64(value["auth"], 32)))
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, Refusal) as error:
             raise Refusal("KEYFILE") from error
 
 
@@ -127,5 +132,17 @@ class RelayKeys:
         """Raises Refusal KEYFILE."""
         try:
             return cls(SigningKey(unb64(value["log"], 32)), SigningKey(unb64(value["keys_log"], 32)))
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, Refusal) as error:
             raise Refusal("KEYFILE") from error
+
+
+def _text(value: Json) -> str:
+    if not isinstance(value, str):
+        raise Refusal("KEYFILE")
+    return value
+
+
+def _whole(value: Json) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise Refusal("KEYFILE")
+    return value

@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 
 from schemas.canonical import decode, strict_json
 from schemas.checkpoint import LogKey
-from schemas.directory import Directory
+from schemas.directory import Directory, Text
 from schemas.envelope import AgencyId, Frozen
 from schemas.errors import Refusal
 from schemas.keys import SigningKey
@@ -27,7 +27,7 @@ class Charter(Frozen):
     """What oversight signs. `authority` is the relay's host and port as requests sign it; `origin` names its log."""
 
     v: Annotated[int, Field(ge=1, le=1)]
-    name: Annotated[str, Field(min_length=1, max_length=120)]
+    name: Text
     relay: Annotated[str, Field(pattern=r"^https?://[a-z0-9.:\[\]-]+$", max_length=200)]
     authority: Annotated[str, Field(pattern=r"^[a-z0-9.:\[\]-]+$", max_length=200)]
     origin: Annotated[str, Field(pattern=r"^[a-z0-9./-]+$", max_length=200)]
@@ -62,7 +62,8 @@ class Partnership:
         """Read and verify a partnership file.
 
         Raises:
-            Refusal: SETTINGS, FORM, SIGNATURE, DIRECTORY.
+            Refusal: TOO_BIG, SETTINGS, FORM, NOT_CANONICAL, KEY, SIGNATURE, DIRECTORY, UNKNOWN_AGENCY,
+                CHECKPOINT (a log key is malformed).
         """
         value = strict_json(data, FILE_LIMIT)
         if not isinstance(value, dict) or set(value) != {"charter", "inception"}:
@@ -82,9 +83,19 @@ class Partnership:
                 "DIRECTORY", "The partnership file names one oversight and carries another's inception."
             )
         signed.verified(view.agencies[charter.oversight].op, Purpose.PARTNERSHIP)
-        return cls(charter, signed, inception)
+        found = cls(charter, signed, inception)
+        _check_logs(found)
+        return found
 
     @classmethod
     def make(cls, charter: Charter, inception: Signed, op: SigningKey) -> Partnership:
         signed = Signed.make(op, Purpose.PARTNERSHIP, json.loads(charter.model_dump_json()))
         return cls.parse(cls(charter, signed, inception).to_bytes())
+
+
+def _check_logs(found: Partnership) -> None:
+    log, keys_log, origin = found.log_key, found.keys_log_key, found.charter.origin
+    if (log.name, keys_log.name) != (origin, f"{origin}/keys") or log.public == keys_log.public:
+        raise Refusal(
+            "SETTINGS", "The partnership file's log keys do not belong to its origin. Make it again."
+        )
