@@ -160,6 +160,10 @@ KINDS: Mapping[str, Kind] = {
     "HOLD_LEAD": Kind(
         "Your safeguarding lead must agree before this goes. Ring them; do not wait if someone is in danger."
     ),
+    "LEAD_AFTER": Kind(
+        "It has gone, with an alert. Your safeguarding lead must look at it and sign within 24 hours."
+    ),
+    "PAPER_BASIS": Kind("It names no lawful basis for sharing. Add the Article 6 basis that you rely on."),
     "PAPER_SPECIAL": Kind("It holds special-category information without an Article 9 condition. Add one."),
     "PAPER_CRIMINAL": Kind("It holds criminal-offence information without a condition for it. Add one."),
     "PAPER_RISK": Kind("Paragraph 18 is named, but nobody in it is marked as a child or an adult at risk."),
@@ -181,6 +185,10 @@ KINDS: Mapping[str, Kind] = {
         retry=True,
     ),
     "OVERRIDE": Kind("Overrides are not carried by this version. Ring your safeguarding lead."),
+    "NO_REQUEST": Kind(
+        "Answers to requests for information are not carried by this version. Send it as your own referral or concern."
+    ),
+    "VIR": Kind("Requests for information about a person are not carried by this version. Ring the agency."),
     "UNFORESEEN": Kind("No rule covers this. Ask your safeguarding lead; ring if somebody is in danger."),
     # --- messages (M-rules)
     "PAYLOAD": Kind("The message is not one of the partnership's forms. Correct the fields named."),
@@ -230,5 +238,13 @@ KINDS: Mapping[str, Kind] = {
     "SETTINGS": Kind("The settings have a fault. Correct the entry named."),
     "EXISTS": Kind(
         "It exists already and is never overwritten. Move it away first, or choose another folder."
+    ),
+    # --- key tools (K-rules)
+    "NAME": Kind("The name could be mistaken for another. Choose one that nobody can confuse."),
+    "FINGERPRINT": Kind(
+        "That is not this agency's safety number, so nothing was sent. Ring them on a number you know."
+    ),
+    "MIRROR": Kind(
+        "The mirror of the log is damaged or of another log. Keep it, and pull into a new folder."
     ),
 }
