@@ -1,0 +1,154 @@
+"""Files that hold secrets, and the public ones beside them.
+
+Rules of this house:
+- a file is made once: O_EXCL and O_NOFOLLOW, its mode set whatever the umask, synced together with its folder;
+- nothing is ever overwritten; a command that fails half-way takes back what it made and nothing else;
+- a secret file that others may read is refused, not repaired: it may have been read already.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from schemas.canonical import Json
+from schemas.errors import Refusal
+from schemas.keyfile import LIMIT, unlock
+
+PRIVATE = 0o600
+PUBLIC = 0o644
+FOLDER = 0o700
+OTHERS = 0o077
+
+
+@dataclass(slots=True)
+class NewFiles:
+    """The files that one command makes in one folder."""
+
+    folder: Path
+    made: list[Path] = field(default_factory=list)
+
+    def absent(self, *names: str) -> None:
+        """Raises Refusal EXISTS when one of them is there, before any work is done."""
+        if any(os.path.lexists(self.folder / name) for name in names):
+            raise Refusal("EXISTS")
+
+    def secret(self, name: str, data: bytes) -> Path:
+        """Write a file that only its owner may read. Raises Refusal EXISTS, FILE, DISK_FULL."""
+        return self._write(name, data, PRIVATE)
+
+    def public(self, name: str, data: bytes) -> Path:
+        """Write a file that anybody may read. Raises Refusal EXISTS, FILE, DISK_FULL."""
+        return self._write(name, data, PUBLIC)
+
+    def _write(self, name: str, data: bytes, mode: int) -> Path:
+        path = self.folder / name
+        with _refusing():
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            handle = os.open(path, flags, PRIVATE)
+            self.made.append(path)
+            with os.fdopen(handle, "wb") as file:
+                os.fchmod(file.fileno(), mode)
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            sync_folder(self.folder)
+        return path
+
+
+@contextmanager
+def new_files(folder: Path) -> Iterator[NewFiles]:
+    """Make files in `folder`, which is made too when missing; all of them, or none.
+
+    Raises:
+        Refusal: FILE when the folder is not one, or when others may write in it.
+    """
+    _make_folder(folder)
+    files = NewFiles(folder)
+    try:
+        yield files
+    except BaseException:
+        for path in files.made:
+            path.unlink(missing_ok=True)
+        raise
+
+
+def read_secret(path: Path, holds: str, passphrase: bytes) -> Json:
+    """What a key file holds.
+
+    Raises:
+        Refusal: FILE when it is missing, a link, or others may read it; KEYFILE when it does not open.
+    """
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    try:
+        with os.fdopen(os.open(path, flags), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise Refusal("FILE", f"{path.name} is not an ordinary file. Name the key file itself.")
+            check_private(status, path.name)
+            data = file.read(LIMIT + 1)
+    except OSError as error:
+        raise Refusal("FILE", f"{path.name} cannot be read. Check the folder that you named.") from error
+    return unlock(data, holds, passphrase)
+
+
+def read_public(path: Path, limit: int) -> bytes:
+    """A file that was handed over. Raises Refusal FILE, TOO_BIG."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise Refusal("FILE", f"{path.name} cannot be read. Check the name of the file.") from error
+    if len(data) > limit:
+        raise Refusal("TOO_BIG", f"{path.name} is too large to be what was asked for. Check the file.")
+    return data
+
+
+def check_private(status: os.stat_result, name: str) -> None:
+    """Raises Refusal FILE when anybody but its owner may read or change the file."""
+    if status.st_mode & OTHERS:
+        raise Refusal(
+            "FILE",
+            f"Others on this machine may read {name}. If they may have, make new secrets; "
+            "otherwise run: chmod 600 on it, and try again.",
+        )
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a folder's entries durable."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _make_folder(folder: Path) -> None:
+    with _refusing():
+        if not folder.exists():
+            folder.mkdir(mode=FOLDER, parents=True)
+            sync_folder(folder.parent)
+        status = folder.stat()
+    if not stat.S_ISDIR(status.st_mode):
+        raise Refusal("FILE", f"{folder.name} is not a folder. Choose another place.")
+    if status.st_mode & 0o022:
+        raise Refusal(
+            "FILE", f"Others may write in the folder {folder.name}. Run: chmod 700 on it, and try again."
+        )
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except FileExistsError as error:
+        raise Refusal("EXISTS") from error
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise Refusal("DISK_FULL") from error
+        raise Refusal("FILE", "The files cannot be written there. Check the folder and its owner.") from error

@@ -1,0 +1,237 @@
+"""fenpost-keys: what an administrator types. Parses the command line; the work is in the modules beside this one."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from pathlib import Path
+
+import click
+
+from keys_tooling.console import World, report, run
+
+FILE = click.Path(path_type=Path)
+NEXT = "\nNext:\n  "
+
+
+def main() -> None:
+    """The program's entrance."""
+    run(keys, World(time.time, secrets.token_bytes))
+
+
+@click.group()
+@click.version_option(package_name="fenpost", message="%(version)s")
+def keys() -> None:
+    """Make a partnership, make an agency's keys, and take agencies in.
+
+    Every secret goes into a new file that only you may read, and none is ever overwritten.
+
+    \b
+    Example:
+      fenpost-keys agency init --dir peacock --name "The Peacock Project" --desk referrals \\
+        --officer officer.json --partnership partnership.json
+    """
+
+
+@keys.group()
+def partnership() -> None:
+    """Found a partnership.
+
+    \b
+    Example:
+      fenpost-keys partnership init --dir partnership --name "Fenland Partnership" \\
+        --relay-url https://relay.example.org --officer officer.json
+    """
+
+
+@keys.group()
+def agency() -> None:
+    """Make an agency's keys, look at an enrolment, take an agency in.
+
+    \b
+    Example:
+      fenpost-keys agency show enrolment.json
+    """
+
+
+_passphrase = click.option(
+    "--passphrase-file",
+    type=FILE,
+    help="A file with the passphrase, readable by you only. Asked for otherwise.",
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+_demonstration = click.option("--demonstration-cost", is_flag=True, hidden=True)
+_officer = click.option(
+    "--officer",
+    "officers",
+    type=FILE,
+    required=True,
+    multiple=True,
+    help="An IG officer's card (officer.json from fenpost-audit init). May be given several times.",
+)
+
+
+@partnership.command("init")
+@click.option("--dir", "folder", type=FILE, required=True, help="The folder to make.")
+@click.option("--name", required=True, help="The partnership's name.")
+@click.option("--relay-url", required=True, help="Where agents reach the relay: https://host[:port].")
+@click.option("--origin", help="The audit log's name, such as relay.example.org/log. [default: from the URL]")
+@click.option("--listen", default="127.0.0.1:8440", show_default=True, help="Where the relay listens.")
+@click.option(
+    "--admin-listen", default="127.0.0.1:8441", show_default=True, help="Where it answers health and metrics."
+)
+@_officer
+@_passphrase
+@click.option(
+    "--relay-passphrase-file",
+    type=FILE,
+    help="The passphrase for the relay's own keys. Drawn and written beside them otherwise.",
+)
+@_demonstration
+@_json
+@click.pass_obj
+def partnership_init(
+    world: World,
+    folder: Path,
+    name: str,
+    relay_url: str,
+    origin: str | None,
+    listen: str,
+    admin_listen: str,
+    officers: tuple[Path, ...],
+    passphrase_file: Path | None,
+    relay_passphrase_file: Path | None,
+    demonstration_cost: bool,
+    as_json: bool,
+) -> None:
+    """Found a partnership: oversight's keys, the relay's keys, and partnership.json for every agency.
+
+    \b
+    Example:
+      fenpost-keys partnership init --dir partnership --name "Fenland Partnership" \\
+        --relay-url https://relay.example.org --officer officer.json
+    """
+    from keys_tooling import partnership as founding
+    from keys_tooling.demonstration import cost
+    from keys_tooling.passphrases import known_passphrase, new_passphrase
+    from schemas.directory import safety_number
+
+    authority = founding.authority(relay_url)
+    plan = founding.Plan(
+        name=name,
+        relay_url=relay_url,
+        origin=origin or f"{authority.rpartition(':')[0] or authority}/log",
+        listen=listen,
+        admin_listen=admin_listen,
+        officers=officers,
+    )
+    relay = relay_passphrase_file and (
+        relay_passphrase_file.absolute(),
+        known_passphrase(relay_passphrase_file, "the relay's keys"),
+    )
+    locks = founding.Locks(
+        new_passphrase(passphrase_file, "oversight's keys"), relay or None, cost(demonstration_cost)
+    )
+    founded = founding.init(folder, plan, locks, world)
+    number = safety_number(founded.oversight.id)
+    facts = {
+        "name": name,
+        "oversight": founded.oversight.id,
+        "partnership": str(folder / founding.PARTNERSHIP),
+        "relay_config": str(folder / "relay" / founding.TOML),
+        "safety_number": number,
+    }
+    text = (
+        f"Partnership    {name}\n"
+        f"Oversight      {founded.oversight.id}\n"
+        f"Safety number  {number}\n\n"
+        "Read the safety number aloud to every agency that joins, and hand it partnership.json.\n"
+        f"Take {folder / founding.ROOTS} off this machine: it is needed only to recover.\n"
+        f"{NEXT}fenpost-broker run --config {folder / 'relay' / founding.TOML}"
+    )
+    report(facts, text, as_json=as_json)
+
+
+@agency.command("init")
+@click.option("--dir", "folder", type=FILE, required=True, help="The folder to make.")
+@click.option("--name", required=True, help="The agency's name, as others will choose it.")
+@click.option("--desk", "desks", required=True, multiple=True, help="A desk, such as referrals. Repeatable.")
+@_officer
+@click.option("--partnership", "partnership_file", type=FILE, required=True, help="partnership.json.")
+@click.option("--public-authority", is_flag=True, help="The agency is a public authority.")
+@click.option("--s16la-member", is_flag=True, help="Takes part under Children Act 2004 s.16LA.")
+@click.option("--cda-relevant", is_flag=True, help="A relevant authority, Crime and Disorder Act 1998 s.115.")
+@_passphrase
+@click.option(
+    "--agent-passphrase-file",
+    type=FILE,
+    help="Another passphrase for agent.fpk, which stands on the agent's machine. [default: the same]",
+)
+@_demonstration
+@_json
+@click.pass_obj
+def agency_init(
+    world: World,
+    folder: Path,
+    name: str,
+    desks: tuple[str, ...],
+    officers: tuple[Path, ...],
+    partnership_file: Path,
+    public_authority: bool,
+    s16la_member: bool,
+    cda_relevant: bool,
+    passphrase_file: Path | None,
+    agent_passphrase_file: Path | None,
+    demonstration_cost: bool,
+    as_json: bool,
+) -> None:
+    """Make an agency's keys, at the agency, and the enrolment that oversight asks for.
+
+    \b
+    Example:
+      fenpost-keys agency init --dir peacock --name "The Peacock Project" --desk referrals \\
+        --officer officer.json --partnership partnership.json
+    """
+    import unicodedata
+
+    from keys_tooling import agency as making
+    from keys_tooling.demonstration import cost
+    from keys_tooling.partnership import ROOTS
+    from keys_tooling.passphrases import new_passphrase
+    from schemas.directory import Flags, safety_number
+
+    flags = Flags(public_authority=public_authority, s16la_member=s16la_member, cda_relevant=cda_relevant)
+    plan = making.Plan(unicodedata.normalize("NFC", name), desks, flags, officers, partnership_file)
+    own = new_passphrase(passphrase_file, "the administrator's keys")
+    agent = new_passphrase(agent_passphrase_file, "the agent's keys") if agent_passphrase_file else own
+    enrolment, joined = making.init(folder, plan, making.Locks(own, agent, cost(demonstration_cost)), world)
+    file = folder / making.ENROLMENT
+    oversight = safety_number(joined.charter.oversight)
+    text = (
+        f"{making.described(enrolment)}\n\n"
+        f"Hand {file} to oversight. Oversight rings you and asks for the safety number above.\n"
+        f"Ask oversight for its own: {oversight}\n"
+        f"Take {folder / ROOTS} off this machine: it is needed only to recover.\n"
+        f"{NEXT}fenpost-agent init --dir {folder}"
+    )
+    report(
+        {**making.facts(enrolment), "enrolment": str(file), "oversight_safety_number": oversight},
+        text,
+        as_json=as_json,
+    )
+
+
+@agency.command("show")
+@click.argument("enrolment", type=FILE)
+@_json
+def agency_show(enrolment: Path, as_json: bool) -> None:
+    """Verify an enrolment, or the one in an agency's folder, and show what it says.
+
+    \b
+    Example:
+      fenpost-keys agency show peacock/enrolment.json
+    """
+    from keys_tooling import agency as making
+
+    found = making.read_enrolment(enrolment)
+    report(making.facts(found), making.described(found), as_json=as_json)

@@ -1,0 +1,140 @@
+"""Founding a partnership: oversight's keys, the relay's keys, and the file that every agency is given by hand."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from agent.client import check_url
+from keys_tooling.ceremony import Founded, Member, OfficerCard, found_partnership
+from keys_tooling.console import World
+from keys_tooling.keyfiles import NewFiles, new_files, read_public
+from keys_tooling.names import check_name
+from keys_tooling.officer import CARD_LIMIT, parse_card
+from schemas.canonical import Json, b64
+from schemas.errors import Refusal
+from schemas.keyfile import Cost, lock
+from schemas.keyring import AdminKeys, AgentKeys, RelayKeys
+
+PARTNERSHIP = "partnership.json"
+ADMIN, ROOTS, AGENT = "admin.fpk", "roots.fpk", "agent.fpk"
+RELAY_KEY, FOUNDING, TOML, PASSPHRASE = "relay.fpk", "founding.json", "relay.toml", "passphrase"
+DEFAULT_PORT = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the founders decide. `listen` and `admin_listen` are host:port on the relay's machine."""
+
+    name: str
+    relay_url: str
+    origin: str
+    listen: str
+    admin_listen: str
+    officers: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Locks:
+    """Passphrases and argon2id cost. `relay` is None when the relay's passphrase is to be drawn."""
+
+    own: bytes
+    relay: tuple[Path, bytes] | None
+    cost: Cost
+
+
+def init(folder: Path, plan: Plan, locks: Locks, world: World) -> Founded:
+    """Make a partnership's folder.
+
+    Raises:
+        Refusal: EXISTS, FILE, NAME, KEY, SETTINGS, KEYFILE, DISK_FULL.
+    """
+    check_name(plan.name)
+    check_url(plan.relay_url)
+    cards = read_cards(plan.officers)
+    with new_files(folder) as files, new_files(folder / "relay") as relay:
+        files.absent(PARTNERSHIP, ADMIN, ROOTS, AGENT)
+        relay.absent(PARTNERSHIP, RELAY_KEY, FOUNDING, TOML, PASSPHRASE)
+        founded = found_partnership(
+            plan.name,
+            plan.relay_url.rstrip("/"),
+            authority(plan.relay_url),
+            plan.origin,
+            world.now(),
+            world.draw,
+            cards,
+        )
+        write_member(files, founded.oversight, locks.own, locks.own, locks.cost, world)
+        _write_relay(relay, founded, plan, locks, world)
+        files.public(PARTNERSHIP, founded.partnership.to_bytes())
+    return founded
+
+
+def authority(url: str) -> str:
+    """The host and port of a relay's address as requests sign them: small letters, no default port.
+
+    Raises:
+        Refusal: SETTINGS.
+    """
+    parts = urlsplit(url.rstrip("/"))
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if port == 0 or not parts.hostname or parts.path or parts.query or parts.fragment or "@" in parts.netloc:
+        raise Refusal("SETTINGS", "The relay's address is https://host or https://host:port, without a path.")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return host if port in (None, DEFAULT_PORT.get(parts.scheme)) else f"{host}:{port}"
+
+
+def read_cards(paths: tuple[Path, ...]) -> tuple[OfficerCard, ...]:
+    """The officers' cards. Raises Refusal FILE, KEY, OFFICERS when there is none."""
+    cards = tuple(parse_card(read_public(path, CARD_LIMIT)) for path in paths)
+    if not cards:
+        raise Refusal("OFFICERS", "An agency needs an IG officer. Give her card with --officer.")
+    if len({card.ig for card in cards} | {card.auth for card in cards}) != 2 * len(cards):
+        raise Refusal("KEY", "The same officer's card is given twice. Name each officer once.")
+    return cards
+
+
+def write_member(
+    files: NewFiles, member: Member, passphrase: bytes, agent_passphrase: bytes, cost: Cost, world: World
+) -> None:
+    """An agency's three key files: roots, admin, agent."""
+    roots: Json = {"roots": [b64(root.seed()) for root in member.roots]}
+    files.secret(ROOTS, lock(roots, "roots", passphrase, cost, world.draw))
+    files.secret(ADMIN, lock(member.admin.to_json(), AdminKeys.HOLDS, passphrase, cost, world.draw))
+    files.secret(AGENT, lock(member.agent.to_json(), AgentKeys.HOLDS, agent_passphrase, cost, world.draw))
+
+
+def _write_relay(files: NewFiles, founded: Founded, plan: Plan, locks: Locks, world: World) -> None:
+    if locks.relay is None:
+        # Its own, not oversight's: whoever runs the relay must not be able to open oversight's keys.
+        file, passphrase = Path(PASSPHRASE), b64(world.draw(24)).encode("ascii")
+        files.secret(PASSPHRASE, passphrase + b"\n")
+    else:
+        file, passphrase = locks.relay
+    files.secret(
+        RELAY_KEY, lock(founded.relay.to_json(), RelayKeys.HOLDS, passphrase, locks.cost, world.draw)
+    )
+    founding = [signed.to_json() for signed in founded.oversight.statements]
+    files.public(FOUNDING, json.dumps(founding, indent=1).encode("ascii") + b"\n")
+    files.public(PARTNERSHIP, founded.partnership.to_bytes())
+    files.public(TOML, relay_toml(plan, file).encode("utf-8"))
+
+
+def relay_toml(plan: Plan, passphrase_file: Path) -> str:
+    """The relay's settings. A JSON string without escaped surrogates is a TOML string."""
+    settings = {
+        "partnership": PARTNERSHIP,
+        "key_file": RELAY_KEY,
+        "passphrase_file": str(passphrase_file),
+        "founding": FOUNDING,
+        "database": "relay.db",
+        "listen": plan.listen,
+        "admin_listen": plan.admin_listen,
+    }
+    lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in settings.items()]
+    return "\n".join(["[relay]", *lines, ""])
