@@ -70,6 +70,7 @@ class Opened:
     grant: Signed | None
     status: Signed | None
     checkpoints: tuple[str, ...]
+    seq: tuple[int, ...]
 
 
 def open_delivery(delivery: Delivery, key: OpeningKey) -> Opened:
@@ -94,6 +95,7 @@ def open_delivery(delivery: Delivery, key: OpeningKey) -> Opened:
         grant=_signed(inner["grant"]),
         status=_signed(inner["status"]),
         checkpoints=tuple(inner["cp"]),
+        seq=tuple(inner["seq"]),
     )
 
 
@@ -173,7 +175,7 @@ def _inner(envelope: Envelope, cek: bytes) -> dict[str, Any]:
     key = labelled("fenpost/v1/body-key", envelope.hh, key=cek)
     nonce = labelled("fenpost/v1/body-nonce", envelope.hh, key=cek, size=24)
     inner = decode(unpad(aead_open(key, nonce, envelope.hh, envelope.body, "CANNOT_OPEN")), BODY_LIMIT)
-    if not isinstance(inner, dict) or set(inner) != {"att", "cp", "grant", "p", "rk", "status"}:
+    if not isinstance(inner, dict) or set(inner) != {"att", "cp", "grant", "p", "rk", "seq", "status"}:
         raise Refusal("FORM")
     if not isinstance(inner["p"], str) or not isinstance(inner["rk"], str):
         raise Refusal("FORM")
@@ -181,7 +183,15 @@ def _inner(envelope: Envelope, cek: bytes) -> dict[str, Any]:
         raise Refusal("FORM")
     if len(inner["cp"]) > 2 or inner["att"] != []:
         raise Refusal("FORM")
+    _check_sequence(inner["seq"], len(envelope.header.to))
     return inner
+
+
+def _check_sequence(numbers: Json, recipients: int) -> None:
+    if not isinstance(numbers, list) or len(numbers) not in (0, recipients):
+        raise Refusal("FORM")
+    if any(type(number) is not int or number < 1 for number in numbers):
+        raise Refusal("FORM")
 
 
 def _signed(value: Json) -> Signed | None:

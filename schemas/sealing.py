@@ -93,7 +93,8 @@ class Draft:
     """All that a sender decides before sealing. Times are Unix seconds.
 
     `law` is the header's law block; `payload` the printed message; `subject` a keyed per-case reference that only
-    the sender can resolve; `author` the key id or role of who wrote it.
+    the sender can resolve; `author` the key id or role of who wrote it; `seq` the running number of this message
+    between the two agencies, one for each of `to`, or nothing when the sender does not count.
     """
 
     sender: str
@@ -113,6 +114,7 @@ class Draft:
     grant: Signed | None = None
     status: Signed | None = None
     checkpoints: tuple[str, ...] = ()
+    seq: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,5 +225,6 @@ def _inner(draft: Draft, rk: bytes) -> dict[str, Json]:
         "grant": None if draft.grant is None else draft.grant.to_json(),
         "p": draft.payload,
         "rk": b64(rk),
+        "seq": list(draft.seq),
         "status": None if draft.status is None else draft.status.to_json(),
     }
