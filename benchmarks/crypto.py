@@ -79,9 +79,7 @@ def measure(seconds: float) -> dict[str, float]:
     figures: dict[str, float] = {}
     for count in (1, 20):
         sealed, keys, officers, signer, draft = _sealed(count)
-        figures[f"seal.ms.{count}"] = median_ms(
-            lambda d=draft, o=officers, s=signer: seal(d, o, s, os.urandom), seconds
-        )
+        figures[f"seal.ms.{count}"] = median_ms(partial(seal, draft, officers, signer, os.urandom), seconds)
     sealed, keys, _, _, _ = _sealed(1)
     upload = Upload.parse(sealed.upload.to_bytes())
     delivery = Delivery(upload.envelope, upload.wraps[0], upload.record, b"").to_bytes()
