@@ -53,9 +53,21 @@ class Facts:
 
     @property
     def agree(self) -> Agreement:
-        """The agreement as it really stands: a withdrawal on record outweighs what the header says."""
+        """The agreement as it really stands: a withdrawal on record outweighs what the header says.
+
+        Only a refusal, and a capacity that was lost since, say more than the record does; "not asked" says less.
+        """
         said = self.law.agree
-        return "WITHDRAWN" if self.coverage == "withdrawn" and said in ("GIVEN", "LIMITED") else said
+        gone = self.coverage == "withdrawn" and said not in ("REFUSED", "CANNOT_GIVE")
+        return "WITHDRAWN" if gone else said
+
+    @property
+    def personal(self) -> bool:
+        """Whether it is about somebody; a "none" that the same header contradicts does not open the gate."""
+        law, header = self.law, self.header
+        marked = law.spec or law.crim or law.child or law.adult_at_risk
+        about = header.cls in ("REFER", "SAFEGUARD") or not IMPERSONAL.issuperset(header.cat)
+        return law.pd == "personal" or marked or about
 
     @property
     def red(self) -> bool:
@@ -108,6 +120,8 @@ class Decision:
         return KINDS[self.code].say if self.code else ""
 
 
+IMPERSONAL = frozenset({"ask", "reasons", "response"})
+"""The only categories that a message about nobody may name."""
 BREAKABLE = frozenset({"SCOPE", "REFUSED", "REASON", "GRANT"})
 SWITCHED_OFF_BY_DUTY = frozenset({9, 10, 11, 13, 14, 15, 17})
 NEVER_BROKEN = frozenset({1, 3, 6, 13, 20})
@@ -120,7 +134,7 @@ def _paper(facts: Facts, code: str) -> Verdict:
 
 
 def _no_personal_data(facts: Facts) -> Verdict | None:
-    return DELIVER if facts.law.pd == "none" else None
+    return None if facts.personal else DELIVER
 
 
 def _special(facts: Facts) -> Verdict | None:
@@ -136,7 +150,8 @@ def _criminal(facts: Facts) -> Verdict | None:
 
 def _at_risk(facts: Facts) -> Verdict | None:
     law = facts.law
-    return _paper(facts, "PAPER_RISK") if "s1:18" in law.s1 and not (law.child or law.adult_at_risk) else None
+    named = "s1:18" in law.s1 or (law.hc is not None and "s1:18" in law.hc.s1)
+    return _paper(facts, "PAPER_RISK") if named and not (law.child or law.adult_at_risk) else None
 
 
 def _incapable(facts: Facts) -> Verdict | None:
@@ -146,7 +161,8 @@ def _incapable(facts: Facts) -> Verdict | None:
 
 
 def _public_basis(facts: Facts) -> Verdict | None:
-    private = facts.law.b6 is not None and (facts.law.b6 == "6f" or facts.law.b6.startswith("6ea:"))
+    bases = (facts.law.b6, None if facts.law.hc is None else facts.law.hc.b6)
+    private = any(basis is not None and basis.startswith(("6f", "6ea:")) for basis in bases)
     return _paper(facts, "PAPER_PUBLIC") if private and facts.sender.public_authority else None
 
 
@@ -164,7 +180,7 @@ def _presumed(facts: Facts) -> Verdict | None:
 
 
 def _unbased(facts: Facts) -> Verdict | None:
-    return _paper(facts, "REASON") if facts.law.pd == "personal" and facts.law.b6 is None else None
+    return _paper(facts, "PAPER_BASIS") if facts.personal and facts.law.b6 is None else None
 
 
 def _consent_only(facts: Facts) -> Verdict | None:
@@ -178,11 +194,11 @@ def _within(facts: Facts) -> Verdict | None:
 
 def _unproven(facts: Facts) -> Verdict | None:
     unproven = facts.agreed and facts.coverage in ("none", "stale", "unknown")
-    return _paper(facts, "GRANT") if unproven and facts.law.pd == "personal" else None
+    return _paper(facts, "GRANT") if unproven and facts.personal else None
 
 
 def _no_reason(facts: Facts) -> Verdict | None:
-    silent = facts.unasked and facts.law.why_no is None and facts.law.pd == "personal"
+    silent = facts.unasked and facts.law.why_no is None and facts.personal
     return _paper(facts, "REASON") if silent else None
 
 
@@ -190,14 +206,16 @@ def _unasked(facts: Facts) -> Verdict | None:
     if not (facts.unasked and facts.law.why_no in ("A", "B", "C", "D")):
         return None
     if facts.red:
-        return Verdict(Outcome.DELIVER_ALERT, "HOLD_LEAD")
+        return Verdict(Outcome.DELIVER_ALERT, "LEAD_AFTER")
     if facts.header.rag == "AMBER" or facts.agree == "CANNOT_GIVE":
         return Verdict(Outcome.HOLD, "HOLD_LEAD")
     return Verdict(Outcome.BLOCK, "ASK_FIRST")
 
 
 def _duty(facts: Facts) -> Verdict | None:
-    owed = facts.law.why_no == "E" and DUTY_GATEWAYS.intersection(facts.law.gw) and _gateway(facts) is None
+    # Every one of these duties is owed to a child; without one in the message, naming a duty is only a word.
+    named = facts.law.child and DUTY_GATEWAYS.intersection(facts.law.gw)
+    owed = facts.law.why_no == "E" and named and _gateway(facts) is None
     return DELIVER if owed else None
 
 
@@ -218,7 +236,17 @@ def _refused(facts: Facts) -> Verdict | None:
 
 
 def _break_glass(facts: Facts) -> Verdict | None:
-    return Verdict(Outcome.DELIVER_ALERT) if facts.red and facts.law.why_no == "F" else None
+    return Verdict(Outcome.DELIVER_ALERT, "LEAD_AFTER") if facts.red and facts.law.why_no == "F" else None
+
+
+def _no_request(facts: Facts) -> Verdict | None:
+    # This version carries no requests, so no answer can point at an open one.
+    return _paper(facts, "NO_REQUEST") if facts.header.cls == "INFOGIVE" else None
+
+
+def _unattested(facts: Facts) -> Verdict | None:
+    # `vir` is empty in this version, so no request can carry what row 20 asks for.
+    return Verdict(Outcome.BLOCK, "VIR") if facts.header.cls == "INFOREQ" else None
 
 
 def _unforeseen(facts: Facts) -> Verdict | None:
@@ -230,6 +258,8 @@ def _unforeseen(facts: Facts) -> Verdict | None:
         "CONSENT",
         "DIRECTORY",
         "ADMIN",
+        "INFOREQ",
+        "INFOGIVE",
     )
     reasoned = (
         facts.law.why_no not in ("E", "F", "G") or facts.red or facts.said_no or _duty(facts) is not None
@@ -264,6 +294,8 @@ TABLE: tuple[Row, ...] = (
     Row(15, _refused),
     Row(16, _break_glass),
     Row(18, _override),
+    Row(19, _no_request),
+    Row(20, _unattested),
     Row(23, _unforeseen),
 )
 
@@ -289,5 +321,5 @@ def _broken(number: int, verdict: Verdict) -> Verdict:
         verdict.outcome == Outcome.BLOCK and verdict.code in BREAKABLE
     )
     if stopped and number not in NEVER_BROKEN:
-        return Verdict(Outcome.DELIVER_ALERT, verdict.code)
+        return Verdict(Outcome.DELIVER_ALERT, "LEAD_AFTER")
     return verdict
