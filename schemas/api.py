@@ -84,7 +84,10 @@ class EnvelopeResult(Frozen):
 
 
 class EnvelopeResults(Frozen):
-    """The answer to POST envelopes (200 when any was taken or repeated, else the first refusal's problem)."""
+    """The answer to POST envelopes: 200 with a result for each upload, in order.
+
+    One upload alone that is refused is answered by its problem instead, with the problem's status.
+    """
 
     results: tuple[EnvelopeResult, ...]
 

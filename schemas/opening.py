@@ -27,6 +27,7 @@ from schemas.record import (
     commitment,
     epoch_info,
     epoch_tag,
+    veil_keys,
     wrap_info,
 )
 from schemas.sealing import SUITE, Draw, key_commitment, payload_hash, wrap_key, wrap_label
@@ -143,6 +144,16 @@ def epoch_record_key(record: SealedRecord, epoch_key: bytes) -> bytes | None:
 def open_epoch(epoch_id: bytes, wrapped: bytes, key: OpeningKey) -> bytes:
     """The 32-byte epoch key of an epoch object wrapped to this officer."""
     return unwrap_key(key, epoch_info(epoch_id, key.kid), wrapped)
+
+
+def unveil_record(veiled: bytes, tag: bytes, rk: bytes) -> bytes:
+    """The sender's sealed record out of a log's veil (S7), by the key of the relay's record of the same leaf.
+
+    Raises:
+        Refusal: RECORD.
+    """
+    key, nonce = veil_keys(tag, rk)
+    return aead_open(key, nonce, tag, veiled, "RECORD")
 
 
 def check_facts(envelope: Envelope, facts: dict[str, Any], payload: str) -> None:

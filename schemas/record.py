@@ -157,3 +157,26 @@ def wrap_epoch(epoch_key: bytes, rh: bytes, rk: bytes) -> bytes:
 def _blank_wrap(rk: bytes, tag: str, rh: bytes) -> bytes:
     # Keyed by the record's own secret, so that nobody without it can tell a blank from a wrap.
     return labelled("fenpost/v1/epoch-blank", tag.encode("ascii") + rh, key=rk, size=EPOCH_WRAP_SIZE)
+
+
+def veil_record(record: bytes, tag: bytes, rk: bytes) -> bytes:
+    """The sender's sealed record as the log keeps it: closed once more under the relay record's key (S7).
+
+    Args:
+        record: the sender's sealed record, as uploaded.
+        tag: the leaf's 32-byte tag.
+        rk: the key of the relay's record of the same leaf, which its officers open first.
+
+    The heads of sender's records name officers, so a stored log without this veil would show who talks to whom.
+    schemas.opening.unveil_record is the inverse.
+    """
+    key, nonce = veil_keys(tag, rk)
+    return aead_seal(key, nonce, tag, record)
+
+
+def veil_keys(tag: bytes, rk: bytes) -> tuple[bytes, bytes]:
+    """The veil's key and nonce; rk is drawn for one record only, so neither ever repeats."""
+    return (
+        labelled("fenpost/v1/rec-outer", tag, key=rk),
+        labelled("fenpost/v1/rec-outer-nonce", tag, key=rk, size=24),
+    )
