@@ -143,6 +143,11 @@ KINDS: Mapping[str, Kind] = {
     "TOO_LATE": Kind(
         "The relay is shutting down. Nothing was accepted; it will be tried again.", "relay", True
     ),
+    "METHOD": Kind("This is not done that way here. Update the program that asked."),
+    "MEDIA": Kind("The request's content type is not the one for this. Update the program that asked."),
+    "AUTHORITY": Kind("The relay answers only to its own name. Check its address in the partnership file."),
+    "SLOW": Kind("The request came too slowly and was dropped. Nothing was accepted; try again.", retry=True),
+    "FAULT": Kind("The relay has a fault. Nothing was accepted; tell its operator.", "relay", True),
     # --- consent and lawful basis (C-rules)
     "PURPOSE": Kind("This purpose is not one that the partnership shares for."),
     "CONSENT_ONLY": Kind(
