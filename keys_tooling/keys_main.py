@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from keys_tooling.console import World, report, run
+from keys_tooling.console import World, report, run, tell
 
 FILE = click.Path(path_type=Path)
 NEXT = "\nNext:\n  "
@@ -235,3 +235,63 @@ def agency_show(enrolment: Path, as_json: bool) -> None:
 
     found = making.read_enrolment(enrolment)
     report(making.facts(found), making.described(found), as_json=as_json)
+
+
+@agency.command("enrol")
+@click.argument("enrolment", type=FILE)
+@click.option("--partnership-dir", "folder", type=FILE, required=True, help="Oversight's folder.")
+@click.option("--fingerprint", help="The safety number that the agency read aloud. Asked for otherwise.")
+@_passphrase
+@_json
+@click.pass_obj
+def agency_enrol(
+    world: World,
+    enrolment: Path,
+    folder: Path,
+    fingerprint: str | None,
+    passphrase_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Take an agency into the partnership: oversight runs this, and may run it again at any time.
+
+    Ring the agency on a number that you know, not on one from its letter, and let it read its safety number to you.
+
+    \b
+    Example:
+      fenpost-keys agency enrol enrolment.json --partnership-dir partnership \\
+        --fingerprint "01234 56789 01234 56789 01234 56789"
+    """
+    import asyncio
+    import sys
+
+    from agent.client import Relay
+    from keys_tooling import admission
+    from keys_tooling import agency as making
+    from keys_tooling.enrolment import check_fingerprint
+    from keys_tooling.passphrases import known_passphrase
+
+    found = making.read_enrolment(enrolment)
+    tell(making.described(found, number=False))
+    if fingerprint is None and not sys.stdin.isatty():
+        raise click.UsageError("There is no terminal to ask for the safety number: give --fingerprint.")
+    check_fingerprint(
+        found, fingerprint or click.prompt("Safety number, as the agency reads it aloud", err=True)
+    )
+    oversight = admission.Oversight.open(folder, known_passphrase(passphrase_file, "oversight's keys"))
+    charter = oversight.partnership.charter
+
+    async def enrol() -> admission.Admitted:
+        async with Relay(charter.relay, charter.authority, oversight.auth, world.clock, world.draw) as relay:
+            return await admission.enrol(relay, oversight, found, world)
+
+    done = asyncio.run(enrol())
+    facts = {
+        "agency": found.particulars.agency,
+        "member": True,
+        "members": done.members,
+        "posted": done.posted,
+        "was_member": done.before,
+    }
+    state = "was a member already; nothing was changed" if done.before else "is a member now"
+    text = f"{found.particulars.agency} {state}. The partnership has {done.members} members."
+    report(facts, text, as_json=as_json)
