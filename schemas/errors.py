@@ -202,6 +202,7 @@ KINDS: Mapping[str, Kind] = {
     "CATEGORIES_DIFFER": Kind(
         "The header does not name the kinds of information that the message holds.", "sender"
     ),
+    "CLASS_DIFFERS": Kind("The header says another kind or colour of message than it holds. Send it afresh."),
     "FLAGS_DIFFER": Kind("The header's marks for special, offence or child data do not fit the message."),
     "NOT_UTF8": Kind("The message is not UTF-8 text. Save it as UTF-8 and send it again."),
     "NOT_JSON": Kind("The message is not a JSON object. Check the program that wrote it."),
