@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import secrets
+import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
-from keys_tooling.console import World, report, run
+from keys_tooling.console import REFUSED, World, report, run
 
 FILE = click.Path(path_type=Path)
 
@@ -73,3 +76,91 @@ def audit_init(
         f"Next, when the agency is in:\n  fenpost-audit pull --dir {folder} --partnership partnership.json"
     )
     report({"card": str(card), "person": person, "safety_number": number}, text, as_json=as_json)
+
+
+@audit.command("pull")
+@_dir
+@click.option("--partnership", "given", type=FILE, help="partnership.json; needed the first time.")
+@_passphrase
+@_json
+@click.pass_obj
+def audit_pull(
+    world: World, folder: Path, given: Path | None, passphrase_file: Path | None, as_json: bool
+) -> None:
+    """Bring your copy of the log up to date, proving each step before it is believed. May be stopped at any time.
+
+    \b
+    Example:
+      fenpost-audit pull --dir officer --partnership partnership.json
+    """
+    import asyncio
+
+    from agent.client import Relay
+    from keys_tooling.audit import officer_folder
+    from keys_tooling.audit.mirror import open_mirror
+    from keys_tooling.audit.pull import Pull, Pulled
+    from keys_tooling.passphrases import known_passphrase
+    from schemas.directory import safety_number
+
+    partnership = officer_folder.adopt(folder, given) if given else officer_folder.believed(folder)
+    keys = officer_folder.open_keys(folder, known_passphrase(passphrase_file, "the officer's keys"))
+    charter = partnership.charter
+
+    async def pull(progress: Callable[[int, int], None]) -> Pulled:
+        async with Relay(charter.relay, charter.authority, keys.auth, world.clock, world.draw) as relay:
+            return await Pull(relay, mirror, partnership, keys, world.now(), progress).run()
+
+    with open_mirror(folder, write=True) as mirror, _bar("Entries") as progress:
+        done = asyncio.run(pull(progress))
+    number = safety_number(charter.oversight)
+    facts = {
+        "entries": done.entries,
+        "epochs": done.epochs,
+        "new": done.new,
+        "oversight_safety_number": number,
+        "statements": done.statements,
+    }
+    text = (
+        f"Entries        {done.entries:,} ({done.new:,} new), each the one that the relay signed\n"
+        f"Directory      {done.statements:,} statements, replayed\n"
+        f"Oversight      safety number {number}"
+    )
+    report(facts, text, as_json=as_json)
+
+
+@audit.command("verify")
+@_dir
+@_json
+def audit_verify(folder: Path, as_json: bool) -> None:
+    """Prove, without the relay, that your copy is whole: every entry, record and checkpoint. Exit code 1 if not.
+
+    \b
+    Example:
+      fenpost-audit verify --dir officer
+    """
+    from keys_tooling.audit import officer_folder
+    from keys_tooling.audit.mirror import open_mirror
+    from keys_tooling.audit.verify import verify
+    from schemas.directory import safety_number
+
+    partnership = officer_folder.believed(folder)
+    with open_mirror(folder, write=False) as mirror:
+        size = mirror.size()
+        with _bar("Entries") as progress:
+            found = verify(mirror, partnership, lambda at: progress(at, size))
+    number = safety_number(partnership.charter.oversight)
+    report({**found.to_json(), "oversight_safety_number": number}, found.text(number), as_json=as_json)
+    if not found.whole:
+        sys.exit(REFUSED)
+
+
+@contextmanager
+def _bar(label: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on stderr, when that is a terminal."""
+    with click.progressbar(length=1, label=label, file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
+
+        def progress(at: int, of: int) -> None:
+            bar.length = max(of, 1)
+            bar.update(at - bar.pos)
+
+        yield progress

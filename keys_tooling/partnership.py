@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from agent.client import check_url
 from keys_tooling.ceremony import Founded, Member, OfficerCard, found_partnership
 from keys_tooling.console import World
 from keys_tooling.keyfiles import NewFiles, new_files, read_public
@@ -51,6 +50,8 @@ def init(folder: Path, plan: Plan, locks: Locks, world: World) -> Founded:
     Raises:
         Refusal: EXISTS, FILE, NAME, KEY, SETTINGS, KEYFILE, DISK_FULL.
     """
+    from agent.client import check_url
+
     check_name(plan.name)
     check_url(plan.relay_url)
     cards = read_cards(plan.officers)

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from keys_tooling.ceremony import make_officer
 from keys_tooling.console import World
-from keys_tooling.keyfiles import new_files, read_secret
+from keys_tooling.keyfiles import new_files, read_public, read_secret
 from keys_tooling.officer import card_bytes, card_number
+from keys_tooling.partnership import PARTNERSHIP
 from schemas.errors import Refusal
 from schemas.keyfile import Cost, lock
 from schemas.keyring import OfficerKeys
+from schemas.partnership import FILE_LIMIT, Partnership
 
 KEYS, CARD = "officer.fpk", "officer.json"
 _PERSON = re.compile(r"[a-z][a-z0-9-]{0,31}")
@@ -38,3 +40,28 @@ def init(folder: Path, person: str, passphrase: bytes, cost: Cost, world: World)
 def open_keys(folder: Path, passphrase: bytes) -> OfficerKeys:
     """The officer's keys. Raises Refusal FILE, KEYFILE."""
     return OfficerKeys.from_json(read_secret(folder / KEYS, OfficerKeys.HOLDS, passphrase))
+
+
+def adopt(folder: Path, given: Path) -> Partnership:
+    """The partnership of this folder: `given` is kept the first time and must be the same one ever after.
+
+    Raises:
+        Refusal: FILE, SETTINGS, SIGNATURE, DIRECTORY, EXISTS when the folder believes another partnership.
+    """
+    partnership = Partnership.parse(read_public(given, FILE_LIMIT))
+    if (folder / PARTNERSHIP).exists():
+        if believed(folder).charter != partnership.charter:
+            raise Refusal("EXISTS", "This folder belongs to another partnership. Choose another folder.")
+        return partnership
+    with new_files(folder) as files:
+        files.public(PARTNERSHIP, partnership.to_bytes())
+    return partnership
+
+
+def believed(folder: Path) -> Partnership:
+    """The partnership that this folder believes. Raises Refusal FILE, SETTINGS, SIGNATURE, DIRECTORY."""
+    if not (folder / PARTNERSHIP).exists():
+        raise Refusal(
+            "FILE", "This folder knows no partnership yet. Pull with --partnership partnership.json"
+        )
+    return Partnership.parse(read_public(folder / PARTNERSHIP, FILE_LIMIT))

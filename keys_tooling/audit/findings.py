@@ -1,0 +1,127 @@
+"""What verifying a mirror can find, and what each finding means in plain words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from keys_tooling.audit.mirror import Log
+from schemas.canonical import Json
+from schemas.merkle import EMPTY_ROOT
+
+MOST = 100
+"""Findings that are listed; more are only counted."""
+MEANS = {
+    "checkpoint": "This checkpoint is not signed by the relay's log key: it was changed or made up in this mirror.",
+    "rollback": "The relay showed a shorter log than before: entries that it had signed were gone. Tell oversight.",
+    "fork": "The relay signed this checkpoint, yet it cannot be true together with others that it signed: two "
+    "histories. Keep this folder as it is: it is the proof. Tell oversight.",
+    "tree": "From here on, no checkpoint vouches for the stored entries: they were changed in this mirror, or the "
+    "relay signed another history.",
+    "unproven": "The relay signed this checkpoint and did not show that it continues the log. Pull again; if that is "
+    "refused, tell oversight.",
+    "missing": "Entries that the relay signed for are not stored. Pull again; if a pull had ended before, they were "
+    "taken out of this mirror.",
+    "extra": "Entries are stored that no checkpoint vouches for: they were added to this mirror.",
+    "entry": "The stored entry is not the one that was proven when it was pulled: it was changed in this mirror.",
+    "record": "The relay's sealed record is not the one that this entry commits to: it was changed in this mirror.",
+    "context": "The relay's sealed record belongs to another entry.",
+    "statement": "A directory statement does not follow from the ones before it: it was changed, moved or taken out.",
+}
+
+
+OF_CHECKPOINTS = ("checkpoint", "rollback", "fork", "unproven")
+PINNED = ("entry", "record", "context")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong: in which log, at which entry (or checkpoint of that many entries), and what it means."""
+
+    log: Log
+    position: int
+    kind: str
+
+    @property
+    def means(self) -> str:
+        return MEANS[self.kind]
+
+    @property
+    def place(self) -> str:
+        if self.kind in OF_CHECKPOINTS:
+            return f"the {self.what} checkpoint of {self.position} entries"
+        return f"{'entry' if self.log == 'log' else 'directory statement'} {self.position}"
+
+    @property
+    def what(self) -> str:
+        return "log's" if self.log == "log" else "directory's"
+
+    def to_json(self) -> dict[str, Json]:
+        return {
+            "kind": self.kind,
+            "log": self.log,
+            "means": self.means,
+            "place": self.place,
+            "position": self.position,
+        }
+
+
+@dataclass(slots=True)
+class Report:
+    """What verifying found. `root` is that of all stored entries, in hex."""
+
+    entries: int = 0
+    checkpoints: int = 0
+    statements: int = 0
+    root: str = EMPTY_ROOT.hex()
+    findings: list[Finding] = field(default_factory=list)
+    unlisted: int = 0
+
+    @property
+    def whole(self) -> bool:
+        return not self.findings
+
+    def find(self, log: Log, position: int, kind: str) -> None:
+        finding = Finding(log, position, kind)
+        if len(self.findings) == MOST:
+            self.unlisted += 1
+        elif finding not in self.findings:
+            self.findings.append(finding)
+
+    def pinned(self, log: Log, start: int) -> int:
+        """The first entry at or after `start` that is known to be bad; `start` when none is."""
+        found = [f.position for f in self.findings if f.log == log and f.kind in PINNED]
+        return min((position for position in found if position >= start), default=start)
+
+    def ordered(self) -> list[Finding]:
+        """The findings, the first bad position first: of the audit log before the directory's."""
+        return sorted(self.findings, key=lambda f: (f.log != "log", f.position, f.kind in OF_CHECKPOINTS))
+
+    def to_json(self) -> dict[str, Json]:
+        findings = [finding.to_json() for finding in self.ordered()]
+        return {
+            "checkpoints": self.checkpoints,
+            "entries": self.entries,
+            "findings": findings,
+            "first": findings[0] if findings else None,
+            "ok": self.whole,
+            "root": self.root,
+            "statements": self.statements,
+            "unlisted": self.unlisted,
+        }
+
+    def text(self, number: str) -> str:
+        """For people. `number` is oversight's safety number, to be compared once with what oversight reads aloud."""
+        lines = [
+            f"Entries        {self.entries:,}, root {self.root[:16]}",
+            f"Checkpoints    {self.checkpoints:,}",
+            f"Directory      {self.statements:,} statements",
+            f"Oversight      safety number {number}",
+            "",
+        ]
+        if self.whole:
+            return "\n".join([*lines, "WHOLE. Everything stored is what the relay signed, in one history."])
+        found = self.ordered()
+        lines.append(f"NOT WHOLE. The first bad position is {found[0].place}.")
+        lines += [f"  {finding.place}: {finding.means}" for finding in found[:10]]
+        more = len(found) - 10 + self.unlisted
+        return "\n".join([*lines, *([f"  and {more:,} more"] if more > 0 else [])])

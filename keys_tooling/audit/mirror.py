@@ -1,0 +1,259 @@
+"""An officer's mirror of the log: one SQLite file in her folder, readable by nobody else.
+
+Rules of this house:
+- it keeps what the relay showed, verbatim: entries, sealed records, epochs, directory statements, and every
+  checkpoint ever seen, also those that do not fit;
+- keeping is not believing: a checkpoint is marked believed only after it was proven to extend the one before;
+- whether it is still whole is for verify.py, which takes nothing in here for granted.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+from schemas.api import EpochItem
+from schemas.canonical import unb64
+from schemas.errors import Refusal
+from schemas.merkle import Frontier
+from schemas.signing import Signed
+
+FILE, LOCK = "mirror.db", "mirror.lock"
+VERSION = "1"
+Log = Literal["log", "keys"]
+"""Which log a checkpoint is of: the audit log, or the directory's."""
+
+SCHEMA = """
+CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE entry (i INTEGER PRIMARY KEY, leaf BLOB NOT NULL, hash BLOB NOT NULL, relay BLOB NOT NULL,
+  sender BLOB NOT NULL) STRICT;
+CREATE TABLE epoch (id TEXT NOT NULL, kid TEXT NOT NULL, first INTEGER NOT NULL, wrap BLOB NOT NULL,
+  PRIMARY KEY (kid, first, id)) STRICT;
+CREATE TABLE note (n INTEGER PRIMARY KEY, log TEXT NOT NULL, text TEXT NOT NULL, seen INTEGER NOT NULL,
+  believed INTEGER NOT NULL) STRICT;
+CREATE TABLE statement (n INTEGER PRIMARY KEY, text BLOB NOT NULL, signature BLOB NOT NULL) STRICT;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One stored entry: the leaf, its hash as it was proven, the relay's record, the veiled sender's record."""
+
+    index: int
+    leaf: bytes
+    hash: bytes
+    relay: bytes
+    sender: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One checkpoint that the relay showed, in the order seen; `seen` is in Unix seconds."""
+
+    text: str
+    seen: int
+    believed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """An epoch key wrapped to one officer; it covers entries from `first` on."""
+
+    id: bytes
+    first: int
+    wrap: bytes
+
+
+class Mirror:
+    """An open mirror. Use `open_mirror`."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._db = database
+
+    # --- entries
+
+    def size(self) -> int:
+        """How many entries are stored, when none in between was taken out: that is for verify.py to see."""
+        row = self._db.execute("SELECT max(i) FROM entry").fetchone()
+        return 0 if row[0] is None else int(row[0]) + 1
+
+    def entries(self, start: int = 0) -> Iterator[Entry]:
+        """Entries from `start` on, in order; never all in memory."""
+        rows = self._db.execute(
+            "SELECT i, leaf, hash, relay, sender FROM entry WHERE i >= ? ORDER BY i", (start,)
+        )
+        return (Entry(*row) for row in rows)
+
+    def hashes(self, start: int) -> Iterator[bytes]:
+        rows = self._db.execute("SELECT hash FROM entry WHERE i >= ? ORDER BY i", (start,))
+        return (row[0] for row in rows)
+
+    def leaves(self, start: int, end: int) -> list[bytes]:
+        rows = self._db.execute("SELECT leaf FROM entry WHERE i >= ? AND i < ? ORDER BY i", (start, end))
+        return [row[0] for row in rows]
+
+    def add_entries(self, entries: Iterable[Entry]) -> None:
+        rows = [(e.index, e.leaf, e.hash, e.relay, e.sender) for e in entries]
+        with self._db:
+            self._db.executemany("INSERT INTO entry VALUES (?, ?, ?, ?, ?)", rows)
+
+    def drop_entries(self, start: int) -> None:
+        """Forget entries that were never proven."""
+        with self._db:
+            self._db.execute("DELETE FROM entry WHERE i >= ?", (start,))
+
+    def frontier(self) -> Frontier:
+        """The right edge of the tree over the entries proven so far. Raises Refusal MIRROR."""
+        value = self._about("frontier")
+        if value is None:
+            return Frontier()
+        try:
+            size, edge = json.loads(value)
+            return Frontier(int(size), tuple(bytes.fromhex(item) for item in edge))
+        except (ValueError, TypeError) as error:
+            raise Refusal("MIRROR") from error
+
+    def prove(self, frontier: Frontier) -> None:
+        """Note that the entries before frontier.size are the ones that the relay signed."""
+        with self._db:
+            self._set("frontier", json.dumps([frontier.size, [item.hex() for item in frontier.edge]]))
+
+    # --- checkpoints
+
+    def notes(self, log: Log) -> list[Note]:
+        """Every checkpoint seen, in the order seen."""
+        rows = self._db.execute("SELECT text, seen, believed FROM note WHERE log = ? ORDER BY n", (log,))
+        return [Note(text, seen, bool(believed)) for text, seen, believed in rows]
+
+    def believed(self, log: Log) -> str | None:
+        """The checkpoint believed last."""
+        row = self._db.execute(
+            "SELECT text FROM note WHERE log = ? AND believed = 1 ORDER BY n DESC LIMIT 1", (log,)
+        ).fetchone()
+        return None if row is None else str(row[0])
+
+    def keep_note(self, log: Log, text: str, now: int) -> int:
+        """Keep a checkpoint, unless it is the one seen last; its number."""
+        last = self._db.execute(
+            "SELECT n, text FROM note WHERE log = ? ORDER BY n DESC LIMIT 1", (log,)
+        ).fetchone()
+        if last is not None and last[1] == text:
+            return int(last[0])
+        with self._db:
+            added = self._db.execute(
+                "INSERT INTO note (log, text, seen, believed) VALUES (?, ?, ?, 0)", (log, text, now)
+            )
+        return int(added.lastrowid or 0)
+
+    def believe(self, number: int) -> None:
+        with self._db:
+            self._db.execute("UPDATE note SET believed = 1 WHERE n = ?", (number,))
+
+    # --- directory and epochs
+
+    def statements(self) -> tuple[Signed, ...]:
+        rows = self._db.execute("SELECT text, signature FROM statement ORDER BY n")
+        return tuple(Signed(text, signature) for text, signature in rows)
+
+    def add_statements(self, start: int, statements: Iterable[Signed]) -> None:
+        rows = [(at, signed.text, signed.signature) for at, signed in enumerate(statements, start)]
+        with self._db:
+            self._db.executemany("INSERT INTO statement VALUES (?, ?, ?)", rows)
+
+    def epochs(self, kid: str) -> list[Epoch]:
+        """The epochs wrapped to one officer, in order."""
+        rows = self._db.execute("SELECT id, first, wrap FROM epoch WHERE kid = ? ORDER BY first, id", (kid,))
+        return [Epoch(unb64(id_, 32), first, wrap) for id_, first, wrap in rows]
+
+    def add_epochs(self, epochs: Iterable[EpochItem]) -> int:
+        """Keep epochs; how many of them were new."""
+        rows = [(e.id, e.kid, e.first, unb64(e.wrap)) for e in epochs]
+        before = self._db.total_changes
+        with self._db:
+            self._db.executemany("INSERT OR IGNORE INTO epoch VALUES (?, ?, ?, ?)", rows)
+        return self._db.total_changes - before
+
+    def last_epoch(self, kid: str) -> int:
+        """Where the newest epoch begins; -1 when there is none."""
+        row = self._db.execute("SELECT max(first) FROM epoch WHERE kid = ?", (kid,)).fetchone()
+        return -1 if row[0] is None else int(row[0])
+
+    # --- what it is a mirror of
+
+    def claim(self, origin: str, oversight: str) -> None:
+        """Make a new mirror that of one log; an old one must be of that log already. Raises Refusal MIRROR."""
+        if self._about("version") is None:
+            with self._db:
+                self._set("version", VERSION)
+                self._set("origin", origin)
+                self._set("oversight", oversight)
+        given = (self._about("version"), self._about("origin"), self._about("oversight"))
+        if given != (VERSION, origin, oversight):
+            raise Refusal("MIRROR")
+
+    def _about(self, name: str) -> str | None:
+        row = self._db.execute("SELECT value FROM about WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def _set(self, name: str, value: str) -> None:
+        self._db.execute("INSERT OR REPLACE INTO about VALUES (?, ?)", (name, value))
+
+
+@contextmanager
+def open_mirror(folder: Path, *, write: bool) -> Iterator[Mirror]:
+    """The mirror in an officer's folder; made when it is missing and `write`. One writer at a time.
+
+    Raises:
+        Refusal: MIRROR when it is missing, damaged or of another kind; STORE_BUSY when another pull is running.
+    """
+    path = folder / FILE
+    if not write and not path.exists():
+        raise Refusal("MIRROR", "Nothing was pulled yet. Run: fenpost-audit pull")
+    with _alone(folder) if write else _nobody():
+        try:
+            database = _connect(path, write=write)
+            try:
+                yield Mirror(database)
+            finally:
+                database.close()
+        except sqlite3.DatabaseError as error:
+            if "full" in str(error):
+                raise Refusal("DISK_FULL") from error
+            raise Refusal("MIRROR") from error
+
+
+def _connect(path: Path, *, write: bool) -> sqlite3.Connection:
+    if write:
+        # Made by hand, so that its mode does not depend on the umask.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    database = sqlite3.connect(f"file:{quote(str(path))}?mode={'rw' if write else 'ro'}", uri=True, timeout=5)
+    if write:
+        database.execute("PRAGMA synchronous = FULL")
+        if not database.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+            database.executescript(f"BEGIN; {SCHEMA} COMMIT;")
+    return database
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise Refusal("STORE_BUSY", "Another pull is using this folder. Let it end first.") from error
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _nobody() -> Iterator[None]:
+    yield

@@ -1,0 +1,242 @@
+"""Pulling: what the relay shows is proven, then kept (PROTOCOL.md L5-L16).
+
+Rules of this house:
+- a checkpoint is kept as soon as it is seen and believed only once it extends the one believed before;
+- entries count only when their tree has the very root that the relay signed, and each record is the one that its
+  entry commits to;
+- stopping at any point is safe: the next pull goes on where this one ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol
+
+from keys_tooling.audit.mirror import Entry, Mirror
+from keys_tooling.directory_reading import Source, read_directory
+from schemas import api
+from schemas.audit import Leaf
+from schemas.checkpoint import Checkpoint, open_checkpoint
+from schemas.errors import Refusal
+from schemas.hashing import Frames
+from schemas.keyring import OfficerKeys
+from schemas.keys import Use
+from schemas.merkle import Frontier, leaf_hash, verify_consistency
+from schemas.partnership import Partnership
+from schemas.record import record_hash
+
+BUNDLE = 256
+"""Entries in a full bundle (C2SP tlog-tiles)."""
+LEAF_LIMIT = 1024
+Progress = Callable[[int, int], None]
+"""Told how many entries are stored, of how many."""
+
+
+class Relay(Source, Protocol):
+    """What pulling asks of a relay: agent.client.Relay does it."""
+
+    async def checkpoint(self) -> str: ...
+    async def consistency(self, old: int, new: int) -> tuple[bytes, ...]: ...
+    async def tile(self, path: str) -> bytes: ...
+    async def records(self, start: int, limit: int) -> tuple[tuple[bytes, bytes], ...]: ...
+    async def epochs(self, after: int) -> api.EpochsPage: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """What a pull brought: entries stored in all and new, statements in all, epochs new."""
+
+    entries: int
+    new: int
+    statements: int
+    epochs: int
+
+
+@dataclass(slots=True)
+class Pull:
+    """One pull into one mirror."""
+
+    relay: Relay
+    mirror: Mirror
+    partnership: Partnership
+    keys: OfficerKeys
+    now: int
+    progress: Progress
+
+    async def run(self) -> Pulled:
+        """Bring the mirror up to what the relay shows now.
+
+        Raises:
+            Refusal: CHECKPOINT, ROLLBACK, FORK, PROOF, DIRECTORY, MIRROR, UNKNOWN_KEY, RELAY_AWAY, the relay's own.
+        """
+        charter = self.partnership.charter
+        self.mirror.claim(charter.origin, charter.oversight)
+        statements = await self._directory()
+        before = self.mirror.size()
+        checkpoint = await self._checkpoint()
+        await self._entries(checkpoint)
+        epochs = await self._epochs()
+        return Pulled(checkpoint.size, checkpoint.size - before, statements, epochs)
+
+    async def _directory(self) -> int:
+        key = self.partnership.keys_log_key
+        known = self.mirror.statements()
+        note = self.mirror.believed("keys")
+        reading = await read_directory(
+            self.relay,
+            key,
+            self.partnership.charter.oversight,
+            self.now,
+            known,
+            open_checkpoint(note, key) if note else None,
+        )
+        number = self.mirror.keep_note("keys", reading.note, self.now)
+        self.mirror.add_statements(len(known), reading.statements[len(known) :])
+        self.mirror.believe(number)
+        reading.view.key(self.keys.ig.kid, Use.IG, self.now)
+        return reading.view.size
+
+    async def _checkpoint(self) -> Checkpoint:
+        """The newest checkpoint, once it extends the one believed."""
+        key = self.partnership.log_key
+        note = await self.relay.checkpoint()
+        new = open_checkpoint(note, key)
+        number = self.mirror.keep_note("log", note, self.now)
+        text = self.mirror.believed("log")
+        if text is not None:
+            await self._extends(open_checkpoint(text, key), new)
+        self.mirror.believe(number)
+        return new
+
+    async def _extends(self, old: Checkpoint, new: Checkpoint) -> None:
+        if new.size < old.size:
+            raise Refusal(
+                "ROLLBACK",
+                f"The relay showed a log of {new.size} entries, and {old.size} before. "
+                "Both signed notes are kept in the mirror. Tell oversight.",
+            )
+        proof = await self.relay.consistency(old.size, new.size) if 0 < old.size < new.size else ()
+        try:
+            verify_consistency(old.size, old.root, new.size, new.root, proof)
+        except Refusal as error:
+            raise Refusal(
+                "FORK",
+                f"The relay's log of {new.size} entries does not continue the one of {old.size} that it signed "
+                "before. Both signed notes are kept in the mirror. Tell oversight.",
+            ) from error
+
+    # --- entries
+
+    async def _entries(self, checkpoint: Checkpoint) -> None:
+        proven = self.mirror.frontier()
+        have = self.mirror.size()
+        if have < proven.size or proven.size > checkpoint.size:
+            raise Refusal("MIRROR", f"The mirror lacks entries that it had: the first is entry {have}.")
+        frontier = proven
+        for leaf in self.mirror.hashes(proven.size):
+            frontier = frontier.append(leaf)
+        self.progress(frontier.size, checkpoint.size)
+        while frontier.size < checkpoint.size:
+            frontier = await self._bundle(frontier, checkpoint.size)
+            self.progress(frontier.size, checkpoint.size)
+        if frontier.size != checkpoint.size or frontier.root() != checkpoint.root:
+            self.mirror.drop_entries(proven.size)
+            raise Refusal(
+                "PROOF",
+                f"The entries from {proven.size} on are not the ones that the relay signed. They were not kept. "
+                "Tell oversight.",
+            )
+        self.mirror.prove(frontier)
+
+    async def _bundle(self, frontier: Frontier, size: int) -> Frontier:
+        """Fetch and store what is new of one bundle; the frontier after it."""
+        start, have = frontier.size // BUNDLE * BUNDLE, frontier.size
+        width = min(BUNDLE, size - start)
+        leaves = await self._leaves(start // BUNDLE, width)
+        for at, stored in enumerate(self.mirror.leaves(start, have), start):
+            if leaves[at - start] != stored:
+                raise Refusal("FORK", f"The relay shows another entry {at} than before. Tell oversight.")
+        new = leaves[have - start :]
+        records = await self._records(have, len(new))
+        entries = [
+            _entry(have + at, leaf, *pair) for at, (leaf, pair) in enumerate(zip(new, records, strict=True))
+        ]
+        self.mirror.add_entries(entries)
+        for entry in entries:
+            frontier = frontier.append(entry.hash)
+        return frontier
+
+    async def _leaves(self, bundle: int, width: int) -> list[bytes]:
+        path = f"entries/{tile_path(bundle)}"
+        try:
+            data = await self.relay.tile(path if width == BUNDLE else f"{path}.p/{width}")
+        except Refusal as refusal:
+            if refusal.code != "NOT_FOUND" or width == BUNDLE:
+                raise
+            # The log grew meanwhile and the relay keeps only the full bundle.
+            data = await self.relay.tile(path)
+        leaves = list(islice(split_bundle(data), width))
+        if len(leaves) != width:
+            raise Refusal("PROOF", "The relay sent fewer entries than it signed. Tell oversight.")
+        return leaves
+
+    async def _records(self, start: int, count: int) -> list[tuple[bytes, bytes]]:
+        found: list[tuple[bytes, bytes]] = []
+        while len(found) < count:
+            more = await self.relay.records(start + len(found), min(count - len(found), api.PAGE_RECORDS))
+            if not more:
+                raise Refusal("PROOF", f"The relay keeps back its record of entry {start + len(found)}.")
+            found += more
+        return found[:count]
+
+    # --- epochs
+
+    async def _epochs(self) -> int:
+        kid, new = self.keys.ig.kid, 0
+        # The newest one is asked for again: a restarted relay may have begun another at the same entry.
+        after = self.mirror.last_epoch(kid) - 1
+        while True:
+            page = await self.relay.epochs(max(after, -1))
+            mine = [epoch for epoch in page.epochs if epoch.kid == kid]
+            new += self.mirror.add_epochs(mine)
+            if len(page.epochs) < api.PAGE_RECORDS:
+                return new
+            after = max(page.epochs[-1].first, after + 1)
+
+
+def _entry(index: int, data: bytes, relay: bytes, sender: bytes) -> Entry:
+    leaf = Leaf.parse(data)
+    if record_hash(relay) != leaf.relay_record:
+        raise Refusal(
+            "PROOF",
+            f"The relay's record of entry {index} is not the one that its log commits to. Tell oversight.",
+        )
+    return Entry(index, data, leaf_hash(data), relay, sender)
+
+
+def tile_path(number: int) -> str:
+    """A tile's number in its C2SP spelling: 1234067 is x001/x234/067."""
+    parts = [f"{number % 1000:03d}"]
+    while number >= 1000:
+        number //= 1000
+        parts.append(f"x{number % 1000:03d}")
+    return "/".join(reversed(parts))
+
+
+def split_bundle(data: bytes) -> list[bytes]:
+    """The leaves of an entry bundle: each behind two bytes of big-endian length.
+
+    Raises:
+        Refusal: FORM, TOO_BIG.
+    """
+    frames, at = Frames(data), 0
+    leaves: list[bytes] = []
+    while at < len(data):
+        size = int.from_bytes(frames.take(2), "big")
+        if size > LEAF_LIMIT or len(leaves) == BUNDLE:
+            raise Refusal("TOO_BIG", party="relay")
+        leaves.append(frames.take(size))
+        at += 2 + size
+    return leaves
