@@ -22,7 +22,7 @@ _DEAF = When(frozenset({"BSL", "deafblind", "video_BSL", "relay"}), "health", "S
 
 
 class Access(Block):
-    """B4. Shared so that she is not asked twice. A BSL user who gets a voice call was not contacted.
+    """B4. Shared so that nobody is asked twice. A BSL user who gets a voice call was not contacted.
 
     `exclude_interpreters` names regions or communities, never a person: somebody from the same small community may
     know both families.

@@ -85,7 +85,7 @@ class ChildConcern(Block):
             yield "rag_why"
         if given.get("rag") == "RED":
             return
-        if said(given, "child", "dob") is None and said(given, "child", "age") is None:
+        if "child" in given and said(given, "child", "dob") is None and said(given, "child", "age") is None:
             yield "child.dob"
         if given.get("parents_told") is False and "parents_not_told_why" not in given:
             yield "parents_not_told_why"
@@ -119,7 +119,7 @@ class AdultConcern(Block):
     """M12 `adult.concern`, version 1.
 
     Required: rag, person_ref, ident.legal_name, ident.dob (unless RED), care_support_needs, abuse_type, concern,
-    outcome_wanted (or why she could not be asked), capacity, consent (and why not, unless RED), actions_taken,
+    outcome_wanted (or why the person could not be asked), capacity, consent (and why not, unless RED), actions_taken,
     reply_to.desk; rag_why when RED or AMBER.
     """
 
@@ -148,12 +148,12 @@ class AdultConcern(Block):
 
     @classmethod
     def owed(cls, given: Mapping[str, Any]) -> Iterator[str]:
-        """Why this colour; and, unless RED, the date of birth and why she did not agree."""
+        """Why this colour; and, unless RED, the date of birth and why there is no agreement."""
         if given.get("rag") in ("RED", "AMBER") and "rag_why" not in given:
             yield "rag_why"
         if given.get("rag") == "RED":
             return
-        if said(given, "ident", "dob") is None:
+        if "ident" in given and said(given, "ident", "dob") is None:
             yield "ident.dob"
         if said(given, "consent", "given") is False and said(given, "consent", "why_not") is None:
             yield "consent.why_not"

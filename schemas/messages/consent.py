@@ -3,9 +3,9 @@
 The part that the relay acts on is a signed statement of codes (schemas.grants); this is what it rests on.
 
 Rules of this house:
-- agreement counts only when she was asked away from whoever is causing harm, and silence is never agreement;
-- withdrawing is as easy as giving: a day and a handle are enough, and nobody asks her why;
-- a limit is a choice, not an obstacle: it is repeated in her words.
+- agreement counts only when the person was asked away from whoever is causing harm, and silence is never agreement;
+- withdrawing is as easy as giving: a day and a handle are enough, and nobody asks why;
+- a limit is a choice, not an obstacle: it is repeated in the person's own words.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ LONGEST = 366
 
 
 class AgreedLimits(Block):
-    """What she agreed to leave out. Codes for the programs; `in_her_words` for the people."""
+    """What the person wants left out. Codes for the programs; `in_own_words` for the people."""
 
     not_recipients: Annotated[Asked[Some[Short]], Holds("consent", "W")] = NOT_ASKED
     not_purposes: Annotated[Asked[Codes[Purpose]], Holds("consent", "W")] = NOT_ASKED
@@ -50,12 +50,12 @@ class AgreedLimits(Block):
     not_about: Annotated[Asked[Some[Short]], Holds("consent", "W")] = NOT_ASKED
     until: Annotated[Asked[Day], Holds("consent", "W")] = NOT_ASKED
     channel: Annotated[Asked[Short], Holds("consent", "W")] = NOT_ASKED
-    in_her_words: Annotated[Asked[Text], Holds("consent", "W")] = NOT_ASKED
+    in_own_words: Annotated[Asked[Text], Holds("consent", "W")] = NOT_ASKED
 
     @classmethod
     def owed(cls, given: Mapping[str, Any]) -> Iterator[str]:
         """At least one limit: without one it is not limited."""
-        if not given.keys() - {"in_her_words"}:
+        if not given.keys() - {"in_own_words"}:
             yield "not_categories"
 
     @model_validator(mode="after")

@@ -1,7 +1,7 @@
 """Safe contact: how to reach the person without harm (PROTOCOL.md M6: block B3).
 
 Rules of this house:
-- unknown means no: a number or an address is here only where she said that the channel is safe;
+- unknown means no: a number or an address is here only where the person said that the channel is safe;
 - a desk that does not know what is unsafe rings the house, so this block goes with every message about a person;
 - a code word does not travel in this version: it would need a part sealed to one named role.
 """
@@ -34,7 +34,7 @@ _EMAIL = re.compile(r"[^\s@<>,;]{1,64}@[^\s@<>,;]{1,120}\.[a-zA-Z]{2,24}")
 
 
 class Channel(Block):
-    """One way to reach her. `value` is the number or address; letters and visits need `address_status` as well."""
+    """One way to reach the person. `value` is the number or address; letters and visits need `address_status`."""
 
     kind: Annotated[ChannelKind, Holds("contact", "O")]
     safe: Annotated[Safe, Holds("contact", "P")]
@@ -70,7 +70,7 @@ class Channel(Block):
 
 
 class SafeContact(Block):
-    """B3. `checked_on` is the day she last said so: it goes stale after 28 days, after 7 where the colour is red."""
+    """B3. `checked_on` is the day the person last said so: stale after 28 days, after 7 where the colour is red."""
 
     checked_on: Annotated[Day, Holds("contact", "O")]
     asked_alone: Annotated[bool, Holds("contact", "O")]
@@ -82,7 +82,7 @@ class SafeContact(Block):
 
     @classmethod
     def owed(cls, given: Mapping[str, Any]) -> Iterator[str]:
-        """A safe way back: one channel marked safe, or that she will get in touch herself."""
+        """A safe way back: one channel marked safe, or that the person will get in touch."""
         ways = given.get("channels")
         safe = isinstance(ways, list | tuple) and any(said(way, "safe") == "yes" for way in ways)
         if not safe and given.get("person_will_contact_us") is not True:

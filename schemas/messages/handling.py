@@ -51,7 +51,7 @@ _HEALTH_NEEDS = When(frozenset({"health", "mental_health", "substances", "disabi
 
 Strands = Annotated[Codes[Strand], Holds("ask", "O", (_SPECIAL_STRANDS,))]
 Needs = Annotated[Asked[Codes[Need]], Holds("needs", "S", (_HEALTH_NEEDS,))]
-"""B10. Help wanted, never status: `immigration_advice` says that she wants advice and nothing else."""
+"""B10. Help wanted, never status: `immigration_advice` says that advice is wanted and nothing else."""
 HandlingBanner = Annotated[Asked[Codes[Handling]], Holds("reasons", "O")]
 """B11's handling codes, at the top of the form: a desk reads them before it reads anything else."""
 FreeTextHolds = Annotated[

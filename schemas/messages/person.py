@@ -1,4 +1,4 @@
-"""The person, who she is in a recipient's files, and what she wants (PROTOCOL.md M5: blocks B1, B2, B6)."""
+"""The person: who this is, in a recipient's files too, and what is wanted (PROTOCOL.md M5: blocks B1, B2, B6)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Upn = Annotated[str, Field(pattern=r"^[A-Z][0-9]{11}[0-9A-Z]$")]
 
 
 class Person(Block):
-    """B1. Enough to speak with her; not enough to search for her."""
+    """B1. Enough to speak with the person; not enough to search for them."""
 
     person_ref: Annotated[Ref, Holds(None, "O")]
     known_as: Annotated[Short, Holds("person", "P")]
@@ -90,11 +90,11 @@ Wants = Annotated[
     Annotated[_Wants, Tag("~wants")] | Annotated[CouldNotAsk, Tag("~could_not_ask")],
     Discriminator(_asked_or_not),
 ]
-"""What she wants, wish by wish, so that an answer can speak to each; or why nobody could ask."""
+"""What the person wants, wish by wish, so that an answer can speak to each; or why nobody could ask."""
 
 
 class Wishes(Block):
-    """B6. Every message about a person carries what she wants, or says why nobody could ask."""
+    """B6. Every message about a person carries what the person wants, or says why nobody could ask."""
 
     wants: Annotated[Wants, Holds("wishes", "W")]
     does_not_want: Annotated[Asked[Some[Text]], Holds("wishes", "W")] = NOT_ASKED

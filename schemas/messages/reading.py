@@ -9,7 +9,7 @@ Rules of this house:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn, TypeVar, get_args
 
 from pydantic import ValidationError
@@ -32,13 +32,13 @@ SAY: Mapping[str, str] = {
     "BAD_TEXT": "Holds characters that not every screen shows alike: {}. Type these again by hand.",
     "UNKNOWN_CODE": "Not one of the answers that the form offers: {}. Choose one from the list.",
     "BAD_VALUE": "Not filled in the way that the form asks: {}. Correct these.",
-    "UNSAFE_CONTACT": "A number or address is given for a channel that she did not call safe: {}. "
-    "Unknown means no. Take it out, or ask her first.",
-    "ADDRESS_WITHHELD": "An address is given that is not marked shareable: {}. Take it out, or ask her first.",
-    "DIGITAL_UNSAFE": "Her device is shared or watched, so nothing may be sent to it: {}. "
-    "Choose another way with her, or name a device that is safe.",
+    "UNSAFE_CONTACT": "A number or address is given for a channel that the person did not call safe: {}. "
+    "Unknown means no. Take it out, or ask the person first.",
+    "ADDRESS_WITHHELD": "An address is given that is not marked shareable: {}. Take it out, or ask the person first.",
+    "DIGITAL_UNSAFE": "The device is shared or watched, so nothing may be sent to it: {}. "
+    "Choose another way with the person, or name a device that is safe.",
     "COLOUR_TOO_LOW": "Where family may be the danger, AMBER is the lowest colour: {}.",
-    "NOT_ALONE": "Agreement counts only when she was asked alone: {}. Ask again when nobody can overhear.",
+    "NOT_ALONE": "Agreement counts only when the person was asked alone: {}. Ask again when nobody can overhear.",
 }
 # Where several things are wrong, the first of these is said: what does not belong, then what is missing.
 _ORDER = tuple(SAY)
@@ -85,8 +85,12 @@ def read_object(data: str | bytes) -> tuple[str, dict[str, Any]]:
     return text, value
 
 
-def fill(form: type[B], text: str, value: Mapping[str, Any]) -> B:
+def fill(
+    form: type[B], text: str, value: Mapping[str, Any], place: Callable[[str], str] = lambda path: path
+) -> B:
     """Fill a form from JSON text; `value` is the same JSON, read.
+
+    `place` names a field to whoever must act: where it stands in a case record, say.
 
     Raises:
         Refusal: one of the codes of this module's list, naming every field that it concerns.
@@ -94,7 +98,7 @@ def fill(form: type[B], text: str, value: Mapping[str, Any]) -> B:
     try:
         return form.model_validate_json(text)
     except ValidationError as error:
-        raise _refusal(form, value, error.errors(include_url=False)) from None
+        raise _refusal(form, value, error.errors(include_url=False), place) from None
 
 
 def missing_in(form: type[Block], value: Mapping[str, Any], path: str = "") -> Iterator[str]:
@@ -132,7 +136,9 @@ def _not_json() -> Refusal:
     return refused("NOT_JSON", SAY["NOT_JSON"].format("its text"))
 
 
-def _refusal(form: type[Block], value: Mapping[str, Any], errors: list[ErrorDetails]) -> Refusal:
+def _refusal(
+    form: type[Block], value: Mapping[str, Any], errors: list[ErrorDetails], place: Callable[[str], str]
+) -> Refusal:
     found: dict[str, dict[str, None]] = {}  # code -> field paths, in order, each once
     for error in errors:
         code = _code(error)
@@ -140,7 +146,7 @@ def _refusal(form: type[Block], value: Mapping[str, Any], errors: list[ErrorDeta
     if "MISSING" in found:
         found["MISSING"].update(dict.fromkeys(missing_in(form, value)))
     code = next(code for code in _ORDER if code in found)
-    paths = tuple(found[code])[:_LISTED]
+    paths = tuple(map(place, found[code]))[:_LISTED]
     return refused(code, SAY[code].format(", ".join(paths)), paths)
 
 

@@ -1,7 +1,7 @@
 """The universal referral: ask one service for one thing (PROTOCOL.md M10; street strategy charter, commitment 4).
 
 What it never carries: legal names, dates of birth, addresses, answers to a risk tool, a name or an offence of the
-person causing harm. A service that accepts asks her for what it needs.
+person causing harm. A service that accepts asks the person for what it needs.
 """
 
 from __future__ import annotations

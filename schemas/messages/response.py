@@ -1,9 +1,9 @@
 """The answer to a referral (PROTOCOL.md M11; trauma-informed charter: listen, follow through, no "not my job").
 
 Rules of this house:
-- every wish gets a reply; where nobody could ask her, wish 1 stands for how she will be asked;
+- every wish gets a reply; where nobody could ask, wish 1 stands for how the person will be asked;
 - a service that cannot take it on cites the criterion that it has published, and says who takes the next step;
-- nothing here judges the person, and no code says that she did anything wrong.
+- nothing here judges the person, and no code says that the person did anything wrong.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from schemas.messages.referral import Referral
 from schemas.messages.text import Short, Text
 
 Outcome = Literal["accepted", "accepted_waiting", "need_more", "declined_onward", "redirect_warm"]
-WishAnswer = Literal["we_will", "we_will_in_part", "we_cannot", "we_will_ask_her"]
+WishAnswer = Literal["we_will", "we_will_in_part", "we_cannot", "we_will_ask"]
 WhoNext = Literal["we_will", "you_will", "we_will_together"]
 
 # What each outcome makes necessary. A bare decline is the one answer that the charter rules out.
@@ -45,7 +45,7 @@ class WishReply(Block):
 
 
 class Onward(Block):
-    """Where the person can turn instead, and who makes the step with her."""
+    """Where the person can turn instead, and who makes the step with them."""
 
     service_ref: Annotated[Short, Holds("response", "O")]
     who_will_do_it: Annotated[WhoNext, Holds("response", "O")]
