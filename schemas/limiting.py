@@ -11,7 +11,7 @@ from typing import Any
 
 from schemas.categories import Leaf, leaves
 from schemas.errors import Refusal
-from schemas.messages.reading import B, missing_in
+from schemas.messages.filling import B, missing_in
 from schemas.routes import Limits
 from schemas.selection import Draft, asked, look, masked
 from schemas.withholding import Reason

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, get_args, get_origin
 
 from schemas.categories import NOT_ASKED
 from schemas.messages.asked import Block
-from schemas.messages.reading import block_of, fill
+from schemas.messages.filling import block_of, fill
 
 B = TypeVar("B", bound=Block)
 _ODD = re.compile(r"[^A-Za-z0-9_-]")
@@ -33,7 +33,7 @@ class Draft:
         """The finished form.
 
         Raises:
-            Refusal: as `schemas.messages.reading.fill`, naming paths of the case record.
+            Refusal: as `schemas.messages.filling.fill`, naming paths of the case record.
         """
         return fill(form, json.dumps(self.value), self.value, self.place)
 

@@ -18,7 +18,8 @@ from schemas.errors import Refusal
 from schemas.lawful import MessageClass
 from schemas.messages.concern import AdultConcern, ChildConcern
 from schemas.messages.consent import ConsentGrant, ConsentWithdraw
-from schemas.messages.reading import PAYLOAD_LIMIT, fill, read_object, refused
+from schemas.messages.filling import fill
+from schemas.messages.reading import PAYLOAD_LIMIT, read_object, refused
 from schemas.messages.referral import Referral
 from schemas.messages.response import Response
 
