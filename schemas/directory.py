@@ -32,7 +32,7 @@ MAX_AGE = 24 * 3600
 
 
 def shown(text: str) -> str:
-    """A name that shows as it is: no control, no invisible or direction-changing character, no outer space (K15).
+    """A name that shows as it is: no control, no invisible or direction-changing character, no outer space (K14).
 
     Raises:
         ValueError: inside a model, where it becomes Refusal FORM.
