@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -145,9 +146,16 @@ def check_flags(message: BaseModel, *, spec: bool, crim: bool, child: bool) -> N
 
 
 def _of_model(model: BaseModel, path: str) -> Iterator[Leaf]:
-    for name, field in type(model).model_fields.items():
-        holds = next((mark for mark in field.metadata if isinstance(mark, Holds)), None)
+    for name, holds in _marks(type(model)):
         yield from _of_value(getattr(model, name), f"{path}.{name}" if path else name, holds)
+
+
+@cache
+def _marks(form: type[BaseModel]) -> tuple[tuple[str, Holds | None], ...]:
+    return tuple(
+        (name, next((mark for mark in field.metadata if isinstance(mark, Holds)), None))
+        for name, field in form.model_fields.items()
+    )
 
 
 def _of_value(value: Any, path: str, holds: Holds | None) -> Iterator[Leaf]:

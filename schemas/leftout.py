@@ -41,8 +41,7 @@ def _below(
     elif isinstance(value, list):
         steps = [(item, f"{path}[{place}]") for place, item in enumerate(value)]
     else:
-        reason = why(path, ruled)
-        return ([], False) if path in carried else ([LeftOut(path, reason.code, reason.why)], True)
+        return ([], False) if path in carried else ([LeftOut(path, *why(path, ruled))], True)
     found = [_below(item, step, carried, ruled) for item, step in steps]
     entries = [entry for below, _ in found for entry in below]
     whole = all(entire for _, entire in found)

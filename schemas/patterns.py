@@ -72,6 +72,7 @@ _NO_SECRET = frozenset(
     """.split()  # noqa: SIM905 - forty quoted words read worse
 )
 
+_NOT_BARE = re.compile(r"[\W_]+")
 _FILE = re.compile(r"data:[a-z]+/[a-z0-9.+-]+[;,]|<(?:img|svg|iframe|object|embed)\b|;base64,")
 _BLOB = re.compile(r"[A-Za-z0-9+/_=-]{160,}")
 _NHS = re.compile(r"(?<![0-9+])(?P<digits>[0-9]{3}[ -]?[0-9]{3}[ -]?[0-9]{4})(?![0-9])")
@@ -79,13 +80,15 @@ _NHS = re.compile(r"(?<![0-9+])(?P<digits>[0-9]{3}[ -]?[0-9]{3}[ -]?[0-9]{4})(?!
 
 def folded(text: str) -> str:
     """Text with width, accents, look-alike letters, odd spaces and dashes ironed out; capitals stay."""
+    if text.isascii():
+        return text
     text = unicodedata.normalize("NFKD", text).translate(_ALIKE)
     return "".join(map(_plain, text))
 
 
 def bare(text: str) -> str:
     """Folded letters and digits in small case, and nothing else: `PE1 1AA` and `pe1-1aa` are the same."""
-    return "".join(char for char in folded(text).casefold() if char.isalnum())
+    return _NOT_BARE.sub("", folded(text).casefold())
 
 
 def kinds_in(text: str) -> Iterator[str]:

@@ -104,20 +104,29 @@ def kept_back(case: Mapping[str, Any], carried: frozenset[str]) -> tuple[Kept, .
 
 def _left_out(case: Mapping[str, Any], carried: frozenset[str]) -> Iterator[Kept]:
     known_as = bare(str(look(case, "person.known_as") or NOT_ASKED))
+    # A parent may be the person of the record as well: a name that goes in its own field is no secret.
+    named = {bare(str(look(case, path))) for path in carried if _name_of(path) in _NAMES}
     for path in paths_in(case):
         if path in carried or not _PEOPLE.fullmatch(path):
             continue
         text = str(look(case, path) or "")
-        name = [step for step in steps(path) if isinstance(step, str)][-1]
+        name = _name_of(path)
         if name in _NAMES:
-            yield from (kept for kept in left_out_name(text) if kept.bare not in known_as)
-        elif ".address" in path or name == "postcode":
+            yield from (kept for kept in left_out_name(text) if kept.bare not in {known_as, *named})
+        elif (
+            ".address." in path
+            and look(case, path.partition(".address.")[0] + ".address_status") != "shareable"
+        ):
             yield from withheld(text)
         elif name in _NUMBERS and len(bare(text)) > 5:
             yield Kept(bare(text), "WITHHELD")
         elif name == "dob" and _DAY.fullmatch(text):
             year, month, day = text.split("-")
             yield from (Kept(written, "WITHHELD") for written in (year + month + day, day + month + year))
+
+
+def _name_of(path: str) -> str:
+    return next(step for step in reversed(steps(path)) if isinstance(step, str))
 
 
 def _unsafe_values(case: Mapping[str, Any]) -> Iterator[Kept]:
