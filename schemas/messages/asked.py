@@ -78,7 +78,11 @@ def _day(text: str) -> str:
     return text
 
 
-Codes = Annotated[tuple[T, ...], Field(min_length=1, max_length=24), AfterValidator(_once_each)]
+Codes = Annotated[
+    tuple[T, ...],
+    Field(min_length=1, max_length=24, json_schema_extra={"uniqueItems": True}),
+    AfterValidator(_once_each),
+]
 """A set of codes: at least one, each once; sorted when read."""
 Some = Annotated[tuple[T, ...], Field(min_length=1, max_length=20)]
 """A list that says something: an empty one is left out instead."""

@@ -48,7 +48,7 @@ class Parent(Block):
 
 
 class ChildConcern(Block):
-    """M11 `child.concern`, version 1.
+    """`child.concern`, version 1.
 
     Required: rag, person_ref, child.legal_name, child.dob or child.age (unless RED), concern, impact_on_child,
     parents_told (and why not, unless RED), what_should_change, reply_to.desk; rag_why when RED or AMBER.
@@ -116,7 +116,7 @@ OutcomeWanted = Annotated[
 
 
 class AdultConcern(Block):
-    """M12 `adult.concern`, version 1.
+    """`adult.concern`, version 1.
 
     Required: rag, person_ref, ident.legal_name, ident.dob (unless RED), care_support_needs, abuse_type, concern,
     outcome_wanted (or why the person could not be asked), capacity, consent (and why not, unless RED), actions_taken,

@@ -66,7 +66,7 @@ class AgreedLimits(Block):
 
 
 class ConsentGrant(Block):
-    """M17 `consent.grant`, version 1: the sealed part of an agreement.
+    """`consent.grant`, version 1: the sealed part of an agreement.
 
     Required: gid, state, agree_by, how_asked, asked_on, alone_when_asked, told, words_used, valid_until; limits when
     the state is LIMITED.
@@ -106,7 +106,7 @@ class ConsentGrant(Block):
 
 
 class ConsentWithdraw(Block):
-    """M17 `consent.withdraw`, version 1: the sealed part of a withdrawal. Required: gid, withdrawn_on."""
+    """`consent.withdraw`, version 1: the sealed part of a withdrawal. Required: gid, withdrawn_on."""
 
     type: Annotated[Literal["consent.withdraw"], Holds(None, "O")]
     v: Annotated[Literal[1], Holds(None, "O")]

@@ -116,6 +116,8 @@ def _refusal(
 ) -> Refusal:
     found: dict[str, dict[str, None]] = {}  # code -> field paths, in order, each once
     for error in errors:
+        if error["type"] == "too_short" and _explained(error, errors):
+            continue
         code = _code(error)
         found.setdefault(code, {}).update(dict.fromkeys(_paths(code, error)))
     if "MISSING" in found:
@@ -124,6 +126,12 @@ def _refusal(
     code = next(code for code in _ORDER if code in found)
     paths = tuple(map(place, found[code]))[:_LISTED]
     return refused(code, SAY[code].format(", ".join(paths)), paths)
+
+
+def _explained(error: ErrorDetails, errors: list[ErrorDetails]) -> bool:
+    """Whether a list is short only because what stands in it was refused."""
+    place = error["loc"]
+    return any(other is not error and other["loc"][: len(place)] == place for other in errors)
 
 
 def _code(error: ErrorDetails) -> str:

@@ -33,7 +33,7 @@ from schemas.messages.text import Short, Text
 
 
 class Referral(Block):
-    """M1 `referral.universal`, version 1.
+    """`referral.universal`, version 1.
 
     Required: person (person_ref, known_as, area), contact with a safe way back (unless RED), wishes.wants, ask,
     strand, rag, reply_to.desk; rag_why when the colour is RED or AMBER. Everything else may be not asked yet.

@@ -65,7 +65,7 @@ Questions = Annotated[tuple[Text, ...], Field(min_length=1, max_length=5)]
 
 
 class Response(Block):
-    """M2 `referral.response`, version 1.
+    """`referral.response`, version 1.
 
     Required: outcome, wish_replies, reply_to.desk; then by outcome: first_contact_by (accepted, accepted_waiting),
     wait_estimate and holding_support (accepted_waiting), questions (need_more), criterion_cited and onward

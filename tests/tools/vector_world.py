@@ -27,7 +27,7 @@ def seed(name: str) -> bytes:
     return hashlib.sha256(f"fenpost test vector: {name}".encode()).digest()
 
 
-@dataclass
+@dataclass(eq=False)
 class Keys:
     """One agency of the vectors: its keys, and the statements that publish them."""
 
