@@ -235,6 +235,7 @@ KINDS: Mapping[str, Kind] = {
     "DISK_FULL": Kind(
         "The disk is full. Nothing was accepted and nothing was lost; free some space.", retry=True
     ),
+    "AGENT_AWAY": Kind("No agent answers here. Start it: fenpost-agent run --dir FOLDER", retry=True),
     "RELAY_AWAY": Kind(
         "The relay cannot be reached. The message is kept and will be sent by itself.", "relay", True
     ),
