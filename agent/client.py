@@ -13,6 +13,7 @@ import base64
 import ipaddress
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Self, TypeVar
 from urllib.parse import urlencode, urlsplit
@@ -27,7 +28,7 @@ from schemas.envelope import Frozen
 from schemas.errors import KINDS, Refusal
 from schemas.hashing import Frames, framed
 from schemas.keys import SigningKey
-from schemas.request import Target, sign_request
+from schemas.request import MAX_SKEW, Target, sign_request
 
 T = TypeVar("T", bound=Frozen)
 CONNECT = 10.0
@@ -192,9 +193,18 @@ class Relay:
                 data = await _read_all(response)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Refusal("RELAY_AWAY") from error
+        if response.status == 401 and self._skew(response.headers.get("Date", "")) > MAX_SKEW:
+            raise Refusal("CLOCK")
         if response.status not in (200, 202):
             raise _problem(response.status, response.headers.get("Retry-After", ""), data)
         return Answer(response.status, data)
+
+    def _skew(self, date: str) -> float:
+        # Only a hint for the person: it decides nothing but which sentence is shown.
+        try:
+            return abs(parsedate_to_datetime(date).timestamp() - self._clock())
+        except ValueError:
+            return 0.0
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:

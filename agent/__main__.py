@@ -1,0 +1,360 @@
+"""`fenpost-agent`: one agency's agent, and the commands that ask it.
+
+Exit codes: 0 done, 1 refused or a failed check, 2 usage, 3 the agent or the relay cannot be reached.
+Results go to stdout, everything else to stderr. What a command needs is imported when it runs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from schemas.errors import Refusal
+
+F = TypeVar("F", bound=Callable[..., Any])
+AWAY = frozenset({"AGENT_AWAY", "RELAY_AWAY"})
+PATH = click.Path(path_type=Path)
+
+
+class Commands(click.Group):
+    """Turns a refusal into a sentence and an exit code, in one place."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Refusal as refusal:
+            fields = f" ({', '.join(refusal.detail)})" if refusal.detail else ""
+            click.echo(f"{refusal.code}: {refusal.say}{fields}", err=True)
+            if "--json" in sys.argv:
+                value = {"code": refusal.code, "say": refusal.say, "fields": list(refusal.detail)}
+                click.echo(json.dumps({"ok": False, **value}))
+            ctx.exit(3 if refusal.code in AWAY else 1)
+
+
+def folder(command: F) -> F:
+    """--dir and --json, which every command has."""
+    command = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(command)
+    return click.option(
+        "--dir", "home", type=PATH, default=Path(), show_default="this folder", help="The agent's folder."
+    )(command)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """One agency's side of Fenpost.
+
+    \b
+    fenpost-agent init --dir peacock --passphrase-file peacock.passphrase
+    fenpost-agent run --dir peacock
+    fenpost-agent send --dir peacock --kind referral.universal --case case.json --to "Peterborough IDVAS/duty" --gid GID
+    """
+    os.umask(0o077)
+    # A core file would hold every key.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+@main.command()
+@folder
+@click.option(
+    "--passphrase-file", type=PATH, required=True, help="0600 file whose first line opens agent.fpk."
+)
+def init(home: Path, as_json: bool, passphrase_file: Path) -> None:
+    """Make an agency's folder an agent's: settings, token, drop folders, store."""
+    import secrets
+
+    from agent.setup import init as make
+
+    agency = make(home, passphrase_file, secrets.token_bytes)
+    say(as_json, {"agency": agency, "dir": str(home)}, "Ready. Start it with: fenpost-agent run --dir ...")
+
+
+@main.command()
+@folder
+@click.option("--passphrase-file", type=PATH, help="Instead of the one named in agent.toml.")
+def run(home: Path, as_json: bool, passphrase_file: Path | None) -> None:
+    """Run the agent until it is told to stop (SIGTERM or Ctrl-C)."""
+    import asyncio
+
+    from agent import logs
+    from agent.settings import read_settings
+
+    settings = read_settings(home, os.environ)
+    logs.begin(settings.log_level)
+    del as_json
+    asyncio.run(_run(settings, _passphrase(passphrase_file, settings)))
+
+
+async def _run(settings: Any, passphrase: bytes) -> None:
+    import asyncio
+    import secrets
+    import signal
+
+    from agent.clock import wall
+    from agent.run import Agent, World
+    from agent.secretfile import read_keys
+    from agent.setup import read_partnership
+    from schemas.opening import self_test
+
+    self_test(secrets.token_bytes)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    keys = read_keys(settings.at(settings.key_file), passphrase)
+    del passphrase
+    partnership = read_partnership(settings.at(settings.partnership))
+    world = World(wall, secrets.token_bytes, secrets.SystemRandom().random)
+    agent = await Agent.open(settings, keys, partnership, world)
+    try:
+        await agent.start()
+        await stop.wait()
+    finally:
+        await agent.close()
+
+
+@main.command()
+@folder
+@click.argument("form", type=click.File("rb"), required=False)
+@click.option("--kind", help="The form, such as referral.universal.")
+@click.option(
+    "--case", type=click.File("rb"), help="A full case record; only what the form carries is taken."
+)
+@click.option("--payload", type=click.File("rb"), help="A finished message instead.")
+@click.option("--to", multiple=True, metavar="AGENCY/DESK", help="May be given several times.")
+@click.option("--from-desk")
+@click.option("--purpose", help="Such as SUPPORT or RISK_MGMT.")
+@click.option(
+    "--rag", type=click.Choice(["RED", "AMBER", "GREEN"]), help="Where the form has no colour of its own."
+)
+@click.option("--gid", help="The agreement that it rests on.")
+@click.option("--answers", metavar="ID", help="The message in the inbox that this one answers.")
+@click.option(
+    "--law", type=click.File("rb"), help="JSON: entries of the law block where the defaults do not fit."
+)
+@click.option(
+    "--recipient", type=click.File("rb"), help="JSON: what the receiving desk does (sector and so on)."
+)
+@click.option("--anyway", is_flag=True, help="Send although the rule would refuse it; the relay decides.")
+@click.option("--key", help="Idempotency key: the same key never sends twice.")
+def send(home: Path, as_json: bool, form: Any, key: str | None, **given: Any) -> None:
+    """Queue a message; it is durable here when this returns.
+
+    FORM is a JSON file with everything in it (as for POST /v1/messages); options fill in or replace its entries.
+    """
+    value: dict[str, Any] = {} if form is None else _read(form)
+    for name in ("case", "payload", "law", "recipient"):
+        if given[name] is not None:
+            value[name] = _read(given[name])
+    for name in ("kind", "from_desk", "purpose", "rag", "gid", "answers"):
+        if given[name] is not None:
+            value[name] = given[name]
+    if given["to"]:
+        value["to"] = [_desk(text) for text in given["to"]]
+    if given["anyway"]:
+        value["anyway"] = True
+    answer = line(home).ask("POST", "/v1/messages", value, key)
+    left = answer.get("left_out", [])
+    words = [
+        f"{answer['state']}: {answer['mid']}",
+        *(f"warning {w['code']}: {w['say']}" for w in answer.get("warnings", [])),
+    ]
+    say(
+        as_json,
+        answer,
+        "\n".join([*words, f"{len(left)} items of the case record stayed here."] if left else words),
+    )
+
+
+@main.command()
+@folder
+@click.option("--all", "every", is_flag=True, help="Also what has ended.")
+def inbox(home: Path, as_json: bool, every: bool) -> None:
+    """What waits to be taken on, most urgent first."""
+    answer = line(home).ask("GET", "/v1/inbox?all=1" if every else "/v1/inbox")
+    rows = [f"{i['id']}  {i['rag']:5}  {i['class']:9}  {i['says']:20}  {_from(i)}" for i in answer["items"]]
+    say(as_json, answer, "\n".join(rows) or "Nothing waits.")
+
+
+@main.command()
+@folder
+@click.argument("place", metavar="ID")
+def show(home: Path, as_json: bool, place: str) -> None:
+    """A received message with its words, or a sent one with its ladder."""
+    ask = line(home)
+    try:
+        answer = ask.ask("GET", f"/v1/inbox/{_safe(place)}")
+    except Refusal as refusal:
+        if refusal.code != "NOT_FOUND":
+            raise
+        answer = ask.ask("GET", f"/v1/messages/{_safe(place)}")
+    say(as_json, answer, json.dumps(answer, indent=1, ensure_ascii=True))
+
+
+@main.command("take-on")
+@folder
+@click.argument("place", metavar="ID")
+@click.option("--role", required=True, help="The role that takes it on, never a name: idva, social-worker.")
+def take_on(home: Path, as_json: bool, place: str, role: str) -> None:
+    """Take a message on: this ends the sender's clock."""
+    answer = line(home).ask("POST", f"/v1/inbox/{_safe(place)}/take-on", {"role": role})
+    say(as_json, answer, answer["says"])
+
+
+@main.command()
+@folder
+@click.argument("place", metavar="ID")
+@click.option(
+    "--reason",
+    required=True,
+    type=click.Choice(["wrong-recipient", "over-shared", "cannot-read", "no-authority"]),
+)
+def reject(home: Path, as_json: bool, place: str, reason: str) -> None:
+    """Give a message back, with a reason that the sender can act on."""
+    answer = line(home).ask("POST", f"/v1/inbox/{_safe(place)}/reject", {"reason": reason})
+    say(as_json, answer, answer["says"])
+
+
+@main.command()
+@folder
+@click.argument("mid", required=False)
+@click.option(
+    "--until", metavar="STATE", help="Wait until every desk has at least this state, such as opened."
+)
+@click.option("--timeout", type=float, default=30.0, show_default=True, help="Seconds to wait.")
+def status(home: Path, as_json: bool, mid: str | None, until: str | None, timeout: float) -> None:
+    """The agent's own state, or where a sent message stands."""
+    ask = line(home)
+    if mid is None:
+        answer = ask.ask("GET", "/v1/status")
+        state = "reached" if not answer["relay"]["code"] else answer["relay"]["say"]
+        alarm = f"\nALARM {answer['alarm']['code']}: {answer['alarm']['say']}" if answer["alarm"] else ""
+        say(
+            as_json,
+            answer,
+            f"{answer['name']} ({answer['agency']})\nrelay: {state}\nwaiting: {answer['waiting']}{alarm}",
+        )
+        return
+    from agent.words import ORDER
+
+    end = time.monotonic() + timeout
+    while True:
+        answer = ask.ask("GET", f"/v1/messages/{_safe(mid)}")
+        reached = until is None or all(ORDER[d["state"]] >= ORDER.get(until, 0) for d in answer["desks"])
+        if reached or time.monotonic() > end:
+            break
+        time.sleep(0.2)
+    say(as_json, answer, "\n".join(f"{d['name']} {d['desk']}: {d['says']}" for d in answer["desks"]))
+    if not reached:
+        click.get_current_context().exit(1)
+
+
+@main.group()
+def consent() -> None:
+    """Agreements: give, withdraw, show."""
+
+
+@consent.command()
+@folder
+@click.option("--to", multiple=True, required=True, metavar="AGENCY", help="May be given several times.")
+@click.option("--purpose", "purposes", multiple=True, required=True)
+@click.option("--category", "categories", multiple=True, required=True, help="May be given several times.")
+@click.option(
+    "--evidence", type=click.File("rb"), required=True, help="JSON: how she was asked; it stays here."
+)
+def give(home: Path, as_json: bool, evidence: Any, **lists: tuple[str, ...]) -> None:
+    """Record that a person agreed."""
+    value = {**{name: list(items) for name, items in lists.items()}, "evidence": _read(evidence)}
+    answer = line(home).ask("POST", "/v1/consent", value)
+    say(as_json, answer, answer["gid"])
+
+
+@consent.command()
+@folder
+@click.argument("gid")
+def withdraw(home: Path, as_json: bool, gid: str) -> None:
+    """Record that a person withdrew: what has not been released is stopped."""
+    answer = line(home).ask("POST", f"/v1/consent/{_safe(gid)}/withdraw", {})
+    stopped = answer["stopped_here"] + answer["stopped_at_the_relay"]
+    where = "" if answer["at_the_relay"] else " The relay is away and will be told as soon as it is back."
+    say(as_json, answer, f"Withdrawn. {stopped} waiting deliveries stopped.{where}")
+
+
+@consent.command("show")
+@folder
+@click.argument("gid")
+def show_agreement(home: Path, as_json: bool, gid: str) -> None:
+    """An agreement as this agent knows it."""
+    answer = line(home).ask("GET", f"/v1/consent/{_safe(gid)}")
+    say(as_json, answer, json.dumps(answer, indent=1, ensure_ascii=True))
+
+
+@main.command()
+@folder
+def doctor(home: Path, as_json: bool) -> None:
+    """Check the folder, the keys' dates, the clock, the relay and the log; exit 1 when something needs somebody."""
+    from agent.doctor import examine
+
+    checks = examine(home, os.environ, time.time())
+    rows = [f"{'ok' if check['ok'] else 'LOOK'}  {check['name']}: {check['say']}" for check in checks]
+    say(as_json, {"ok": all(check["ok"] for check in checks), "checks": checks}, "\n".join(rows))
+    if not all(check["ok"] for check in checks):
+        click.get_current_context().exit(1)
+
+
+def line(home: Path) -> Any:
+    """The line to the agent of a folder."""
+    from agent.call import Line
+
+    return Line(home)
+
+
+def say(as_json: bool, value: Any, text: str) -> None:
+    """Print a result."""
+    click.echo(json.dumps(value, ensure_ascii=True) if as_json else text)
+
+
+def _passphrase(given: Path | None, settings: Any) -> bytes:
+    from agent.secretfile import read_passphrase
+
+    if given is not None:
+        return read_passphrase(given)
+    if settings.passphrase_file is not None:
+        return read_passphrase(settings.at(settings.passphrase_file))
+    if not sys.stdin.isatty():
+        raise Refusal("KEYFILE", "Name a passphrase file, or start the agent from a terminal.")
+    return str(click.prompt("Passphrase", hide_input=True, err=True)).encode()
+
+
+def _read(file: Any) -> Any:
+    from agent.forms import FORM_LIMIT
+    from schemas.canonical import strict_json
+
+    return strict_json(file.read(FORM_LIMIT + 1), FORM_LIMIT)
+
+
+def _desk(text: str) -> dict[str, str]:
+    agency, slash, desk = text.rpartition("/")
+    if not slash:
+        raise click.UsageError("--to is AGENCY/DESK, such as 'Peterborough IDVAS/duty'")
+    return {"agency": agency, "desk": desk}
+
+
+def _from(item: Any) -> str:
+    return f"{item['from']['name']} {item['from']['desk']}"
+
+
+def _safe(text: str) -> str:
+    from urllib.parse import quote
+
+    return quote(text, safe="")
+
+
+if __name__ == "__main__":
+    main()

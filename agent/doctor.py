@@ -1,0 +1,104 @@
+"""`fenpost-agent doctor`: what needs somebody, in sentences."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from agent.call import Line
+from agent.settings import Settings, read_settings
+from agent.setup import read_partnership
+from schemas.errors import Refusal
+
+ROOM = 200 * 1024 * 1024
+Check = dict[str, Any]
+
+
+def examine(home: Path, environment: Mapping[str, str], now: float) -> list[Check]:
+    """Every check, each with `name`, `ok` and `say`."""
+    checks: list[Check] = []
+
+    def check(name: str, work: Callable[[], str]) -> None:
+        try:
+            checks.append({"name": name, "ok": True, "say": work()})
+        except Refusal as refusal:
+            checks.append({"name": name, "ok": False, "say": f"{refusal.code}: {refusal.say}"})
+
+    check("settings", lambda: _settings(home, environment))
+    check("partnership", lambda: f"{read_partnership(home / 'partnership.json').charter.name}")
+    check("files", lambda: _private(home))
+    check("disk", lambda: _room(home))
+    if not checks[0]["ok"]:
+        return checks
+    state: dict[str, Any] = {}
+    check("agent", lambda: _answers(home, state))
+    if state:
+        check("relay", lambda: _relay(state))
+        check("directory", lambda: _directory(state, now))
+        check("log", lambda: _log(state))
+        check("keys", lambda: _keys(state))
+        check("queue", lambda: _queue(state))
+    return checks
+
+
+def _settings(home: Path, environment: Mapping[str, str]) -> str:
+    read_settings(home, environment)
+    return "agent.toml is well formed"
+
+
+def _answers(home: Path, state: dict[str, Any]) -> str:
+    state.update(Line(home).ask("GET", "/v1/status"))
+    return "it answers"
+
+
+def _private(home: Path) -> str:
+    settings: Settings = read_settings(home, {})
+    for path in (settings.key_file, settings.store, settings.token):
+        found = settings.at(path).lstat() if os.path.lexists(settings.at(path)) else None
+        if found is None or not stat.S_ISREG(found.st_mode) or found.st_mode & 0o077:
+            raise Refusal("FILE", f"{path.name} is missing or can be read by others. Set it to mode 0600.")
+    return "keys, store and token are the agent's alone"
+
+
+def _room(home: Path) -> str:
+    free = shutil.disk_usage(home).free
+    if free < ROOM:
+        raise Refusal("DISK_FULL", "Less than 200 MB are free. Make room before the store needs it.")
+    return f"{free // 2**20} MB free"
+
+
+def _relay(state: dict[str, Any]) -> str:
+    if state["relay"]["code"]:
+        raise Refusal(state["relay"]["code"], state["relay"]["say"])
+    return "it answers"
+
+
+def _directory(state: dict[str, Any], now: float) -> str:
+    if state["directory_stale"]:
+        raise Refusal("STALE_DIRECTORY")
+    if abs(now - state["directory_fresh"]) > 24 * 3600:
+        raise Refusal("CLOCK")
+    return "fresh"
+
+
+def _log(state: dict[str, Any]) -> str:
+    if state["alarm"]:
+        raise Refusal(state["alarm"]["code"])
+    return f"consistent up to {state['log_size']} entries"
+
+
+def _keys(state: dict[str, Any]) -> str:
+    if state["unknown_own_keys"]:
+        raise Refusal("DIRECTORY", "The directory lists keys of your agency that this agent does not hold.")
+    return "every running key in the directory is held here"
+
+
+def _queue(state: dict[str, Any]) -> str:
+    if state["waiting_because"]:
+        codes = ", ".join(sorted(state["waiting_because"]))
+        raise Refusal("RELAY_AWAY", f"{state['waiting']} messages wait here: {codes}.")
+    return f"{state['waiting']} messages wait"

@@ -1,0 +1,308 @@
+"""The inbox: collect, verify, keep, say so, open, say so, hand over (PROTOCOL.md P1-P9, D1-D4).
+
+Each step is written before the next begins, and each can be done again: after a crash at any point `resume` goes on
+from what the store says.
+
+Rules of this house:
+- `collected` is said once the delivery is in our store, `opened` once every rule held;
+- nothing is handed over before the relay has logged that we have it, so that nobody is told "stopped" of a message
+  that was read; a RED is not kept waiting for a relay that went away in between;
+- what the relay gets wrong (bytes, proof, log) is never answered with a signed rejection: the sender did nothing wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from agent.client import Relay
+from agent.clock import Clock
+from agent.consent import ConsentDesk, remember
+from agent.directory import Book
+from agent.logs import log
+from agent.notices import Notices
+from agent.pairs import gap_before
+from agent.receipts import Receipts
+from agent.rules import Clear, NoAuthority, Shown, clear, parse, sealed
+from agent.store import Store, note
+from agent.tables import inbox, seen
+from agent.trust import LogTrust
+from schemas.api import PageItem
+from schemas.canonical import b64
+from schemas.envelope import Delivery
+from schemas.errors import Refusal
+from schemas.keyring import AgentKeys
+from schemas.lawful import RejectReason
+
+REMEMBERED = 2 * 24 * 3600
+"""How long after its expiry an envelope is still known as seen."""
+REFRESH = frozenset({"UNKNOWN_KEY", "UNKNOWN_AGENCY", "UNKNOWN_DESK", "STALE_KEY", "STALE_DIRECTORY"})
+WAIT = frozenset(
+    {"EXPIRED", "FUTURE", "STALE_DIRECTORY", "PROOF", "CHECKPOINT", "FORK", "ROLLBACK", "RELAY_AWAY"}
+)
+"""Not the sender's fault, or not for ever: no word is said, and it is looked at again."""
+EVIDENCE = frozenset({"PROOF", "CHECKPOINT"})
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A delivery on its way in: what it passed, or why it is rejected."""
+
+    id: str
+    desk: str
+    delivery: Delivery
+    clear: Clear | None
+    refusal: Refusal | None
+
+
+def item_id(delivery: Delivery, desk: str) -> str:
+    """The stable id under which a delivery is handed over: the envelope's first 12 bytes and the desk."""
+    return f"{delivery.envelope.eid[:12].hex()}-{desk}"
+
+
+def reason_of(refusal: Refusal) -> RejectReason:
+    """The typed reason that the sender is told; the exact code stays in our journal."""
+    if isinstance(refusal, NoAuthority):
+        return "no-authority"
+    if refusal.code in ("NOT_FOR_US", "UNKNOWN_DESK"):
+        return "wrong-recipient"
+    return "over-shared" if refusal.code in ("CATEGORIES_DIFFER", "FLAGS_DIFFER") else "cannot-read"
+
+
+class Inbox:
+    """What this agency receives. `hand_over` writes one opened message to where the case system looks."""
+
+    def __init__(
+        self,
+        store: Store,
+        relay: Relay,
+        book: Book,
+        trust: LogTrust,
+        desk: ConsentDesk,
+        notices: Notices,
+        receipts: Receipts,
+        keys: AgentKeys,
+        clock: Clock,
+        hand_over: Callable[[Row[Any]], Awaitable[None]],
+    ) -> None:
+        self._store = store
+        self._relay = relay
+        self._book = book
+        self._trust = trust
+        self._consent = desk
+        self._notices = notices
+        self._receipts = receipts
+        self._keys = keys
+        self._clock = clock
+        self._hand_over = hand_over
+        self._stepping = asyncio.Lock()
+
+    async def collect(self, wait: int) -> bool:
+        """Take one mailbox page; False when there was one and nothing in it could be taken.
+
+        Raises:
+            Refusal: RELAY_AWAY and the relay's own; ROLLBACK, FORK, CHECKPOINT after the alarm; DISK_FULL, STORE.
+        """
+        floor = self._trust.size
+        page = await self._relay.mailbox(wait)
+        await self._trust.head(page.head.checkpoint, floor)
+        acknowledged = await self._notices.take(page.head.notices)
+        found = [
+            one
+            for item, data in zip(page.head.items, page.deliveries, strict=True)
+            if (one := await self._examine(item, data)) is not None
+        ]
+        if found:
+            await self._store.run(lambda c: self._keep(c, found))
+        await self.resume(acknowledged)
+        return bool(found or acknowledged or not page.head.items)
+
+    async def resume(self, acknowledged: tuple[int, ...] = ()) -> None:
+        """Go on with everything that is between two steps: open, post receipts, hand over."""
+        async with self._stepping:
+            await self._open_all()
+            try:
+                await self._receipts.flush(acknowledged)
+            finally:
+                await self.hand_over_all()
+
+    # --- rules 1 to 5
+
+    async def _examine(self, item: PageItem, data: bytes) -> Found | None:
+        try:
+            delivery = parse(data, item)
+        except Refusal as refusal:
+            await self._journal("relay-fault", refusal.code, item.eid)
+            return None
+        place = item_id(delivery, item.d)
+        try:
+            passed = await self._cleared(delivery, item.d)
+            await self._trust.believe(passed.note)
+        except Refusal as refusal:
+            if refusal.code in EVIDENCE:
+                await self._trust.report(refusal.code)
+            if refusal.retry or refusal.code in WAIT:
+                await self._journal("waits", refusal.code, item.eid)
+                return None
+            return Found(place, item.d, delivery, None, refusal)
+        return Found(place, item.d, delivery, passed, None)
+
+    async def _cleared(self, delivery: Delivery, desk: str) -> Clear:
+        try:
+            return self._clear(delivery, desk)
+        except Refusal as refusal:
+            if refusal.code not in REFRESH:
+                raise
+        await self._book.refresh()
+        return self._clear(delivery, desk)
+
+    def _clear(self, delivery: Delivery, desk: str) -> Clear:
+        return clear(delivery, desk, self._book.view(), self._keys, self._trust.key, self._clock())
+
+    # --- durable, then `collected`
+
+    def _keep(self, c: Connection, found: Sequence[Found]) -> None:
+        now = int(self._clock())
+        for one in found:
+            envelope = one.delivery.envelope
+            header, eid, body = envelope.header, b64(envelope.eid), b64(envelope.body_hash)
+            refusal = one.refusal
+            if c.execute(select(seen.c.eid).where(seen.c.eid == eid, seen.c.d == one.desk)).scalar():
+                note(c, now, "replay", "REPLAY", eid)
+                self._receipts.again(c, eid, one.desk)
+                continue
+            same_mid = select(seen.c.eid).where(seen.c.from_a == header.sender.a, seen.c.mid == header.mid)
+            if any(other != eid for other in c.execute(same_mid).scalars()):
+                refusal = Refusal("REPLAY")
+            if refusal is None or refusal.code == "REPLAY":
+                # Only a verified sender may use up an id.
+                c.execute(
+                    insert(seen).values(
+                        eid=eid,
+                        d=one.desk,
+                        from_a=header.sender.a,
+                        mid=header.mid,
+                        until=header.exp + REMEMBERED,
+                    )
+                )
+            values = {
+                "id": one.id, "eid": eid, "d": one.desk, "mid": header.mid, "thr": header.thr,
+                "from_a": header.sender.a, "from_d": header.sender.d, "cls": header.cls, "rag": header.rag,
+                "gid": header.gid, "ts": header.ts, "exp": header.exp, "received": now, "body": body,
+                "header": envelope.header_bytes.decode("ascii"),
+            }  # fmt: skip
+            if refusal is None:
+                c.execute(insert(inbox).values(**values, state="collected", delivery=one.delivery.to_bytes()))
+                self._receipts.write(c, eid, one.desk, body, "collected")
+            else:
+                c.execute(
+                    insert(inbox)
+                    .prefix_with("OR IGNORE")
+                    .values(**values, state="rejected", code=refusal.code)
+                )
+                self._reject(c, eid, one.desk, body, refusal)
+        self._trust.save(c)
+
+    def _reject(self, c: Connection, eid: str, desk: str, body: str, refusal: Refusal) -> None:
+        note(c, int(self._clock()), "rejected", refusal.code, eid)
+        self._receipts.write(c, eid, desk, body, "rejected", reason=reason_of(refusal))
+        log.warning("rejected", code=refusal.code)
+
+    # --- rules 6 to 9, then `opened`
+
+    async def _open_all(self) -> None:
+        waiting = select(inbox).where(inbox.c.state == "collected").order_by(inbox.c.received)
+        for row in await self._store.run(lambda c: c.execute(waiting).all()):
+            delivery = Delivery.parse(row.delivery)
+            try:
+                # Verified before it was stored; done again because it is cheap and the key is found on the way.
+                passed = self._clear(delivery, row.d)
+                gone = await self._was_withdrawn(row.gid)
+                shown = sealed(passed, self._book.view(), withdrawn=gone is not None and gone <= row.ts)
+            except Refusal as refusal:
+                if refusal.retry or refusal.code == "FUTURE":
+                    continue
+                await self._store.run(lambda c, r=row, f=refusal: self._not_opened(c, r, f))  # type: ignore[misc]
+                continue
+            await self._weigh_gossip(shown)
+            await self._store.run(lambda c, r=row, s=shown: self._opened(c, r, s))  # type: ignore[misc]
+            await self._ask_again(row)
+
+    def _not_opened(self, c: Connection, row: Row[Any], refusal: Refusal) -> None:
+        state = "expired" if refusal.code == "EXPIRED" else "rejected"
+        c.execute(
+            update(inbox).where(inbox.c.id == row.id).values(state=state, code=refusal.code, delivery=None)
+        )
+        if state == "rejected":
+            self._reject(c, row.eid, row.d, row.body, refusal)
+
+    def _opened(self, c: Connection, row: Row[Any], shown: Shown) -> None:
+        now = int(self._clock())
+        c.execute(
+            update(inbox)
+            .where(inbox.c.id == row.id, inbox.c.state == "collected")
+            .values(state="opened", message=shown.opened.payload, delivery=None, alert=int(shown.alert))
+        )
+        self._receipts.write(c, row.eid, row.d, row.body, "opened")
+        if shown.opened.grant is not None:
+            remember(c, shown.opened.grant, shown.opened.status)
+        if shown.number is not None:
+            gap = gap_before(c, row.from_a, shown.number)
+            if gap:
+                note(c, now, "gap" if gap > 0 else "late", str(abs(gap)), row.eid)
+
+    async def _weigh_gossip(self, shown: Shown) -> None:
+        # A fork shown by a colleague's checkpoint stops our sending; her message stands on its own signature.
+        for text in shown.opened.checkpoints:
+            try:
+                await self._trust.believe(text)
+            except Refusal as refusal:
+                await self._journal("gossip", refusal.code, None)
+
+    async def _was_withdrawn(self, gid: str | None) -> int | None:
+        if gid is None:
+            return None
+        try:
+            held = await self._consent.held(gid)
+        except Refusal:
+            return None
+        return None if held.withdrawal is None else held.withdrawal.ts
+
+    async def _ask_again(self, row: Row[Any]) -> None:
+        """The agreement as it stands now: withdrawn since, the message is marked (recipient rule 8)."""
+        if row.gid is None:
+            return
+        await self._consent.ask(row.gid)
+        gone = await self._was_withdrawn(row.gid)
+        if gone is not None:
+            await self._store.run(
+                lambda c: c.execute(update(inbox).where(inbox.c.id == row.id).values(withdrawn=gone)).close()
+            )
+
+    # --- handing over
+
+    async def hand_over_all(self) -> None:
+        """Hand over what may be: at least once, always under the same id."""
+        ready = select(inbox).where(
+            inbox.c.state == "opened",
+            inbox.c.handed.is_(None),
+            (inbox.c.recorded == 1) | (inbox.c.rag == "RED"),
+        )
+        for row in await self._store.run(lambda c: c.execute(ready).all()):
+            await self._hand_over(row)
+            now = int(self._clock())
+            await self._store.run(
+                lambda c, r=row, at=now: c.execute(  # type: ignore[misc]
+                    update(inbox).where(inbox.c.id == r.id).values(handed=at)
+                ).close()
+            )
+            log.info("handed-over", kind=row.cls)
+
+    async def _journal(self, event: str, code: str, eid: str | None) -> None:
+        now = int(self._clock())
+        log.warning(event, code=code)
+        await self._store.run(lambda c: note(c, now, event, code, eid))

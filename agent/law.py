@@ -1,0 +1,115 @@
+"""The law block's defaults: what a header says when its author did not say otherwise (PROTOCOL.md H4, C13).
+
+Defaults, not advice: an agency's own policy may name every field. What a message really holds (special-category,
+offence or a child's data) is never asked; it follows from its fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from schemas.canonical import Json
+from schemas.categories import Flags as DataFlags
+from schemas.directory import Flags as PartyFlags
+from schemas.envelope import Law
+from schemas.errors import Refusal
+from schemas.grants import Grant
+
+TOLD_WITHIN = 28 * 24 * 3600
+FIXED = frozenset({"spec", "crim", "child", "agree_ver", "pd"})
+CONSENT_ONLY = frozenset({"consent.grant"})
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """The agreement that a message rests on, and who gave it."""
+
+    grant: Grant
+    by: str
+
+
+def law_block(
+    kind: str,
+    data: DataFlags,
+    categories: tuple[str, ...],
+    sender: PartyFlags,
+    agreed: Agreed | None,
+    said: Mapping[str, Json],
+    now: int,
+) -> Json:
+    """The header's law block as canonical JSON: the author's words (`said`) over the defaults.
+
+    Raises:
+        Refusal: FORM, naming the entries that are not of the closed lists.
+    """
+    if fixed := FIXED & set(said):
+        raise Refusal("FORM", "These follow from the message and cannot be set.", detail=tuple(sorted(fixed)))
+    law: dict[str, Json] = {
+        "pd": "personal",
+        "consent_only": kind in CONSENT_ONLY,
+        "spec": data.spec,
+        "crim": data.crim,
+        "child": data.child,
+        "adult_at_risk": kind == "adult.concern",
+        "gw": [],
+        "onward": "ASK",
+        "ooh": False,
+        "retain": "R3",
+        "vir": [],
+        "rfi": None,
+        "why_no": None,
+        "hc": _harm_causer(sender) if "hc" in categories else None,
+        **(_unagreed(now) if agreed is None else _agreed(agreed, data)),
+        **said,
+    }
+    if law["told"] not in ("BY", "UNSAFE"):
+        law["told_by"] = None
+    try:
+        return Law.model_validate(_tuples(law)).model_dump(mode="json")
+    except ValidationError as error:
+        rows = error.errors(include_input=False, include_url=False, include_context=False)
+        fields = tuple(sorted({f"law.{row['loc'][0]}" if row["loc"] else "law.told_by" for row in rows}))
+        raise Refusal("FORM", "Not of the lists that a header may carry.", detail=fields) from None
+
+
+def _agreed(agreed: Agreed, data: DataFlags) -> dict[str, Json]:
+    return {
+        "agree": "LIMITED" if agreed.grant.limited else "GIVEN",
+        "agree_by": agreed.by,
+        "agree_ver": agreed.grant.ver,
+        "b6": "6a",
+        "b9": "9a" if data.spec else None,
+        "s1": ["s1:29"] if data.crim else [],
+        "conf": "agreement",
+        "told": "YES",
+        "told_by": None,
+    }
+
+
+def _unagreed(now: int) -> dict[str, Json]:
+    # No basis is guessed: without an agreement somebody has to name one, and the rule says which is missing.
+    return {
+        "agree": "NOT_SOUGHT",
+        "agree_by": None,
+        "agree_ver": None,
+        "b6": None,
+        "b9": None,
+        "s1": [],
+        "conf": None,
+        "told": "BY",
+        "told_by": now + TOLD_WITHIN,
+    }
+
+
+def _harm_causer(sender: PartyFlags) -> Json:
+    # She agreed, he was not asked: his data needs a basis of its own (unlawful acts, with the extension).
+    return {"b6": "6e" if sender.public_authority else "6f", "s1": ["s1:10", "s1:36"]}
+
+
+def _tuples(value: Json) -> Json:
+    if isinstance(value, dict):
+        return {key: _tuples(item) for key, item in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list | tuple) else value

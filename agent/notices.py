@@ -1,0 +1,168 @@
+"""What the relay tells us outside any message, held against signatures before it is believed (PROTOCOL.md D5-D7).
+
+Rules of this house:
+- a receipt counts with its recipient's signature, a withdrawal with that of a party to the agreement;
+- a notice is acknowledged once what it says is in the store, and also when it proves nothing: then it is in the
+  journal instead;
+- withdrawn before anybody saw it: the words go. Withdrawn afterwards: they stay, marked, for people to act on.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, select, update
+
+from agent.clock import Clock
+from agent.consent import mark_withdrawn
+from agent.directory import Book
+from agent.logs import log
+from agent.outbox import Outbox, forget_ended, step
+from agent.proofs import verified_withdrawal
+from agent.store import Store, note
+from agent.tables import grants, inbox, sealings
+from schemas.api import Notice, SignedJson
+from schemas.canonical import unb64
+from schemas.directory import Directory
+from schemas.errors import Refusal
+from schemas.grants import parse_grant
+from schemas.keys import Use
+from schemas.receipt import Receipt, parse_receipt
+from schemas.signing import Purpose, Signed
+
+REFRESH = frozenset({"UNKNOWN_KEY", "UNKNOWN_AGENCY", "STALE_KEY"})
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A desk that could not read what was sent to it."""
+
+    row: Row[Any]
+    desk: tuple[str, str]
+
+
+class Notices:
+    """Takes notices in."""
+
+    def __init__(self, store: Store, book: Book, outbox: Outbox, agency: str, clock: Clock) -> None:
+        self._store = store
+        self._book = book
+        self._outbox = outbox
+        self._agency = agency
+        self._clock = clock
+
+    async def take(self, notices: tuple[Notice, ...]) -> tuple[int, ...]:
+        """Store what each notice says; returns the ids that may be acknowledged."""
+        for notice in notices:
+            try:
+                unread = await self._one(notice)
+            except Refusal as refusal:
+                if refusal.retry:
+                    raise
+                await self._not_believed(notice, refusal.code)
+                continue
+            if unread is not None and unread.row.turn == 0:
+                await self._outbox.seal_again(unread.row, unread.desk)
+        return tuple(notice.id for notice in notices)
+
+    async def _not_believed(self, notice: Notice, code: str) -> None:
+        now = int(self._clock())
+        log.error("notice-refused", kind=notice.kind, code=code)
+        await self._store.run(lambda c: note(c, now, f"notice-{notice.kind}", code, notice.eid))
+
+    async def _one(self, notice: Notice) -> Unread | None:
+        try:
+            return await self._store.run(lambda c: self._apply(c, notice))
+        except Refusal as refusal:
+            if refusal.code not in REFRESH:
+                raise
+        await self._book.refresh()
+        return await self._store.run(lambda c: self._apply(c, notice))
+
+    def _apply(self, c: Connection, notice: Notice) -> Unread | None:
+        now, view = int(self._clock()), self._book.latest
+        row = c.execute(select(sealings).where(sealings.c.eid == notice.eid)).one_or_none()
+        note(c, now, notice.kind, "", notice.eid)
+        if notice.kind == "receipt":
+            return _receipt(c, notice, row, view)
+        if notice.kind in ("withdrawn", "recall"):
+            _withdrawal(c, notice, view)
+        if row is not None:
+            _as_sender(c, notice, row)
+        if notice.a == self._agency:
+            _as_recipient(c, notice)
+        return None
+
+
+def _receipt(c: Connection, notice: Notice, row: Row[Any] | None, view: Directory) -> Unread | None:
+    if row is None or notice.evidence is None:
+        raise Refusal("NOT_FOUND")
+    signed = _signed(notice.evidence)
+    receipt = parse_receipt(signed)
+    signer = view.key(receipt.signer, Use.MSG, receipt.ts, receipt.a)
+    signed.verified(signer.public, Purpose.RECEIPT)
+    if not _is_about(receipt, notice, row):
+        raise Refusal("RECORD_DIFFERS", party="relay")
+    new = step(
+        c,
+        receipt.eid,
+        receipt.a,
+        receipt.d,
+        receipt.state,
+        receipt.ts,
+        role=receipt.role,
+        reason=receipt.reason,
+        evidence=json.dumps(signed.to_json()),
+    )
+    if new and receipt.reason == "cannot-read" and row.turn == 0:
+        return Unread(row, (receipt.a, receipt.d))
+    forget_ended(c, row.id)
+    return None
+
+
+def _is_about(receipt: Receipt, notice: Notice, row: Row[Any]) -> bool:
+    named = (receipt.eid, receipt.a, receipt.d) == (notice.eid, notice.a, notice.d)
+    return named and receipt.body == row.body and [receipt.a, receipt.d] in json.loads(row.desks)
+
+
+def _withdrawal(c: Connection, notice: Notice, view: Directory) -> None:
+    if notice.evidence is None:
+        raise Refusal("NOT_FOUND")
+    signed = _signed(notice.evidence)
+    row = c.execute(select(grants).where(grants.c.gid == notice.gid)).one_or_none()
+    grant = None if row is None else parse_grant(Signed(row.grant_t.encode("ascii"), unb64(row.grant_s, 64)))
+    if verified_withdrawal(signed, view, grant).gid != notice.gid:
+        raise Refusal("RECORD_DIFFERS", party="relay")
+    mark_withdrawn(c, signed)
+
+
+def _as_sender(c: Connection, notice: Notice, row: Row[Any]) -> None:
+    if notice.kind == "alert":
+        c.execute(update(sealings).where(sealings.c.eid == row.eid).values(alert=1))
+    elif [notice.a, notice.d] in json.loads(row.desks):
+        state = "recalled" if notice.kind == "recall" else notice.kind
+        step(c, row.eid, notice.a, notice.d, state, notice.ts)
+        forget_ended(c, row.id)
+
+
+def _as_recipient(c: Connection, notice: Notice) -> None:
+    here = (inbox.c.eid == notice.eid) & (inbox.c.d == notice.d)
+    alive = inbox.c.state.in_(("collected", "opened"))
+    if notice.kind == "alert":
+        c.execute(update(inbox).where(here).values(alert=1))
+    elif notice.kind == "expired":
+        c.execute(update(inbox).where(here, alive).values(state="expired"))
+    elif notice.kind in ("withdrawn", "recall"):
+        unseen = inbox.c.handed.is_(None)
+        c.execute(
+            update(inbox).where(here, alive, unseen).values(state="withdrawn", message=None, delivery=None)
+        )
+        c.execute(
+            update(inbox).where(here, inbox.c.handed.is_not(None)).values(withdrawn=notice.ts, recalled=0)
+        )
+
+
+def _signed(item: SignedJson) -> Signed:
+    return Signed.from_json(item.model_dump())

@@ -1,0 +1,262 @@
+"""What an agency's people and programs ask of their agent: the one set of acts behind REST, folders and CLI."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import json
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+
+from agent.clock import Clock
+from agent.consent import ConsentDesk, Held, Wish
+from agent.directory import Book
+from agent.forms import DAY, Give, Json, Reject, Send, TakeOn
+from agent.outbox import Outbox, Queued
+from agent.posting import Posting
+from agent.receipts import Receipts
+from agent.send import Plan, compose, foresee, plan_of, seal_plan
+from agent.store import Store, note
+from agent.tables import inbox as inbox_table
+from agent.trust import LogTrust
+from schemas.canonical import b64
+from schemas.categories import CATEGORIES
+from schemas.consent import Decision
+from schemas.errors import Refusal
+from schemas.hashing import labelled
+from schemas.keyring import AgentKeys
+from schemas.messages.catalogue import parse_payload, print_payload
+from schemas.messages.consent import ConsentGrant
+from schemas.sealing import Sealed
+
+KEY_LIMIT = 128
+
+
+class Office:
+    """The acts of one agent. Every method raises Refusal with a code and a next step."""
+
+    def __init__(
+        self,
+        store: Store,
+        book: Book,
+        trust: LogTrust,
+        outbox: Outbox,
+        receipts: Receipts,
+        consent: ConsentDesk,
+        posting: Posting,
+        keys: AgentKeys,
+        clock: Clock,
+        draw: Callable[[int], bytes],
+    ) -> None:
+        self._store = store
+        self._book = book
+        self._trust = trust
+        self._outbox = outbox
+        self._receipts = receipts
+        self._consent = consent
+        self._posting = posting
+        self._keys = keys
+        self._clock = clock
+        self._draw = draw
+        self._sending = asyncio.Lock()
+
+    # --- sending
+
+    async def send(self, form: Send, key: str | None = None) -> Json:
+        """Queue a message; when this returns, it is durable here. The same `key` again gives the same answer.
+
+        Raises:
+            Refusal: what the form, the message, the directory or the rule say; CONFLICT when `key` was used for
+                something else; DISK_FULL.
+        """
+        asked = b64(labelled("fenpost/v1/asked", form.model_dump_json().encode(), key=self._keys.subject))
+        if key is not None:
+            if not 0 < len(key) <= KEY_LIMIT:
+                raise Refusal(
+                    "FORM", "An idempotency key has 1 to 128 characters.", detail=("Idempotency-Key",)
+                )
+            known = await self._outbox.found(key)
+            if known is not None:
+                if known.asked != asked:
+                    raise Refusal("CONFLICT", "This idempotency key was used for another message.")
+                return {
+                    "id": known.id,
+                    "mid": known.id,
+                    "thread": known.thr,
+                    "state": "queued here",
+                    "repeat": True,
+                }
+        async with self._sending:
+            plan, sealed, verdict, left_out = await self._prepare(form)
+            queued = await self._outbox.queue(plan, sealed, key, asked)
+        return self._answer(queued, verdict, left_out)
+
+    async def _prepare(self, form: Send) -> tuple[Plan, Sealed, Decision, tuple[Any, ...]]:
+        now = int(self._clock())
+        view = self._book.view()
+        thread, answered = b64(self._draw(16)), None
+        if form.answers is not None:
+            answered = await self._received(form.answers)
+            thread = answered.thr
+        recipients = tuple((view.find(to.agency).id, to.desk) for to in form.to)
+        if not recipients and answered is not None:
+            recipients = ((answered.from_a, answered.from_d),)
+        if not recipients:
+            raise Refusal("FORM", "Say which desk it is for.", detail=("to",))
+        if form.gid is None and answered is not None and answered.gid is not None and "agree" not in form.law:
+            form = form.model_copy(update={"gid": answered.gid})
+        desk = form.from_desk or (answered.d if answered is not None else self._only_desk())
+        held = None if form.gid is None else await self._agreement(form.gid)
+        composed = compose(form, recipients, held, _day(now))
+        plan = plan_of(form, composed, desk, recipients, thread, held, view, self._keys, now)
+        plan = plan.numbered(await self._outbox.numbers(recipients))
+        sealed = seal_plan(plan, held, view, self._keys, self._trust.gossip, now, self._draw)
+        verdict = foresee(sealed, held, view)
+        if not verdict.passes and not form.anyway:
+            raise Refusal(verdict.code)
+        return plan, sealed, verdict, composed.left_out
+
+    async def _agreement(self, gid: str) -> Held:
+        try:
+            held = await self._consent.usable(gid)
+        except Refusal as refusal:
+            raise Refusal("GRANT_UNKNOWN", "This agent knows no agreement with that handle.") from refusal
+        if held.status is None:
+            raise Refusal("STATUS_STALE")
+        return held
+
+    def _only_desk(self) -> str:
+        desks = self._book.latest.member(self._keys.agency).desks
+        if len(desks) != 1:
+            raise Refusal(
+                "FORM", "This agency has several desks: say which one sends it.", detail=("from_desk",)
+            )
+        return desks[0]
+
+    def _answer(self, queued: Queued, verdict: Decision, left_out: tuple[Any, ...]) -> Json:
+        warnings = []
+        if verdict.code:
+            warnings.append({"code": verdict.code, "say": verdict.next_step})
+        if self._trust.alarm is not None:
+            warnings.append({"code": self._trust.alarm.code, "say": Refusal(self._trust.alarm.code).say})
+        return {
+            "id": queued.id,
+            "mid": queued.mid,
+            "eid": queued.eid,
+            "thread": queued.thread,
+            "state": "queued here",
+            "repeat": False,
+            "warnings": warnings,
+            "left_out": list(left_out),
+        }
+
+    # --- receiving
+
+    async def take_on(self, place: str, form: TakeOn) -> None:
+        """End a message as taken on, with the role that did. Raises Refusal NOT_FOUND, ENDED."""
+        await self._end(place, "taken-on", role=form.role)
+
+    async def reject(self, place: str, form: Reject) -> None:
+        """Give a message back. Raises Refusal NOT_FOUND, ENDED."""
+        await self._end(place, "rejected", reason=form.reason)
+
+    async def end(self, place: str, form: TakeOn | Reject) -> None:
+        """End a message either way."""
+        if isinstance(form, TakeOn):
+            await self.take_on(place, form)
+        else:
+            await self.reject(place, form)
+
+    async def _end(
+        self, place: str, state: str, *, role: str | None = None, reason: str | None = None
+    ) -> None:
+        now = int(self._clock())
+
+        def work(c: Connection) -> None:
+            row = c.execute(select(inbox_table).where(inbox_table.c.id == place)).one_or_none()
+            if row is None or row.handed is None:
+                raise Refusal("NOT_FOUND")
+            if (row.state, row.role, row.reason) == (state, role, reason):
+                return
+            if row.state != "opened":
+                raise Refusal("ENDED")
+            c.execute(
+                update(inbox_table)
+                .where(inbox_table.c.id == place)
+                .values(state=state, role=role, reason=reason)
+            )
+            self._receipts.write(c, row.eid, row.d, row.body, state, role=role, reason=reason)
+            note(c, now, state, "", row.eid)
+
+        await self._store.run(work)
+        self._receipts.kick.set()
+
+    async def _received(self, place: str) -> Any:
+        row = await self._store.run(
+            lambda c: c.execute(select(inbox_table).where(inbox_table.c.id == place)).one_or_none()
+        )
+        if row is None or row.handed is None:
+            raise Refusal("NOT_FOUND")
+        return row
+
+    # --- agreements
+
+    async def give(self, form: Give) -> Json:
+        """Record an agreement. Raises Refusal MISSING, NOT_ALONE and the form's others; UNKNOWN_AGENCY, FORM."""
+        if not CATEGORIES.issuperset(form.categories):
+            raise Refusal("FORM", "Not a category of the list.", detail=("categories",))
+        agencies = tuple(self._book.view().find(text).id for text in form.to)
+        first = _evidence(form, b64(bytes(16)))
+        wish = Wish(
+            to=agencies,
+            purposes=form.purposes,
+            categories=form.categories,
+            limited=first.state == "LIMITED",
+            agree_by=first.agree_by,
+            until=_end_of(first.valid_until),
+            evidence=lambda gid: print_payload(_evidence(form, gid)),
+        )
+        gid = await self._consent.give(wish)
+        return {"gid": gid, "state": "given", "at_the_relay": await self._posted()}
+
+    async def withdraw(self, gid: str) -> Json:
+        """End an agreement, stop what waits here, and have the relay stop what waits there."""
+        ended = await self._consent.withdraw(gid)
+        stopped = await self._outbox.stop_resting_on(gid)
+        posted = await self._posted()
+        return {
+            "gid": gid,
+            "state": "withdrawn",
+            "repeat": not ended,
+            "stopped_here": stopped,
+            "at_the_relay": posted,
+        }
+
+    async def _posted(self) -> bool:
+        """Whether the relay has it now; if not, it is kept and tried until it has."""
+        try:
+            await self._posting.flush()
+        except Refusal:
+            return False
+        return True
+
+
+def _evidence(form: Give, gid: str) -> ConsentGrant:
+    if fixed := {"type", "v", "gid"} & set(form.evidence):
+        raise Refusal("FORM", "The agent fills these in by itself.", detail=tuple(sorted(fixed)))
+    message = parse_payload(json.dumps({**form.evidence, "type": "consent.grant", "v": 1, "gid": gid}))
+    if not isinstance(message, ConsentGrant):
+        raise Refusal("FORM", detail=("evidence",))
+    return message
+
+
+def _day(now: int) -> datetime.date:
+    return datetime.datetime.fromtimestamp(now, datetime.UTC).date()
+
+
+def _end_of(day: str) -> int:
+    """The end of a day, so that an agreement until the 3rd still holds on the 3rd."""
+    start = datetime.datetime.fromisoformat(day).replace(tzinfo=datetime.UTC)
+    return int(start.timestamp()) + DAY

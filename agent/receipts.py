@@ -1,0 +1,140 @@
+"""Our signed steps on the ladder, on their way to the relay (PROTOCOL.md D1-D4).
+
+Rules of this house:
+- a receipt is written in the transaction of the step that it reports, and posted until the relay has recorded it;
+- a step is signed once; sending it again sends the same bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from agent.client import Relay
+from agent.clock import Clock
+from agent.logs import log
+from agent.store import Store, note
+from agent.tables import inbox, receipts
+from schemas import api
+from schemas.canonical import b64
+from schemas.errors import Refusal
+from schemas.keyring import AgentKeys
+from schemas.receipt import Receipt, sign_receipt
+
+GONE = frozenset({"ENDED", "WITHDRAWN", "NOT_FOUND", "CONFLICT"})
+
+
+class Receipts:
+    """Receipts of one agency."""
+
+    def __init__(self, store: Store, relay: Relay, keys: AgentKeys, clock: Clock) -> None:
+        self._store = store
+        self._relay = relay
+        self._keys = keys
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self.kick = asyncio.Event()
+        self.on_settled: Callable[[], None] = lambda: None
+        """Called when the relay has settled receipts: something may now be handed over."""
+
+    def write(
+        self,
+        c: Connection,
+        eid: str,
+        desk: str,
+        body: str,
+        state: str,
+        *,
+        role: str | None = None,
+        reason: str | None = None,
+    ) -> None:
+        """Sign a step and keep it for posting; a step that was signed before stays as it is."""
+        value = {
+            "v": 1,
+            "eid": eid,
+            "a": self._keys.agency,
+            "d": desk,
+            "state": state,
+            "body": body,
+            "ts": int(self._clock()),
+            "signer": self._keys.msg.kid,
+            "role": role,
+            "reason": reason,
+        }
+        signed = sign_receipt(Receipt.model_validate(value), self._keys.msg)
+        c.execute(
+            insert(receipts)
+            .prefix_with("OR IGNORE")
+            .values(eid=eid, d=desk, state=state, sig=b64(signed.signature), text=signed.text.decode("ascii"))
+        )
+
+    def again(self, c: Connection, eid: str, desk: str) -> None:
+        """The relay delivered what it should know we have: tell it once more."""
+        c.execute(
+            update(receipts)
+            .where(receipts.c.eid == eid, receipts.c.d == desk, receipts.c.code.is_(None))
+            .values(posted=0)
+        )
+
+    async def flush(self, notices: tuple[int, ...] = ()) -> None:
+        """Post every receipt that waits, oldest first, and acknowledge notices that are safely stored.
+
+        Raises:
+            Refusal: RELAY_AWAY and the relay's own; what was not recorded stays.
+        """
+        async with self._lock:
+            waiting = (
+                select(receipts)
+                .where(receipts.c.posted == 0)
+                .order_by(receipts.c.n)
+                .limit(api.BATCH_RECEIPTS)
+            )
+            while True:
+                rows = await self._store.run(lambda c: c.execute(waiting).all())
+                if not rows and not notices:
+                    return
+                items = tuple(api.SignedJson(s=row.sig, t=row.text) for row in rows)
+                answer = await self._relay.post_receipts(api.ReceiptsRequest(receipts=items, notices=notices))
+                if len(answer.results) != len(rows):
+                    raise Refusal("FORM", party="relay", retry=True)
+                notices = ()
+                await self._settle(list(zip(rows, answer.results, strict=True)))
+
+    async def _settle(self, pairs: list[tuple[Row[Any], api.ReceiptResult]]) -> None:
+        now = int(self._clock())
+
+        def work(c: Connection) -> None:
+            for row, result in pairs:
+                c.execute(update(receipts).where(receipts.c.n == row.n).values(posted=1, code=result.code))
+                here = (inbox.c.eid == row.eid) & (inbox.c.d == row.d)
+                if result.status != "refused":
+                    c.execute(update(inbox).where(here).values(recorded=1))
+                else:
+                    note(c, now, "receipt-refused", result.code or "UNFORESEEN", row.eid)
+                    if result.code in GONE:
+                        _lost(c, here, row.state)
+
+        if pairs:
+            await self._store.run(work)
+            self.on_settled()
+        for _, result in pairs:
+            if result.status == "refused":
+                log.warning("receipt-refused", code=result.code or "")
+
+
+def _lost(c: Connection, here: Any, state: str) -> None:
+    """The relay ended a message for us before it knew that we had it: what nobody has seen yet is dropped."""
+    if state in ("collected", "opened"):
+        c.execute(
+            update(inbox)
+            .where(
+                here,
+                inbox.c.handed.is_(None),
+                inbox.c.recorded == 0,
+                inbox.c.state.in_(("collected", "opened")),
+            )
+            .values(state="withdrawn", message=None, delivery=None)
+        )

@@ -1,0 +1,240 @@
+"""A running agent: everything is built here, once, and its loops live here.
+
+Rules of this house:
+- a loop that is refused waits and tries again, longer each time; a loop never ends by itself;
+- stopping lets what is being written finish: the store ends each transaction, and every step can be done again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+from sqlalchemy import Row, delete
+
+from agent.client import Relay, RelayRefusal
+from agent.clock import Clock
+from agent.consent import ConsentDesk
+from agent.desk import build as build_desk
+from agent.directory import Book
+from agent.folders import Folders, make_folders
+from agent.inbox import Inbox
+from agent.logs import log
+from agent.notices import Notices
+from agent.office import Office
+from agent.outbox import Outbox
+from agent.posting import Posting
+from agent.receipts import Receipts
+from agent.secretfile import read_secret
+from agent.settings import Settings
+from agent.showing import Showing
+from agent.store import Store
+from agent.tables import seen
+from agent.trust import LogTrust
+from schemas.errors import Refusal
+from schemas.keyring import AgentKeys
+from schemas.partnership import Partnership
+
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 30.0
+SCAN_EVERY = 0.5
+TEND_EVERY = 600.0
+TOKEN_LIMIT = 256
+
+
+@dataclass(slots=True)
+class World:
+    """What an agent is given from outside: time and randomness."""
+
+    clock: Clock
+    draw: Callable[[int], bytes]
+    jitter: Callable[[], float]
+
+
+class Agent:
+    """One agency's running agent."""
+
+    def __init__(
+        self, settings: Settings, keys: AgentKeys, partnership: Partnership, store: Store, world: World
+    ):
+        charter, clock, draw = partnership.charter, world.clock, world.draw
+        self.settings = settings
+        self.store = store
+        self._clock = clock
+        self._jitter = world.jitter
+        self.relay = Relay(charter.relay, charter.authority, keys.auth, clock, draw)
+        self.trust = LogTrust(store, self.relay, partnership.log_key, clock)
+        self.book = Book(
+            store, self.relay, self.trust, partnership.keys_log_key, charter.oversight, keys, clock
+        )
+        self.consent = ConsentDesk(store, self.relay, lambda: self.book.latest, keys, clock, draw)
+        self.posting = Posting(store, self.relay, clock)
+        self.receipts = Receipts(store, self.relay, keys, clock)
+        self.outbox = Outbox(
+            store, self.relay, self.book, self.trust, self.consent, keys, clock, draw, world.jitter
+        )
+        self.notices = Notices(store, self.book, self.outbox, keys.agency, clock)
+        self.inbox = Inbox(
+            store, self.relay, self.book, self.trust, self.consent, self.notices, self.receipts, keys, clock,
+            self._hand_over,
+        )  # fmt: skip
+        self.office = Office(
+            store,
+            self.book,
+            self.trust,
+            self.outbox,
+            self.receipts,
+            self.consent,
+            self.posting,
+            keys,
+            clock,
+            draw,
+        )
+        self.showing = Showing(store, self.book, self.trust, keys, clock)
+        self.folders: Folders | None = None
+        if settings.folders:
+            make_folders(settings.home)
+            self.folders = Folders(
+                settings.home, store, self.office, self.showing, keys.subject, settings.settle, clock
+            )
+        self._tasks: list[asyncio.Task[None]] = []
+        self._runner: web.AppRunner | None = None
+        self.port = 0
+
+    @classmethod
+    async def open(cls, settings: Settings, keys: AgentKeys, partnership: Partnership, world: World) -> Agent:
+        """An agent with its store open and what it believed before; nothing runs yet.
+
+        Raises:
+            Refusal: STORE, STORE_BUSY, DISK_FULL, CHECKPOINT.
+        """
+        store = await Store.open(settings.at(settings.store), keys.store)
+        try:
+            agent = cls(settings, keys, partnership, store, world)
+            await agent.trust.load()
+            await agent.book.load()
+        except BaseException:
+            await store.close()
+            raise
+        return agent
+
+    async def start(self) -> None:
+        """Listen, and begin every loop. Raises Refusal FILE, SETTINGS (the port is taken)."""
+        token = (
+            read_secret(self.settings.at(self.settings.token), TOKEN_LIMIT).decode("ascii", "replace").strip()
+        )
+        application = build_desk(self.office, self.showing, token, self._hosts)
+        self._runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=5.0)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self.settings.host, self.settings.port).start()
+        except OSError as error:
+            raise Refusal("SETTINGS", "The port in `listen` is taken.", detail=("listen",)) from error
+        self.port = self._runner.addresses[0][1]
+        write_address(self.settings, self.port)
+        loops: dict[str, Callable[[], Awaitable[None]]] = {
+            "directory": self._refresh,
+            "receive": self._receive,
+            "send": self._send,
+            "tend": self._tend,
+        }
+        if self.folders is not None:
+            loops["folders"] = self._scan
+        self._tasks = [
+            asyncio.create_task(self._steadily(name, work), name=name) for name, work in loops.items()
+        ]
+        log.info("running", port=self.port)
+
+    async def close(self) -> None:
+        """Stop listening, end the loops, close the store."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.relay.close()
+        await self.store.close()
+        log.info("stopped")
+
+    # --- loops: each does one round and returns; `_steadily` goes round
+
+    async def _receive(self) -> None:
+        progressed = await self.inbox.collect(self.settings.wait)
+        self._reached()
+        if self.folders is not None:
+            await self.folders.tell_recalls()
+        await self.trust.keep()
+        if not progressed:
+            await asyncio.sleep(5.0)
+
+    async def _send(self) -> None:
+        for event in (self.outbox.kick, self.consent.posted, self.receipts.kick):
+            event.clear()
+        await self.posting.flush()
+        await self.inbox.resume()
+        pause = await self.outbox.flush()
+        self._reached()
+        await self._first(pause, self.outbox.kick, self.consent.posted, self.receipts.kick)
+
+    async def _refresh(self) -> None:
+        await self.book.refresh()
+        self._reached()
+        await asyncio.sleep(self.settings.directory_every)
+
+    async def _tend(self) -> None:
+        now = int(self._clock())
+        await self.consent.renew_due()
+        await self.store.run(lambda c: c.execute(delete(seen).where(seen.c.until < now)).close())
+        await asyncio.sleep(TEND_EVERY)
+
+    async def _scan(self) -> None:
+        if self.folders is not None:
+            await self.folders.scan()
+        await asyncio.sleep(SCAN_EVERY)
+
+    async def _steadily(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                await work()
+                pause = FIRST_PAUSE
+                continue
+            except Refusal as refusal:
+                after = refusal.after if isinstance(refusal, RelayRefusal) else None
+                log.warning("waits", task=name, code=refusal.code, seconds=round(pause, 1))
+                if name != "folders":
+                    self.showing.contact.code = refusal.code
+            except Exception as error:  # noqa: BLE001 - the last resort: reported by type, and tried again later
+                after = LONGEST_PAUSE
+                log.error("fault", task=name, error=type(error).__name__)
+            await asyncio.sleep(max(pause * (0.5 + self._jitter()), after or 0.0))
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def _first(self, seconds: float, *events: asyncio.Event) -> None:
+        waits = [asyncio.create_task(event.wait()) for event in events]
+        try:
+            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waits:
+                task.cancel()
+
+    def _reached(self) -> None:
+        self.showing.contact.last, self.showing.contact.code = int(self._clock()), ""
+
+    async def _hand_over(self, row: Row[tuple[object, ...]]) -> None:
+        if self.folders is not None:
+            await self.folders.hand_over(row)
+
+    def _hosts(self) -> frozenset[str]:
+        host = self.settings.host
+        bare = f"[{host}]" if ":" in host else host
+        return frozenset({f"{bare}:{self.port}", f"localhost:{self.port}"})
+
+
+def write_address(settings: Settings, port: int) -> None:
+    """Tell the commands of this folder where their agent listens."""
+    part = settings.home / ".agent.port.part"
+    part.write_text(f"{settings.host} {port}\n", encoding="ascii")
+    part.rename(settings.home / "agent.port")

@@ -1,0 +1,211 @@
+"""From a case record to a sealed upload (PROTOCOL.md E2, M2, C13).
+
+Order: minimise, work out categories and flags, fill the law block, seal, hold the result against the consent rule.
+The rule is a warning here: it refuses with the next step, and an author who knows better says `anyway`.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+
+from agent.consent import Held
+from agent.forms import Send
+from agent.law import Agreed, law_block
+from agent.proofs import coverage, decision
+from schemas.canonical import Json, b64
+from schemas.categories import Flags, categories_of, flags_of
+from schemas.consent import Decision
+from schemas.directory import Directory
+from schemas.errors import Refusal
+from schemas.hashing import labelled
+from schemas.keyring import AgentKeys
+from schemas.messages.catalogue import CLASSES, Message, parse_payload, print_payload
+from schemas.minimise import Limits, RecipientProfile, minimise
+from schemas.sealing import Draft, Sealed, SealedFor, seal
+
+Draw = Callable[[int], bytes]
+RANK = {"RED": 0, "AMBER": 1, "GREEN": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that is needed to seal a message, and to seal it again. Kept in the store until every desk has ended."""
+
+    kind: str
+    desk: str
+    to: tuple[tuple[str, str], ...]
+    thread: str
+    rag: str
+    purpose: str
+    categories: tuple[str, ...]
+    law: Json
+    payload: str = field(repr=False)
+    subject: str
+    author: str
+    gid: str | None
+    life: int
+    seq: tuple[int, ...] = ()
+
+    def numbered(self, seq: tuple[int, ...]) -> Plan:
+        return replace(self, seq=seq)
+
+    def to_text(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_text(cls, text: str) -> Plan:
+        value = json.loads(text)
+        value["to"] = tuple((a, d) for a, d in value["to"])
+        value["categories"], value["seq"] = tuple(value["categories"]), tuple(value["seq"])
+        return cls(**value)
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """A message ready to be planned, and what was left out of the case record on the way."""
+
+    text: str = field(repr=False)
+    message: Message = field(repr=False)
+    categories: tuple[str, ...]
+    flags: Flags
+    left_out: tuple[Json, ...] = ()
+
+
+def compose(
+    form: Send, recipients: tuple[tuple[str, str], ...], held: Held | None, today: datetime.date
+) -> Composed:
+    """The message that a form asks for.
+
+    Raises:
+        Refusal: the message's own codes (schemas.messages, schemas.minimise), UNKNOWN_TYPE.
+    """
+    if form.kind not in CLASSES:
+        raise Refusal("UNKNOWN_TYPE", f"There is no form of this kind. Forms: {', '.join(sorted(CLASSES))}.")
+    if form.payload is not None:
+        message = parse_payload(json.dumps(form.payload))
+        if message.type != form.kind:
+            raise Refusal("FORM", "`kind` names another form than the payload's type.", detail=("kind",))
+        return Composed(print_payload(message), message, categories_of(message), flags_of(message))
+    found = minimise(
+        form.case or {},
+        form.kind,
+        recipient=_profile(form, recipients),
+        purpose=form.purpose,
+        limits=None if held is None else limits_of(held),
+        on=today,
+    )
+    left_out = tuple(asdict(item) for item in found.left_out)
+    return Composed(print_payload(found.message), found.message, found.categories, found.flags, left_out)
+
+
+def plan_of(
+    form: Send,
+    composed: Composed,
+    desk: str,
+    recipients: tuple[tuple[str, str], ...],
+    thread: str,
+    held: Held | None,
+    view: Directory,
+    keys: AgentKeys,
+    now: int,
+) -> Plan:
+    """A form with every default filled in. Raises Refusal FORM, UNKNOWN_AGENCY."""
+    sender = view.member(keys.agency).flags
+    if sender is None:
+        raise Refusal("UNKNOWN_AGENCY")
+    agreed = None if held is None else Agreed(held.grant, held.agree_by)
+    law = law_block(form.kind, composed.flags, composed.categories, sender, agreed, form.law, now)
+    rag = getattr(composed.message, "rag", None)
+    if rag is not None and form.rag is not None and rag != form.rag:
+        raise Refusal("FORM", "The colour differs from the one inside the message.", detail=("rag",))
+    return Plan(
+        kind=form.kind,
+        desk=desk,
+        to=recipients,
+        thread=thread,
+        rag=rag or form.rag or "AMBER",
+        purpose=form.purpose,
+        categories=composed.categories,
+        law=law,
+        payload=composed.text,
+        subject=_subject(form, composed, thread, keys),
+        author=form.author,
+        gid=form.gid,
+        life=form.life,
+    )
+
+
+def seal_plan(
+    plan: Plan,
+    held: Held | None,
+    view: Directory,
+    keys: AgentKeys,
+    checkpoints: tuple[str, ...],
+    now: int,
+    draw: Draw,
+) -> Sealed:
+    """Seal a plan to the newest keys of its recipients.
+
+    Raises:
+        Refusal: UNKNOWN_AGENCY, UNKNOWN_DESK, STALE_KEY, OFFICERS, KEY, TOO_BIG, FORM.
+    """
+    for agency, desk in ((keys.agency, plan.desk), *plan.to):
+        view.desk(agency, desk)
+    prekeys = {agency: view.prekey(agency, now) for agency, _ in plan.to}
+    draft = Draft(
+        sender=keys.agency,
+        desk=plan.desk,
+        to=tuple(SealedFor(a, d, prekeys[a].kid, prekeys[a].public) for a, d in plan.to),
+        thread=plan.thread,
+        ts=now,
+        exp=now + plan.life,
+        cls=CLASSES[plan.kind],
+        rag=plan.rag,
+        purpose=plan.purpose,
+        categories=plan.categories,
+        law=plan.law,
+        payload=plan.payload,
+        subject=plan.subject,
+        author=plan.author,
+        grant=None if held is None else held.signed,
+        status=None if held is None else held.status,
+        checkpoints=checkpoints,
+        seq=plan.seq,
+    )
+    return seal(draft, view.officers({keys.agency, *prekeys}, now), keys.msg, draw)
+
+
+def foresee(sealed: Sealed, held: Held | None, view: Directory) -> Decision:
+    """What the relay's gate will say, as far as this agent can know."""
+    header = sealed.upload.envelope.header
+    gone = held is not None and held.withdrawal is not None
+    signed, staple = (None, None) if held is None else (held.signed, held.status)
+    return decision(header, coverage(header, signed, staple, view, withdrawn=gone), view)
+
+
+def limits_of(held: Held) -> Limits:
+    """What the agreement allows, as minimisation understands it: its categories, and what she ruled out besides."""
+    said = held.limits
+    return Limits(
+        categories=frozenset(held.grant.cat),
+        not_categories=frozenset(said.get("not_categories", ())),
+        not_about=frozenset(said.get("not_about", ())),
+        not_purposes=frozenset(said.get("not_purposes", ())),
+        not_recipients=frozenset(said.get("not_recipients", ())),
+    )
+
+
+def _profile(form: Send, recipients: tuple[tuple[str, str], ...]) -> RecipientProfile:
+    """One message goes to all its desks, so it holds what the least entitled of them may have."""
+    agency, desk = recipients[0]
+    return RecipientProfile(agency=agency, desk=desk, **form.recipient.model_dump())
+
+
+def _subject(form: Send, composed: Composed, thread: str, keys: AgentKeys) -> str:
+    """The keyed reference by which only this agency finds the case again in its audit records (S3)."""
+    person = getattr(composed.message, "person", None)
+    reference = form.case_ref or getattr(person, "person_ref", None) or thread
+    return b64(labelled("fenpost/v1/subject", reference.encode(), key=keys.subject))

@@ -1,0 +1,262 @@
+"""What the agent shows: a message's ladder, the inbox, an agreement, its own state. Reads only."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select
+
+from agent.clock import Clock
+from agent.directory import Book
+from agent.forms import Json
+from agent.store import Store
+from agent.tables import grants, inbox, journal, ladder, outbox, posts, receipts, sealings
+from agent.trust import LogTrust
+from agent.words import ENDED, furthest, sentence
+from schemas.canonical import unb64
+from schemas.directory import MAX_AGE, safety_number
+from schemas.errors import Refusal
+from schemas.grants import parse_grant, parse_status, parse_withdrawal
+from schemas.keyring import AgentKeys
+from schemas.signing import Signed
+
+SHOWN = 500
+
+
+@dataclass(slots=True)
+class Contact:
+    """When the relay last answered, and what stood in the way since; code "" when nothing does."""
+
+    last: int = 0
+    code: str = "RELAY_AWAY"
+
+
+class Showing:
+    """Reports for people and case systems."""
+
+    def __init__(self, store: Store, book: Book, trust: LogTrust, keys: AgentKeys, clock: Clock) -> None:
+        self.contact = Contact()
+        self._store = store
+        self._book = book
+        self._trust = trust
+        self._keys = keys
+        self._clock = clock
+
+    async def message(self, mid: str) -> Json:
+        """A message that we sent, by any of its ids: where it stands for each desk. Raises Refusal NOT_FOUND."""
+        return await self._store.run(lambda c: self._message(c, mid))
+
+    async def sent(self) -> list[Json]:
+        """The newest messages that we sent, shortly."""
+
+        def work(c: Connection) -> list[Json]:
+            ids = c.execute(select(outbox.c.id).order_by(outbox.c.ts.desc()).limit(SHOWN)).scalars().all()
+            return [self._message(c, mid) for mid in ids]
+
+        return await self._store.run(work)
+
+    async def inbox(self, *, every: bool = False) -> list[Json]:
+        """What was handed over and has not ended (or everything), most urgent first, without its words."""
+        shown = select(inbox).where(inbox.c.handed.is_not(None))
+        if not every:
+            shown = shown.where(inbox.c.state == "opened")
+        rows = await self._store.run(
+            lambda c: c.execute(shown.order_by(inbox.c.received.desc()).limit(SHOWN)).all()
+        )
+        return sorted(
+            (self.item(row) for row in rows), key=lambda i: ("RED", "AMBER", "GREEN").index(str(i["rag"]))
+        )
+
+    async def received(self, place: str) -> Json:
+        """One message with its words. Raises Refusal NOT_FOUND."""
+        row = await self._store.run(
+            lambda c: c.execute(select(inbox).where(inbox.c.id == place)).one_or_none()
+        )
+        if row is None or row.handed is None:
+            raise Refusal("NOT_FOUND")
+        return self.whole(row)
+
+    def item(self, row: Row[Any]) -> Json:
+        """A received message without its words."""
+        header = json.loads(row.header)
+        return {
+            "id": row.id,
+            "mid": row.mid,
+            "thread": row.thr,
+            "from": {"agency": row.from_a, "name": self._name(row.from_a), "desk": row.from_d},
+            "desk": row.d,
+            "class": row.cls,
+            "rag": row.rag,
+            "purpose": header["pur"],
+            "state": row.state,
+            "says": sentence(row.state, row.role, row.reason),
+            "sent": row.ts,
+            "received": row.received,
+            "expires": row.exp,
+            "gid": row.gid,
+            "alert": bool(row.alert),
+            "agreement_withdrawn": row.withdrawn,
+        }
+
+    def whole(self, row: Row[Any]) -> Json:
+        """A received message with its words, and on what it rests."""
+        header = json.loads(row.header)
+        return {
+            **self.item(row),
+            "law": header["law"],
+            "categories": header["cat"],
+            "also_sent_to": [
+                {"agency": r["a"], "name": self._name(r["a"]), "desk": r["d"]}
+                for r in header["to"]
+                if (r["a"], r["d"]) != (self._keys.agency, row.d)
+            ],
+            "message": None if row.message is None else json.loads(row.message),
+        }
+
+    async def agreement(self, gid: str) -> Json:
+        """An agreement as this agent knows it. Raises Refusal NOT_FOUND."""
+
+        def work(c: Connection) -> tuple[Row[Any] | None, int, int]:
+            row = c.execute(select(grants).where(grants.c.gid == gid)).one_or_none()
+            unposted = select(func.count()).where(posts.c.gid == gid, posts.c.posted == 0)
+            stopped = select(func.coalesce(func.sum(posts.c.stopped), 0)).where(posts.c.gid == gid)
+            return row, c.execute(unposted).scalar_one(), c.execute(stopped).scalar_one()
+
+        row, unposted, stopped = await self._store.run(work)
+        if row is None:
+            raise Refusal("NOT_FOUND")
+        grant = parse_grant(_signed(row.grant_s, row.grant_t))
+        now = int(self._clock())
+        gone = (
+            None
+            if row.withdrawal_t is None
+            else parse_withdrawal(_signed(row.withdrawal_s, row.withdrawal_t))
+        )
+        status = None if row.status_t is None else parse_status(_signed(row.status_s, row.status_t))
+        ended = "withdrawn" if gone else "expired" if now >= grant.exp else "given"
+        return {
+            "gid": gid,
+            "state": ended,
+            "mine": bool(row.mine),
+            "limited": grant.limited,
+            "issuer": grant.iss,
+            "parties": [{"agency": a, "name": self._name(a)} for a in sorted(grant.parties())],
+            "purposes": list(grant.pur),
+            "categories": list(grant.cat),
+            "from": grant.nbf,
+            "until": grant.exp,
+            "proved_until": None if status is None or gone else status.exp,
+            "withdrawn": None if gone is None else {"by": gone.by, "at": gone.ts},
+            "at_the_relay": unposted == 0,
+            "stopped_at_the_relay": stopped,
+        }
+
+    async def status(self) -> Json:
+        """The agent's own state: is it connected, fresh, and free of alarms."""
+        now = int(self._clock())
+
+        def work(c: Connection) -> Json:
+            waiting = select(func.count()).where(sealings.c.state == "waiting")
+            unposted = select(func.count()).where(receipts.c.posted == 0)
+            mine = select(func.count()).where(inbox.c.state == "opened", inbox.c.handed.is_not(None))
+            problems = select(journal.c.ts, journal.c.event, journal.c.code).where(journal.c.code != "")
+            recent = c.execute(problems.order_by(journal.c.n.desc()).limit(10)).all()
+            stuck = (
+                select(sealings.c.code, func.count())
+                .where(sealings.c.state == "waiting")
+                .group_by(sealings.c.code)
+            )
+            return {
+                "waiting": c.execute(waiting).scalar_one(),
+                "waiting_because": {code: count for code, count in c.execute(stuck).tuples() if code},
+                "receipts_waiting": c.execute(unposted).scalar_one(),
+                "to_take_on": c.execute(mine).scalar_one(),
+                "journal": [{"ts": r.ts, "event": r.event, "code": r.code} for r in recent],
+            }
+
+        counts = await self._store.run(work)
+        alarm, view = self._trust.alarm, self._book.latest
+        member = view.agencies.get(self._keys.agency)
+        return {
+            "agency": self._keys.agency,
+            "name": member.name if member else "",
+            "desks": list(member.desks) if member else [],
+            "safety_number": safety_number(self._keys.agency),
+            "directory_fresh": self._book.fresh,
+            "directory_stale": now - self._book.fresh > MAX_AGE,
+            "relay": {
+                "reached": self.contact.last,
+                "code": self.contact.code,
+                "say": Refusal(self.contact.code).say if self.contact.code else "",
+            },
+            "log_size": self._trust.size,
+            "alarm": None
+            if alarm is None
+            else {"code": alarm.code, "ts": alarm.ts, "say": Refusal(alarm.code).say},
+            "unknown_own_keys": list(self._book.strangers),
+            **counts,
+        }
+
+    def _message(self, c: Connection, mid: str) -> Json:
+        found = c.execute(
+            select(sealings.c.id).where((sealings.c.mid == mid) | (sealings.c.eid == mid))
+        ).scalar()
+        row = c.execute(select(outbox).where(outbox.c.id == (found or mid))).one_or_none()
+        if row is None:
+            raise Refusal("NOT_FOUND")
+        turns = c.execute(select(sealings).where(sealings.c.id == row.id).order_by(sealings.c.turn)).all()
+        desks: dict[tuple[str, str], Json] = {}
+        for turn in turns:
+            if turn.state != "replaced":
+                desks |= {(a, d): self._desk(c, turn, a, d) for a, d in json.loads(turn.desks)}
+        last = turns[-1]
+        states = {str(desk["state"]) for desk in desks.values()}
+        return {
+            "id": row.id,
+            "mid": last.mid,
+            "eid": last.eid,
+            "thread": row.thr,
+            "kind": row.kind,
+            "rag": row.rag,
+            "gid": row.gid,
+            "queued": row.ts,
+            "expires": last.exp,
+            "alert": any(turn.alert for turn in turns),
+            "ended": states <= ENDED,
+            "code": last.code,
+            "say": last.say,
+            "proof": last.proof is not None,
+            "desks": list(desks.values()),
+        }
+
+    def _desk(self, c: Connection, turn: Row[Any], agency: str, desk: str) -> Json:
+        steps = c.execute(
+            select(ladder).where(ladder.c.eid == turn.eid, ladder.c.a == agency, ladder.c.d == desk)
+        ).all()
+        reached = {step.state: step for step in steps}
+        state = furthest(reached)
+        if turn.state == "refused":
+            state = "refused"
+        step = reached.get(state)
+        role, reason = (step.role, step.reason) if step is not None else (None, None)
+        return {
+            "agency": agency,
+            "name": self._name(agency),
+            "desk": desk,
+            "state": state,
+            "says": sentence(state, role, reason, turn.say),
+            "since": step.ts if step is not None else turn.ts,
+            "role": role,
+            "reason": reason,
+            "steps": [{"state": s.state, "ts": s.ts} for s in sorted(steps, key=lambda s: s.ts)],
+        }
+
+    def _name(self, agency: str) -> str:
+        known = self._book.latest.agencies.get(agency)
+        return known.name if known is not None else ""
+
+
+def _signed(signature: str, text: str) -> Signed:
+    return Signed(text.encode("ascii"), unb64(signature, 64))

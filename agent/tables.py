@@ -1,0 +1,190 @@
+"""What an agent keeps, as tables. All of it lies in one SQLCipher file, so names and subjects are encrypted too.
+
+Rules of this house:
+- a row that somebody was told about is written before they are told;
+- words of a message stand in `outbox.draft` and `inbox.message` only, and leave when they are no longer needed.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+SCHEMA = "1"
+metadata = MetaData()
+
+kv = Table(
+    "kv",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+statements = Table(
+    "statements",
+    metadata,
+    Column("n", Integer, primary_key=True),
+    Column("sig", String, nullable=False),
+    Column("text", Text, nullable=False),
+)
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", String, primary_key=True),  # the first mid, which is what the caller was given
+    Column("key", String, unique=True),  # the caller's idempotency key
+    Column("asked", String),  # hash of what was asked under that key
+    Column("kind", String, nullable=False),
+    Column("rag", String, nullable=False),
+    Column("thr", String, nullable=False),
+    Column("gid", String),
+    Column("ts", Integer, nullable=False),
+    Column("draft", Text),  # wiped when every desk has ended
+)
+sealings = Table(
+    "sealings",
+    metadata,
+    Column("eid", String, primary_key=True),
+    Column("id", String, nullable=False, index=True),
+    Column("mid", String, nullable=False, index=True),
+    Column("turn", Integer, nullable=False),
+    Column("desks", Text, nullable=False),  # JSON: [[agency, desk], ...]
+    Column("rank", Integer, nullable=False),  # 0 RED, 1 AMBER, 2 GREEN
+    Column("gid", String),
+    Column("ts", Integer, nullable=False),
+    Column("exp", Integer, nullable=False),
+    Column("state", String, nullable=False),  # waiting, accepted, refused, stopped, expired, replaced
+    Column("code", String),
+    Column("say", Text),
+    Column("upload", LargeBinary),
+    Column("body", String, nullable=False),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("next_at", Float, nullable=False, default=0.0),
+    Column("alert", Integer, nullable=False, default=0),
+    Column("proof", Text),
+    Column("record", Text),
+    Column("rk", String),
+    Index("sealings_due", "state", "next_at"),
+)
+ladder = Table(
+    "ladder",
+    metadata,
+    Column("eid", String),
+    Column("a", String),
+    Column("d", String),
+    Column("state", String),
+    Column("ts", Integer, nullable=False),
+    Column("role", String),
+    Column("reason", String),
+    Column("evidence", Text),
+    PrimaryKeyConstraint("eid", "a", "d", "state"),
+)
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("eid", String, nullable=False),
+    Column("d", String, nullable=False),
+    Column("mid", String, nullable=False),
+    Column("thr", String, nullable=False),
+    Column("from_a", String, nullable=False),
+    Column("from_d", String, nullable=False),
+    Column("cls", String, nullable=False),
+    Column("rag", String, nullable=False),
+    Column("gid", String, index=True),
+    Column("ts", Integer, nullable=False),
+    Column("exp", Integer, nullable=False),
+    Column("received", Integer, nullable=False),
+    Column("state", String, nullable=False),  # collected, opened, taken-on, rejected, withdrawn, expired
+    Column("code", String),
+    Column("delivery", LargeBinary),
+    Column("header", Text, nullable=False),
+    Column("body", String, nullable=False),
+    Column("message", Text),
+    Column("alert", Integer, nullable=False, default=0),
+    Column("recorded", Integer, nullable=False, default=0),  # the relay has logged our `collected`
+    Column("handed", Integer),
+    Column("withdrawn", Integer),  # when the agreement was withdrawn, after we had shown it
+    Column("recalled", Integer),  # 0 while the case system is still to be told of it
+    Column("role", String),
+    Column("reason", String),
+    UniqueConstraint("eid", "d"),
+)
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("n", Integer, primary_key=True, autoincrement=True),
+    Column("eid", String, nullable=False),
+    Column("d", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("sig", String, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("posted", Integer, nullable=False, default=0),
+    Column("code", String),
+    UniqueConstraint("eid", "d", "state"),
+)
+seen = Table(
+    "seen",
+    metadata,
+    Column("eid", String),
+    Column("d", String),
+    Column("from_a", String, nullable=False),
+    Column("mid", String, nullable=False),
+    Column("until", Integer, nullable=False),
+    PrimaryKeyConstraint("eid", "d"),
+    Index("seen_mid", "from_a", "mid"),
+)
+grants = Table(
+    "grants",
+    metadata,
+    Column("gid", String, primary_key=True),
+    Column("mine", Integer, nullable=False),
+    Column("exp", Integer, nullable=False),
+    Column("grant_s", Text, nullable=False),
+    Column("grant_t", Text, nullable=False),
+    Column("status_s", Text),
+    Column("status_t", Text),
+    Column("status_ts", Integer),
+    Column("withdrawal_s", Text),
+    Column("withdrawal_t", Text),
+    Column("agree_by", String),
+    Column("evidence", Text),
+    Column("salt", String),
+)
+posts = Table(
+    "posts",
+    metadata,
+    Column("n", Integer, primary_key=True, autoincrement=True),
+    Column("kind", String, nullable=False),
+    Column("gid", String, nullable=False),
+    Column("sig", String, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("posted", Integer, nullable=False, default=0),
+    Column("code", String),
+    Column("stopped", Integer, nullable=False, default=0),
+)
+journal = Table(
+    "journal",
+    metadata,
+    Column("n", Integer, primary_key=True, autoincrement=True),
+    Column("ts", Integer, nullable=False),
+    Column("event", String, nullable=False),
+    Column("code", String, nullable=False),
+    Column("eid", String),
+)
+pairs = Table(
+    "pairs",
+    metadata,
+    Column("a", String, primary_key=True),
+    Column("sent", Integer, nullable=False),
+    Column("got", Integer, nullable=False),
+)
