@@ -114,6 +114,9 @@ def aead_seal(key: bytes, nonce: bytes, aad: bytes, plain: bytes) -> bytes:
 
 def aead_open(key: bytes, nonce: bytes, aad: bytes, sealed: bytes, code: str) -> bytes:
     """Raises Refusal `code`."""
+    if len(sealed) < nacl.bindings.crypto_aead_xchacha20poly1305_ietf_ABYTES:
+        # PyNaCl answers this with a ValueError of its own.
+        raise Refusal(code)
     try:
         return nacl.bindings.crypto_aead_xchacha20poly1305_ietf_decrypt(sealed, aad, nonce, key)
     except (nacl.exceptions.CryptoError, nacl.exceptions.ValueError) as error:
