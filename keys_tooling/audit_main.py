@@ -154,6 +154,41 @@ def audit_verify(folder: Path, as_json: bool) -> None:
         sys.exit(REFUSED)
 
 
+@audit.command("read")
+@_dir
+@_passphrase
+@_json
+def audit_read(folder: Path, passphrase_file: Path | None, as_json: bool) -> None:
+    """Open the entries of your agency. What belongs to others is counted and stays closed.
+
+    An entry marked ! holds something that does not fit what was signed; the exit code is 1 then.
+
+    \b
+    Example:
+      fenpost-audit read --dir officer
+    """
+    import shutil
+
+    from keys_tooling.audit import officer_folder, table
+    from keys_tooling.audit.mirror import open_mirror
+    from keys_tooling.audit.read import read
+    from keys_tooling.passphrases import known_passphrase
+
+    partnership = officer_folder.believed(folder)
+    keys = officer_folder.open_keys(folder, known_passphrase(passphrase_file, "the officer's keys"))
+    with open_mirror(folder, write=False) as mirror:
+        size = mirror.size()
+        with _bar("Entries") as progress:
+            found = read(mirror, partnership, keys, lambda at: progress(at, size))
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 200
+    if as_json:
+        report(table.facts(found), "", as_json=True)
+    else:
+        report({}, table.table(found, width), as_json=False)
+    if found.faulty:
+        sys.exit(REFUSED)
+
+
 @contextmanager
 def _bar(label: str) -> Iterator[Callable[[int, int], None]]:
     """A progress bar on stderr, when that is a terminal."""

@@ -53,9 +53,7 @@ class PaperRelay:
             id_, self.keys[party.id] = secrets.token_bytes(32), secrets.token_bytes(32)
             for officer in (party.officer,):
                 wrap = wrap_key(officer.ig.public, epoch_info(id_, officer.ig.kid), self.keys[party.id])
-                item = api.EpochItem(
-                    id=b64(id_), first=len(self.leaves), kid=officer.ig.kid, wrap=b64(wrap)
-                )
+                item = api.EpochItem(id=b64(id_), first=len(self.leaves), kid=officer.ig.kid, wrap=b64(wrap))
                 self.wrapped.append((party.id, item))
 
     def log(self, event: Event, tag: bytes, *parties: str, record: bytes = b"", **facts: Any) -> int:
@@ -74,14 +72,16 @@ class PaperRelay:
         envelope = sealed.upload.envelope
         facts = {
             "header": envelope.header_bytes.decode(), "sig": b64(envelope.sig), "wm": b64(envelope.wm_hash),
-            "body": b64(envelope.body_hash), "decision": {"outcome": "DELIVER", "code": "", "rows": [2]}, **changes,
+            "body": b64(envelope.body_hash), "decision": {"outcome": "deliver", "code": "", "rows": [2]}, **changes,
         }  # fmt: skip
         return self.log(Event.ACCEPT, envelope.eid, *parties, record=sealed.upload.record, **facts)
 
     def fill(self, count: int, *parties: str) -> None:
         """Events without a message."""
+        reader = self.world.parties["IDVAS"]
         for _ in range(count):
-            self.log(Event.READ, secrets.token_bytes(32), *(parties or ("IDVAS",)), a=self.world.parties["IDVAS"].id)
+            facts = {"a": reader.id, "count": 1, "first": 0, "kid": reader.officer.auth.kid}
+            self.log(Event.READ, secrets.token_bytes(32), *(parties or ("IDVAS",)), **facts)
 
     @property
     def size(self) -> int:

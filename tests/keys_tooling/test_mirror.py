@@ -320,5 +320,5 @@ def test_tiles_are_named_as_the_format_asks(number: int, path: str):
 
 @pytest.mark.parametrize("data", [b"\x00", b"\x00\x02a", b"\xff\xff" + bytes(65535), b"\x00\x00" * 257])
 def test_a_malformed_bundle_is_refused(data: bytes):
-    with pytest.raises(Refusal, match="FORM|TOO_BIG"):
+    with pytest.raises(Refusal, match=r"FORM|TOO_BIG"):
         split_bundle(data)

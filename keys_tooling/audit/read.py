@@ -1,0 +1,147 @@
+"""Reading the entries of one officer's agency out of her mirror. What is not hers is counted and stays closed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+from keys_tooling.audit.mirror import Entry, Epoch, Mirror
+from keys_tooling.audit.told import Told, compare, tell
+from keys_tooling.directory_reading import replay
+from schemas.audit import Event, Leaf, tag_text
+from schemas.directory import Agency, Directory
+from schemas.errors import Refusal
+from schemas.keyring import OfficerKeys
+from schemas.keys import OpeningKey
+from schemas.opening import epoch_record_key, open_epoch, open_record, record_key, unveil_record
+from schemas.partnership import Partnership
+from schemas.record import SealedRecord, record_hash
+
+
+@dataclass(slots=True)
+class Reading:
+    """What an officer may read: her agency, her entries in order, and how many stay closed."""
+
+    agency: Agency
+    view: Directory
+    entries: list[Told] = field(default_factory=list)
+    closed: int = 0
+
+    @property
+    def faulty(self) -> bool:
+        return any(told.faults for told in self.entries)
+
+
+def read(
+    mirror: Mirror, partnership: Partnership, keys: OfficerKeys, progress: Callable[[int], None]
+) -> Reading:
+    """Open every entry that is sealed to this officer.
+
+    Raises:
+        Refusal: UNKNOWN_KEY when nothing here is sealed to her; MIRROR, FORK, DIRECTORY when the mirror was touched.
+    """
+    charter = partnership.charter
+    mirror.claim(charter.origin, charter.oversight)
+    view = replay(charter.oversight, mirror.statements(), None, lambda _size: None)
+    epochs = mirror.epochs(keys.ig.kid)
+    agency = next((a for a in view.agencies.values() if keys.ig.kid in a.keys), None)
+    if agency is None or not epochs:
+        raise Refusal(
+            "UNKNOWN_KEY",
+            "Nothing in this mirror is sealed to this officer's key. Check that the key file is the one of this "
+            "folder, and pull with it first.",
+        )
+    reading = Reading(agency, view)
+    ring = _EpochRing(epochs, keys.ig)
+    for entry in mirror.entries():
+        told = _open(entry, ring, keys, view)
+        if told is None:
+            reading.closed += 1
+        else:
+            reading.entries.append(told)
+        if not entry.index % 64:
+            progress(entry.index)
+    reading.entries = list(_linked(reading.entries))
+    return reading
+
+
+class _EpochRing:
+    """Epoch keys as entries pass by in order. Each is opened when it is first needed, and only three are held."""
+
+    def __init__(self, epochs: list[Epoch], key: OpeningKey) -> None:
+        self._epochs, self._key = epochs, key
+        self._at = 0
+        self._opened: dict[int, bytes | None] = {}
+
+    def around(self, index: int) -> Iterator[bytes | None]:
+        """The key of the epoch that covers `index`, then its neighbours'; None for one that does not open."""
+        while self._at + 1 < len(self._epochs) and self._epochs[self._at + 1].first <= index:
+            self._at += 1
+        near = [at for at in (self._at, self._at - 1, self._at + 1) if 0 <= at < len(self._epochs)]
+        self._opened = {at: key for at, key in self._opened.items() if at in near}
+        for at in near:
+            if at not in self._opened:
+                self._opened[at] = self._open(self._epochs[at])
+            yield self._opened[at]
+
+    def _open(self, epoch: Epoch) -> bytes | None:
+        try:
+            return open_epoch(epoch.id, epoch.wrap, self._key)
+        except Refusal:
+            return None
+
+
+def _open(entry: Entry, ring: _EpochRing, keys: OfficerKeys, view: Directory) -> Told | None:
+    """The entry as it tells itself to this officer, or None when it is not hers."""
+    try:
+        leaf = Leaf.parse(entry.leaf)
+        if record_hash(entry.relay) != leaf.relay_record:
+            raise Refusal("RECORD")
+        record = SealedRecord.parse(entry.relay)
+    except Refusal:
+        return Told(entry.index).blamed("changed")
+    rk, damaged = _record_key(record, ring, entry.index)
+    if rk is None:
+        return Told(entry.index).blamed("epoch") if damaged else None
+    try:
+        facts = open_record(record, rk, tag_text(leaf.tag))
+    except Refusal:
+        return Told(entry.index).blamed("form")
+    told = tell(entry.index, leaf, facts, view)
+    return _senders(told, entry, leaf, rk, keys) if told.event == Event.ACCEPT else told
+
+
+def _record_key(record: SealedRecord, ring: _EpochRing, index: int) -> tuple[bytes | None, bool]:
+    """The record's key, if an epoch key of hers is among its wraps, and whether an epoch could not be opened."""
+    damaged = False
+    for at, epoch_key in enumerate(ring.around(index)):
+        damaged |= epoch_key is None and at == 0
+        if epoch_key is None:
+            continue
+        try:
+            rk = epoch_record_key(record, epoch_key)
+        except Refusal:
+            return None, True
+        if rk is not None:
+            return rk, False
+    return None, damaged
+
+
+def _senders(told: Told, entry: Entry, leaf: Leaf, rk: bytes, keys: OfficerKeys) -> Told:
+    """Add the sender's own record: out of its veil, held against the entry, opened with the officer's key."""
+    try:
+        data = unveil_record(entry.sender, leaf.tag, rk)
+        if record_hash(data) != leaf.sender_record:
+            raise Refusal("RECORD")
+        record = SealedRecord.parse(data)
+        return compare(told, open_record(record, record_key(record, [keys.ig]), told.mid))
+    except Refusal:
+        return told.blamed("sender")
+
+
+def _linked(entries: list[Told]) -> Iterator[Told]:
+    """Steps say whose they are; the message that they belong to says to whom they report."""
+    senders = {told.eid: told.sender for told in entries if told.event == Event.ACCEPT and told.sender}
+    for told in entries:
+        known = senders.get(told.eid)
+        yield replace(told, to=(known,)) if known and not told.to else told

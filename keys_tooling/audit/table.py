@@ -1,0 +1,120 @@
+"""A reading for people and for programs. Whatever others wrote is made harmless before it reaches a terminal."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from keys_tooling.audit.read import Reading
+from keys_tooling.audit.told import FAULTS, Place, Told
+from keys_tooling.console import shown
+from schemas.canonical import Json
+
+COLUMNS = ("Entry", "Time (UTC)", "Event", "From", "To", "Message", "Categories", "Decision", "Case")
+SHORT = 12
+"""Letters of a case reference in the table; --json has all of it."""
+
+
+def table(reading: Reading, width: int) -> str:
+    """The entries as a table of at most `width` columns, the faults below it, and what stays closed."""
+    rows = Table(*COLUMNS, box=SIMPLE, show_edge=False, pad_edge=False)
+    for told in reading.entries:
+        rows.add_row(*(Text(cell) for cell in _cells(told, reading)))
+    out = io.StringIO()
+    Console(file=out, width=width, color_system=None, highlight=False, markup=False, emoji=False).print(rows)
+    faults = [f"entry {told.index}: {FAULTS[fault]}" for told in reading.entries for fault in told.faults]
+    lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    return "\n".join(
+        [
+            f"Entries of {shown(_agency(reading, reading.agency.id))}: {len(reading.entries):,}",
+            "",
+            *(lines if reading.entries else []),
+            *faults,
+            f"{reading.closed:,} entries belong to other agencies and stay closed.",
+        ]
+    )
+
+
+def facts(reading: Reading) -> dict[str, Json]:
+    """The reading as `read --json` prints it."""
+    return {
+        "agency": reading.agency.id,
+        "closed": reading.closed,
+        "entries": [_entry(told, reading) for told in reading.entries],
+        "faulty": reading.faulty,
+        "name": _agency(reading, reading.agency.id),
+        "opened": len(reading.entries),
+    }
+
+
+def _entry(told: Told, reading: Reading) -> dict[str, Json]:
+    decision = told.decision
+    return {
+        "author": told.author,
+        "cat": list(told.cat),
+        "cls": told.cls,
+        "decision": None if decision is None else {"outcome": decision.outcome, "code": decision.code},
+        "eid": told.eid,
+        "event": told.event,
+        "faults": list(told.faults),
+        "from": None if told.sender is None else _place(told.sender, reading),
+        "gid": told.gid or None,
+        "index": told.index,
+        "mid": told.mid or None,
+        "pur": told.pur,
+        "rag": told.rag,
+        "ref": told.ref or None,
+        "rows": [] if decision is None else list(decision.rows),
+        "rule": told.rule,
+        "time": _time(told.ts),
+        "to": [_place(place, reading) for place in told.to],
+        "ts": told.ts,
+    }
+
+
+def _cells(told: Told, reading: Reading) -> tuple[str, ...]:
+    decision = told.decision
+    cells = (
+        f"{'! ' if told.faults else ''}{told.index}",
+        _time(told.ts),
+        told.event,
+        "" if told.sender is None else _named(told.sender, reading),
+        ", ".join(_named(place, reading) for place in told.to),
+        " ".join(filter(None, (told.cls, told.rag, told.pur))),
+        " ".join(told.cat),
+        "" if decision is None else " ".join((decision.outcome, decision.code, _rows(decision.rows))).strip(),
+        told.ref[:SHORT],
+    )
+    return tuple(shown(cell) for cell in cells)
+
+
+def _rows(rows: list[int]) -> str:
+    return f"(row{'s' if len(rows) > 1 else ''} {', '.join(map(str, rows))})" if rows else ""
+
+
+def _place(place: Place, reading: Reading) -> dict[str, Json]:
+    return {"a": place.agency, "d": place.desk or None, "name": _agency(reading, place.agency)}
+
+
+def _named(place: Place, reading: Reading) -> str:
+    name = _agency(reading, place.agency)
+    return f"{name} / {place.desk}" if place.desk else name
+
+
+def _agency(reading: Reading, agency: str) -> str:
+    known = reading.view.agencies.get(agency)
+    if known is None:
+        return "an agency that the directory does not know"
+    return known.name or ("oversight" if agency == reading.view.oversight else agency)
+
+
+def _time(ts: int) -> str:
+    try:
+        return datetime.fromtimestamp(ts, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError):
+        return str(ts)

@@ -1,0 +1,235 @@
+"""What an opened entry tells, and whether what people signed in it holds. Pure.
+
+The relay wrote the record, so nothing in it is taken for granted: a header, a receipt and a statement travel with
+their signatures, and what does not hold is named in `faults`, never left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from schemas.audit import Event, Leaf, event_tag
+from schemas.canonical import Json, b64, unb64
+from schemas.directory import Directory, parse_statement
+from schemas.envelope import Header, Seconds, parse_header
+from schemas.errors import Refusal
+from schemas.grants import parse_grant, parse_withdrawal
+from schemas.hashing import labelled
+from schemas.keys import Use
+from schemas.receipt import parse_receipt
+from schemas.signing import Purpose, Signed, verify
+
+FAULTS = {
+    "form": "The relay's record is not in the form that the protocol asks for.",
+    "tag": "The relay filed this record under an entry that is not its own.",
+    "quoted": "What the relay quotes is not what was signed.",
+    "changed": "The stored record is not the one of this entry. Run: fenpost-audit verify",
+    "sender": "The sender's own audit record is missing, or is not the one that the entry commits to.",
+    "differs": "The sender's own audit record does not say what the message's header says.",
+    "epoch": "The key of these entries does not open. Pull again; if it stays so, tell oversight.",
+}
+
+
+class Said(BaseModel):
+    """A part of a relay's record; what a later relay adds is passed over."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", hide_input_in_errors=True)
+
+
+class Decided(Said):
+    """The gate's decision: outcome, refusal code, and the numbers of the rows that decided."""
+
+    outcome: str = Field(max_length=32)
+    code: str = Field(max_length=64)
+    rows: list[int] = Field(max_length=64)
+
+
+class Stamp(Said):
+    """What every record says."""
+
+    event: Event
+    ts: Seconds
+    rule: str = Field(max_length=32)
+
+
+class Message(Said):
+    """An accepted or refused envelope, in the sender's own bytes."""
+
+    header: str
+    sig: str
+    wm: str
+    body: str
+    decision: Decided
+
+
+class Step(Said):
+    """A step of a delivery at one desk."""
+
+    a: str
+    d: str
+    eid: str
+    mid: str | None = None
+
+
+class Reader(Said):
+    """An officer's reading of entries."""
+
+    a: str
+    kid: str
+    first: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An agency, and a desk of it where one is meant."""
+
+    agency: str
+    desk: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An opened entry. `ref` and `author` come from the sender's own record."""
+
+    index: int
+    event: str = ""
+    ts: int = 0
+    rule: str = ""
+    sender: Place | None = None
+    to: tuple[Place, ...] = ()
+    cls: str = ""
+    rag: str = ""
+    pur: str = ""
+    cat: tuple[str, ...] = ()
+    decision: Decided | None = None
+    eid: str = ""
+    mid: str = ""
+    gid: str = ""
+    ref: str = ""
+    author: str = ""
+    faults: tuple[str, ...] = ()
+    header: Header | None = field(default=None, repr=False)
+
+    def blamed(self, *faults: str) -> Told:
+        return replace(self, faults=(*self.faults, *faults))
+
+
+def tell(index: int, leaf: Leaf, facts: dict[str, Json], view: Directory) -> Told:
+    """What a relay's record tells, held against the leaf, the signatures in it and the directory."""
+    told = Told(index)
+    try:
+        stamp = Stamp.model_validate(facts | {"event": Event(facts.get("event", ""))})
+        told = replace(told, event=str(stamp.event), ts=stamp.ts, rule=stamp.rule)
+        if stamp.event in (Event.ACCEPT, Event.REFUSE):
+            return _message(told, stamp.event, leaf, Message.model_validate(facts), view)
+        if "eid" in facts:
+            return _step(told, stamp.event, leaf, Step.model_validate(facts), facts, view)
+        return _statement(told, facts, view)
+    except (ValidationError, ValueError, Refusal):
+        return told.blamed("form")
+
+
+def compare(told: Told, record: dict[str, Json]) -> Told:
+    """Add what the sender's own record tells, and a fault when it does not say what the header says."""
+    header = told.header
+    if header is None:
+        return told
+    expected: dict[str, Json] = {
+        "cat": list(header.cat),
+        "from": {"a": header.sender.a, "d": header.sender.d},
+        "mid": header.mid,
+        "pur": header.pur,
+        "to": [{"a": r.a, "d": r.d} for r in header.to],
+    }
+    told = replace(told, ref=str(record.get("ref", "")), author=str(record.get("author", "")))
+    if any(record.get(name) != value for name, value in expected.items()):
+        return told.blamed("differs")
+    return told
+
+
+def _message(told: Told, event: Event, leaf: Leaf, said: Message, view: Directory) -> Told:
+    data = said.header.encode("ascii")
+    header = parse_header(data)
+    told = replace(
+        told,
+        sender=Place(header.sender.a, header.sender.d),
+        to=tuple(Place(r.a, r.d) for r in header.to),
+        cls=header.cls,
+        rag=header.rag,
+        pur=header.pur,
+        cat=header.cat,
+        decision=said.decision,
+        mid=header.mid,
+        gid=header.gid or "",
+        header=header,
+    )
+    transcript = labelled("fenpost/v1/header", data) + unb64(said.wm, 32) + unb64(said.body, 32)
+    eid = labelled("fenpost/v1/eid", transcript)
+    tag = eid if event == Event.ACCEPT else event_tag(eid, event, header.sender.a, header.sender.d)
+    told = replace(told, eid=b64(eid))
+    if tag != leaf.tag or (event == Event.ACCEPT and header.ar != b64(leaf.sender_record)):
+        told = told.blamed("tag")
+    try:
+        key = view.key(header.signer, Use.MSG, header.ts, header.sender.a)
+        verify(key.public, Purpose.ENVELOPE, transcript, unb64(said.sig, 64))
+    except Refusal:
+        return told.blamed("quoted")
+    return told
+
+
+def _step(told: Told, event: Event, leaf: Leaf, said: Step, facts: dict[str, Json], view: Directory) -> Told:
+    told = replace(told, sender=Place(said.a, said.d), eid=said.eid, mid=said.mid or "")
+    if event_tag(unb64(said.eid, 32), event, said.a, said.d) != leaf.tag:
+        told = told.blamed("tag")
+    if (quoted := facts.get("receipt")) is not None:
+        signed = Signed.from_json(quoted)
+        receipt = parse_receipt(signed)
+        fits = (receipt.eid, receipt.a, receipt.d, receipt.state) == (said.eid, said.a, said.d, str(event))
+        if not fits or not _holds(
+            signed, receipt.signer, Use.MSG, receipt.ts, receipt.a, Purpose.RECEIPT, view
+        ):
+            return told.blamed("quoted")
+    elif event == Event.WITHDRAWN:
+        signed = Signed.from_json(facts.get("statement"))
+        ended = parse_withdrawal(signed)
+        told = replace(told, gid=ended.gid)
+        if not _holds(signed, ended.signer, Use.CONSENT, told.ts, ended.by, Purpose.WITHDRAW, view):
+            return told.blamed("quoted")
+    elif event in (Event.COLLECTED, Event.OPENED, Event.TAKEN_ON, Event.REJECTED):
+        return told.blamed("quoted")
+    return told
+
+
+def _statement(told: Told, facts: dict[str, Json], view: Directory) -> Told:
+    """A grant, a withdrawal, a directory statement, or an officer's reading."""
+    if told.event == Event.READ:
+        return replace(told, sender=Place(Reader.model_validate(facts).a))
+    signed = Signed.from_json(facts.get("statement"))
+    if told.event == Event.GRANT:
+        grant = parse_grant(signed)
+        parties = tuple(Place(agency) for agency in sorted(grant.parties() - {grant.iss}))
+        told = replace(told, sender=Place(grant.iss), to=parties, gid=grant.gid, cat=grant.cat)
+        fits = _holds(signed, grant.signer, Use.CONSENT, told.ts, grant.iss, Purpose.GRANT, view)
+    elif told.event == Event.WITHDRAW:
+        ended = parse_withdrawal(signed)
+        told = replace(told, sender=Place(ended.by), gid=ended.gid)
+        fits = _holds(signed, ended.signer, Use.CONSENT, told.ts, ended.by, Purpose.WITHDRAW, view)
+    else:
+        statement, _ = parse_statement(signed)
+        told = replace(told, sender=Place(statement.agency))
+        # Replaying the directory verified it: it only has to be one of those statements.
+        fits = statement.agency in view.agencies
+    return told if fits else told.blamed("quoted")
+
+
+def _holds(
+    signed: Signed, kid: str, use: Use, at: int, agency: str, purpose: Purpose, view: Directory
+) -> bool:
+    try:
+        signed.verified(view.key(kid, use, at, agency).public, purpose)
+    except Refusal:
+        return False
+    return True
