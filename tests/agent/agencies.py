@@ -1,0 +1,174 @@
+"""Agents of a simulated world: a folder made by the real `init`, and an agent run in this process on real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from agent.run import Agent
+from agent.run import World as Outside
+from agent.secretfile import read_keys
+from agent.settings import Settings
+from agent.setup import init, read_partnership
+from schemas.keyfile import QUICK, lock
+from tests.simulated_world import PASSPHRASE, World
+
+MESSAGE = {
+    "type": "referral.universal",
+    "v": 1,
+    "rag": "AMBER",
+    "rag_why": "Things got worse this week.",
+    "ask": "Please ring and offer an appointment.",
+    "strand": ["da"],
+    "person": {"person_ref": "k7-2231", "known_as": "Robin", "area": "Peterborough"},
+    "wishes": {"wants": ["to talk to somebody who knows the courts"]},
+    "contact": {
+        "checked_on": "2026-11-20",
+        "asked_alone": True,
+        "channels": [{"kind": "phone_call", "safe": "yes", "value": "07700900123"}],
+    },
+    "reply_to": {"desk": "intake"},
+}
+RESPONSE = {
+    "type": "referral.response",
+    "v": 1,
+    "outcome": "accepted",
+    "wish_replies": [{"wish": 1, "answer": "we_will", "what": "An appointment on Tuesday."}],
+    "first_contact_by": "2026-11-24",
+    "reply_to": {"desk": "intake"},
+}
+EVIDENCE = {
+    "state": "GIVEN",
+    "agree_by": "SELF",
+    "how_asked": "face_to_face",
+    "asked_on": "2026-11-20",
+    "alone_when_asked": True,
+    "told": ["who_will_see_it", "why"],
+    "words_used": "May we pass this on to the service?",
+    "valid_until": "2027-01-20",
+}
+CATEGORIES = ["ask", "contact", "needs", "person", "response", "wishes"]
+
+
+def folder_of(world: World, name: str) -> Path:
+    """The folder of a party's agent, made on first use as its administrator and `init` would."""
+    home = world.folder / name
+    if not home.exists():
+        home.mkdir(mode=0o700)
+        keys = world.parties[name].member.agent
+        put(home / "agent.fpk", lock(keys.to_json(), keys.HOLDS, PASSPHRASE, QUICK, secrets.token_bytes))
+        put(home / "passphrase", PASSPHRASE + b"\n")
+        (home / "partnership.json").write_bytes(world.founded.partnership.to_bytes())
+        # `init` runs a loop of its own, so it gets a thread of its own when a test's loop is running.
+        with contextlib.suppress(RuntimeError):
+            asyncio.get_running_loop()
+            run_in_thread(init, home, home / "passphrase", secrets.token_bytes)
+            return home
+        init(home, home / "passphrase", secrets.token_bytes)
+    return home
+
+
+def run_in_thread(work: Callable[..., Any], *args: Any) -> Any:
+    import concurrent.futures
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        return pool.submit(work, *args).result()
+
+
+def put(path: Path, data: bytes) -> None:
+    path.touch(0o600)
+    path.write_bytes(data)
+
+
+async def open_agent(world: World, name: str, **changes: Any) -> Agent:
+    """A party's agent, not yet started."""
+    home = folder_of(world, name)
+    values = {"settle": 0.0, "wait": 1, "folders": False, "directory_every": 30.0, **changes}
+    settings = Settings(home=home, **values)
+    keys = read_keys(home / "agent.fpk", PASSPHRASE)
+    partnership = read_partnership(home / "partnership.json")
+    return await Agent.open(
+        settings, keys, partnership, Outside(world.clock, secrets.token_bytes, lambda: 0.0)
+    )
+
+
+class Caller:
+    """A case system: the agent's REST face with its token."""
+
+    def __init__(self, agent: Agent, http: aiohttp.ClientSession) -> None:
+        self.agent = agent
+        self._http = http
+        token = (agent.settings.home / "api.token").read_text().strip()
+        self.headers = {"Authorization": f"Bearer {token}"}
+
+    async def ask(self, method: str, path: str, value: Any = None, **headers: str) -> tuple[int, Any]:
+        data = value if isinstance(value, bytes | None) else json.dumps(value).encode()
+        url = f"http://127.0.0.1:{self.agent.port}{path}"
+        async with self._http.request(method, url, data=data, headers={**self.headers, **headers}) as response:
+            return response.status, json.loads(await response.read())
+
+    async def ok(self, method: str, path: str, value: Any = None) -> Any:
+        status, answer = await self.ask(method, path, value)
+        assert status < 300, answer
+        return answer
+
+    async def until(self, mid: str, state: str) -> Any:
+        """Wait until a sent message has this state at its first desk."""
+
+        async def reached() -> Any:
+            answer = await self.ok("GET", f"/v1/messages/{mid}")
+            return answer if answer["desks"][0]["state"] == state else None
+
+        return await eventually(reached)
+
+    async def first_in(self) -> Any:
+        """Wait for something in the inbox."""
+
+        async def there() -> Any:
+            items = (await self.ok("GET", "/v1/inbox"))["items"]
+            return items[0] if items else None
+
+        return await eventually(there)
+
+
+async def eventually(ready: Callable[[], Awaitable[Any]], patience: float = 8.0) -> Any:
+    """What `ready` gives, once it gives something."""
+    end = time.monotonic() + patience
+    while not (found := await ready()):
+        assert time.monotonic() < end, "it did not happen"
+        await asyncio.sleep(0.02)
+    return found
+
+
+@contextlib.asynccontextmanager
+async def running(world: World, name: str, **changes: Any) -> AsyncIterator[Caller]:
+    """A running agent of a party, and its case system."""
+    agent = await open_agent(world, name, **changes)
+    await agent.start()
+    try:
+        async with aiohttp.ClientSession() as http:
+            yield Caller(agent, http)
+    finally:
+        await agent.close()
+
+
+def form(to: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "kind": "referral.universal",
+        "payload": MESSAGE,
+        "to": [{"agency": to, "desk": "intake"}],
+        "case_ref": "case-77",
+        **changes,
+    }
+
+
+def agreement(to: str, **changes: Any) -> dict[str, Any]:
+    return {"to": [to], "purposes": ["SUPPORT"], "categories": CATEGORIES, "evidence": EVIDENCE, **changes}
