@@ -9,11 +9,14 @@ Rules of this house:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+from agent.client import RelayRefusal
 from keys_tooling.audit.mirror import Entry, Mirror
 from keys_tooling.directory_reading import Source, read_directory
 from schemas import api
@@ -27,6 +30,9 @@ from schemas.merkle import Frontier, leaf_hash, verify_consistency
 from schemas.partnership import Partnership
 from schemas.record import record_hash
 
+T = TypeVar("T")
+PATIENCE = 100
+LONGEST_WAIT = 60.0
 BUNDLE = 256
 """Entries in a full bundle (C2SP tlog-tiles)."""
 LEAF_LIMIT = 1024
@@ -64,6 +70,7 @@ class Pull:
     keys: OfficerKeys
     now: int
     progress: Progress
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     async def run(self) -> Pulled:
         """Bring the mirror up to what the relay shows now.
@@ -101,7 +108,7 @@ class Pull:
     async def _checkpoint(self) -> Checkpoint:
         """The newest checkpoint, once it extends the one believed."""
         key = self.partnership.log_key
-        note = await self.relay.checkpoint()
+        note = await self._ask(self.relay.checkpoint)
         new = open_checkpoint(note, key)
         number = self.mirror.keep_note("log", note, self.now)
         text = self.mirror.believed("log")
@@ -117,7 +124,9 @@ class Pull:
                 f"The relay showed a log of {new.size} entries, and {old.size} before. "
                 "Both signed notes are kept in the mirror. Tell oversight.",
             )
-        proof = await self.relay.consistency(old.size, new.size) if 0 < old.size < new.size else ()
+        proof: tuple[bytes, ...] = ()
+        if 0 < old.size < new.size:
+            proof = await self._ask(partial(self.relay.consistency, old.size, new.size))
         try:
             verify_consistency(old.size, old.root, new.size, new.root, proof)
         except Refusal as error:
@@ -171,12 +180,12 @@ class Pull:
     async def _leaves(self, bundle: int, width: int) -> list[bytes]:
         path = f"entries/{tile_path(bundle)}"
         try:
-            data = await self.relay.tile(path if width == BUNDLE else f"{path}.p/{width}")
+            data = await self._ask(partial(self.relay.tile, path if width == BUNDLE else f"{path}.p/{width}"))
         except Refusal as refusal:
             if refusal.code != "NOT_FOUND" or width == BUNDLE:
                 raise
             # The log grew meanwhile and the relay keeps only the full bundle.
-            data = await self.relay.tile(path)
+            data = await self._ask(partial(self.relay.tile, path))
         leaves = list(islice(split_bundle(data), width))
         if len(leaves) != width:
             raise Refusal("PROOF", "The relay sent fewer entries than it signed. Tell oversight.")
@@ -185,7 +194,8 @@ class Pull:
     async def _records(self, start: int, count: int) -> list[tuple[bytes, bytes]]:
         found: list[tuple[bytes, bytes]] = []
         while len(found) < count:
-            more = await self.relay.records(start + len(found), min(count - len(found), api.PAGE_RECORDS))
+            limit = min(count - len(found), api.PAGE_RECORDS)
+            more = await self._ask(partial(self.relay.records, start + len(found), limit))
             if not more:
                 raise Refusal("PROOF", f"The relay keeps back its record of entry {start + len(found)}.")
             found += more
@@ -196,14 +206,26 @@ class Pull:
     async def _epochs(self) -> int:
         kid, new = self.keys.ig.kid, 0
         # The newest one is asked for again: a restarted relay may have begun another at the same entry.
-        after = self.mirror.last_epoch(kid) - 1
+        after = max(self.mirror.last_epoch(kid) - 1, -1)
         while True:
-            page = await self.relay.epochs(max(after, -1))
-            mine = [epoch for epoch in page.epochs if epoch.kid == kid]
-            new += self.mirror.add_epochs(mine)
-            if len(page.epochs) < api.PAGE_RECORDS:
+            page = await self._ask(partial(self.relay.epochs, after))
+            if not page.epochs:
                 return new
-            after = max(page.epochs[-1].first, after + 1)
+            if page.epochs[-1].first <= after:
+                raise Refusal("FORM", party="relay")
+            new += self.mirror.add_epochs(epoch for epoch in page.epochs if epoch.kid == kid)
+            after = page.epochs[-1].first
+
+    async def _ask(self, question: Callable[[], Awaitable[T]]) -> T:
+        """The relay's answer, waited for as long as it says when it has too much to do."""
+        for _ in range(PATIENCE):
+            try:
+                return await question()
+            except RelayRefusal as refusal:
+                if refusal.code != "LIMITED":
+                    raise
+                await self.sleep(min(refusal.after or 1.0, LONGEST_WAIT))
+        return await question()
 
 
 def _entry(index: int, data: bytes, relay: bytes, sender: bytes) -> Entry:

@@ -9,12 +9,13 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
+from agent.client import RelayRefusal
 from schemas import api
 from schemas.audit import Event, Leaf, event_facts, tag_text
 from schemas.canonical import b64
 from schemas.checkpoint import Checkpoint, note_hash, sign_checkpoint
 from schemas.directory import Directory
-from schemas.errors import Refusal
+from schemas.errors import KINDS, Refusal
 from schemas.keys import Use
 from schemas.merkle import Frontier, consistency_proof, leaf_hash, node_hash
 from schemas.record import epoch_info, record_hash, seal_epoch_record, veil_record
@@ -40,6 +41,8 @@ class PaperRelay:
     cut: int | None = None
     """After so many requests the line goes dead."""
     asked: int = 0
+    busy: bool = False
+    """Whether every other request to the log is too much at once."""
 
     def __post_init__(self) -> None:
         self.statements = list(self.world.statements)
@@ -98,13 +101,27 @@ class PaperRelay:
 
     # --- what agent.client.Relay answers
 
-    def _ask(self) -> None:
+    def _ask(self, *, of_log: bool = True) -> None:
         self.asked += 1
         if self.cut is not None and self.asked > self.cut:
             raise Refusal("RELAY_AWAY")
+        if self.busy and of_log and self.asked % 2:
+            kind = KINDS["LIMITED"]
+            raise RelayRefusal(
+                api.Problem(
+                    type="about:blank",
+                    title="",
+                    status=429,
+                    code="LIMITED",
+                    say=kind.say,
+                    party="relay",
+                    retry=True,
+                ),
+                7.0,
+            )
 
     async def directory(self, after: int) -> api.DirectoryPage:
-        self._ask()
+        self._ask(of_log=False)
         key = self.world.founded.relay.keys_log
         view = Directory(self.world.founded.oversight.id)
         for signed in self.statements:
@@ -121,7 +138,7 @@ class PaperRelay:
         )
 
     async def post_statements(self, request: api.StatementsRequest) -> api.StatementResults:
-        self._ask()
+        self._ask(of_log=False)
         results = []
         for item in request.statements:
             signed = Signed.from_json(item.signed.model_dump())
@@ -170,7 +187,7 @@ class PaperRelay:
         self._ask()
         mine = self.world.parties[self.reader].id
         found = [item for agency, item in self.wrapped if agency == mine and item.first > after]
-        return api.EpochsPage(epochs=tuple(found[: api.PAGE_RECORDS]))
+        return api.EpochsPage(epochs=tuple(found[:3]))
 
 
 def officer_kid(world: World, party: str) -> str:

@@ -96,6 +96,23 @@ async def test_a_pull_cut_off_anywhere_goes_on_where_it_ended(founded: World, tm
     assert verified(relay, tmp_path).whole
 
 
+async def test_a_busy_relay_is_waited_for_as_long_as_it_asks(relay: PaperRelay, tmp_path: Path):
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    world = relay.world
+    keys, partnership = world.parties["Peacock"].officer, world.founded.partnership
+    await pull(relay, tmp_path)
+    relay.busy = True
+    relay.fill(10)
+    with open_mirror(tmp_path, write=True) as mirror:
+        await Pull(relay, mirror, partnership, keys, world.now, lambda _at, _of: None, sleep).run()
+    assert set(waits) == {7.0}
+    assert verified(relay, tmp_path).entries == 30
+
+
 async def test_two_pulls_into_one_folder_do_not_meet(relay: PaperRelay, tmp_path: Path):
     with open_mirror(tmp_path, write=True), pytest.raises(Refusal, match="STORE_BUSY"):
         await pull(relay, tmp_path)
