@@ -207,5 +207,7 @@ def _profile(form: Send, recipients: tuple[tuple[str, str], ...]) -> RecipientPr
 def _subject(form: Send, composed: Composed, thread: str, keys: AgentKeys) -> str:
     """The keyed reference by which only this agency finds the case again in its audit records (S3)."""
     person = getattr(composed.message, "person", None)
-    reference = form.case_ref or getattr(person, "person_ref", None) or thread
+    noted = (form.case or {}).get("case_ref")
+    own = noted if isinstance(noted, str) and noted else None
+    reference = form.case_ref or own or getattr(person, "person_ref", None) or thread
     return b64(labelled("fenpost/v1/subject", reference.encode(), key=keys.subject))

@@ -28,12 +28,12 @@ MESSAGE = {
     "rag_why": "Things got worse this week.",
     "ask": "Please ring and offer an appointment.",
     "strand": ["da"],
-    "person": {"person_ref": "k7-2231", "known_as": "Robin", "area": "Peterborough"},
+    "person": {"person_ref": "pUx7cR0vQm2dLk9sTfWz4A", "known_as": "Robin", "area": "Peterborough"},
     "wishes": {"wants": ["to talk to somebody who knows the courts"]},
     "contact": {
         "checked_on": "2026-11-20",
         "asked_alone": True,
-        "channels": [{"kind": "phone_call", "safe": "yes", "value": "07700900123"}],
+        "channels": [{"kind": "call", "safe": "yes", "value": "07700900123"}],
     },
     "reply_to": {"desk": "intake"},
 }
@@ -112,7 +112,9 @@ class Caller:
     async def ask(self, method: str, path: str, value: Any = None, **headers: str) -> tuple[int, Any]:
         data = value if isinstance(value, bytes | None) else json.dumps(value).encode()
         url = f"http://127.0.0.1:{self.agent.port}{path}"
-        async with self._http.request(method, url, data=data, headers={**self.headers, **headers}) as response:
+        async with self._http.request(
+            method, url, data=data, headers={**self.headers, **headers}
+        ) as response:
             return response.status, json.loads(await response.read())
 
     async def ok(self, method: str, path: str, value: Any = None) -> Any:
