@@ -310,6 +310,7 @@ class World:
         **changes: Any,
     ) -> Draft:
         """A draft about nobody; with `grant` one that rests on it."""
+        nobody = grant is None and law is None
         draft = Draft(
             sender=self.parties[sender].id,
             desk=DESK,
@@ -317,10 +318,10 @@ class World:
             thread=b64(secrets.token_bytes(16)),
             ts=self.now,
             exp=self.now + 7 * 24 * 3600,
-            cls="REFER",
+            cls="ADMIN" if nobody else "REFER",
             rag="AMBER",
             purpose="SUPPORT",
-            categories=("ask",),
+            categories=() if nobody else ("ask",),
             law=dict(law or (NO_PERSON if grant is None else AGREED)),
             payload='{"ask":"a simulated message"}',
             subject=b64(secrets.token_bytes(16)),

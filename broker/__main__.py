@@ -1,0 +1,109 @@
+"""`fenpost-broker`: runs the relay. The only part of it that looks at the clock, the environment and signals."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import secrets
+import signal
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from schemas.errors import Refusal
+
+
+@click.group()
+def main() -> None:
+    """The relay: carries sealed messages between agencies, gates them by consent, and records every decision.
+
+    Example: fenpost-broker run --config relay.toml
+    """
+    # Memory holds a minute of epoch keys and the log's signing key: it must not land in a file.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.umask(0o077)
+
+
+@main.command()
+@click.option(
+    "--config", "path", type=click.Path(path_type=Path), required=True, help="The relay's settings file."
+)
+def run(path: Path) -> None:
+    """Run the relay until it is told to stop.
+
+    Example: fenpost-broker run --config /etc/fenpost/relay.toml
+    """
+    from broker import logs
+    from broker.settings import load
+
+    try:
+        settings = load(path, os.environ)
+        logs.configure(settings.log_level)
+        asyncio.run(_run(path))
+    except Refusal as refusal:
+        _refused(refusal)
+    except OSError as error:
+        click.echo(f"The relay cannot listen there or use its store ({type(error).__name__}).", err=True)
+        sys.exit(1)
+
+
+@main.group()
+def db() -> None:
+    """The relay's store."""
+
+
+@db.command()
+@click.option(
+    "--config", "path", type=click.Path(path_type=Path), required=True, help="The relay's settings file."
+)
+def upgrade(path: Path) -> None:
+    """Bring the store's tables to what this program knows; `run` does it too.
+
+    Example: fenpost-broker db upgrade --config /etc/fenpost/relay.toml
+    """
+    from broker.migrations import HEAD
+    from broker.settings import load
+    from broker.store import Store
+
+    async def work() -> str:
+        store = Store(load(path, os.environ).database)
+        try:
+            return await store.open()
+        finally:
+            await store.close()
+
+    try:
+        found = asyncio.run(work())
+    except Refusal as refusal:
+        _refused(refusal)
+    else:
+        click.echo(f"{found} -> {HEAD}")
+
+
+async def _run(path: Path) -> None:
+    from broker import logs
+    from broker.app import build
+    from broker.settings import load
+
+    settings = load(path, os.environ)
+    running = await build(settings, time.time, secrets.token_bytes)
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    (settings.folder / "relay.port").write_text(f"{running.port}\n")
+    click.echo(f"The relay listens on port {running.port}.", err=True)
+    await stop.wait()
+    logs.get().info("stopping")
+    await running.close()
+
+
+def _refused(refusal: Refusal) -> None:
+    click.echo(f"{refusal.say} ({refusal.code})", err=True)
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""The relay, built in one place and run on a port."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from broker import handlers, logs, pages
+from broker.authentication import Doorkeeper
+from broker.checking import Checks
+from broker.expiry import Sweeper
+from broker.handlers import Relay
+from broker.mailbox import Bells, Mailbox
+from broker.metrics import Metrics
+from broker.problems import answer
+from broker.rates import Buckets
+from broker.reading import Pace
+from broker.sequencer import Bounds, Sequencer
+from broker.server import Runner, guard
+from broker.settings import Settings, address
+from broker.store import Store
+from broker.tree import Log, open_directory, open_log
+from schemas import api
+from schemas.errors import Refusal
+from schemas.sealing import Draw, self_test
+
+Answering = Callable[[Relay, web.Request], Awaitable[web.StreamResponse]]
+PUBLIC_BURST = 4.0
+"""Seconds' worth of public pages that may be asked for at once."""
+
+
+@dataclass(slots=True)
+class Running:
+    """A relay that listens. `port` and `admin_port` are the real ones."""
+
+    settings: Settings
+    store: Store
+    relay: Relay
+    sequencer: Sequencer
+    sweeper: Sweeper
+    bells: Bells
+    checks: Checks
+    runners: list[Runner] = field(default_factory=list)
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    port: int = 0
+    admin_port: int = 0
+
+    async def listen(self, runner: Runner, where: str) -> int:
+        await runner.setup()
+        self.runners.append(runner)
+        host, port = address(where)
+        site = web.TCPSite(runner, host, port)
+        await site.start()
+        listening: tuple[str, int] = runner.addresses[0][:2]
+        return listening[1]
+
+    async def close(self) -> None:
+        """Drain: no new work, what waits is committed and answered, then everything ends."""
+        self.sweeper.close()
+        self.sequencer.close()
+        self.bells.ring_all()
+        for runner in self.runners:
+            await runner.cleanup()
+        await asyncio.gather(*self.tasks)
+        self.checks.close()
+        await self.store.shrink()
+        await self.store.close()
+
+
+async def build(settings: Settings, clock: Callable[[], float], draw: Draw) -> Running:
+    """Open the store and listen; the caller closes it.
+
+    Raises:
+        Refusal: SETTINGS, KEYFILE, SELF_TEST, FORK (the stored log is not what was signed last), and more of the
+            kind: whatever is wrong at start stops the start.
+    """
+    self_test(draw)
+    partnership, keys = settings.read_partnership(), settings.read_keys()
+    charter = partnership.charter
+    if (keys.log.public, keys.keys_log.public) != (
+        partnership.log_key.public,
+        partnership.keys_log_key.public,
+    ):
+        raise Refusal("SETTINGS", "The relay's key file is not the one that the partnership file names.")
+    store = Store(settings.database)
+    try:
+        revision = await store.open()
+        async with store.turn() as connection:
+            view = await open_directory(
+                connection,
+                charter.oversight,
+                f"{charter.origin}/keys",
+                keys.keys_log,
+                settings.read_founding(),
+            )
+            ledger = await open_log(connection, charter.origin, keys.log)
+    except Refusal:
+        await store.close()
+        raise
+    metrics, bells, checks = Metrics(), Bells(), Checks()
+    bounds = Bounds(settings.queue_items, settings.queue_bytes)
+    sequencer = Sequencer(store, ledger, view, clock, draw, bounds, metrics, bells.ring)
+    relay = Relay(
+        doorkeeper=Doorkeeper(view, charter.authority, clock),
+        checks=checks,
+        sequencer=sequencer,
+        mailbox=Mailbox(store, bells, clock),
+        log=Log(store, ledger),
+        view=view,
+        buckets=Buckets(settings.agency_rate, settings.agency_burst, time.monotonic),
+        public=Buckets(settings.public_rate, settings.public_rate * PUBLIC_BURST, time.monotonic),
+        pace=Pace(settings.body_seconds, settings.body_rate),
+        metrics=metrics,
+        clock=clock,
+    )
+    sweeper = Sweeper(store, sequencer, clock, settings.sweep_seconds)
+    running = Running(settings, store, relay, sequencer, sweeper, bells, checks)
+    running.tasks = [asyncio.create_task(sequencer.run()), asyncio.create_task(sweeper.run())]
+    limits = (settings.header_seconds, settings.connections, settings.drain_seconds)
+    public = Runner(_public(relay, store, metrics, charter.authority), *limits)
+    running.port = await running.listen(public, settings.listen)
+    admin = Runner(_admin(relay, metrics), *limits)
+    running.admin_port = await running.listen(admin, settings.admin_listen)
+    logs.get().info("listening", port=running.port, admin_port=running.admin_port, revision=revision)
+    return running
+
+
+def _public(relay: Relay, store: Store, metrics: Metrics, authority: str) -> web.Application:
+    app = web.Application(middlewares=[guard(metrics, authority)])
+
+    def bound(handler: Answering) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            return await handler(relay, request)
+
+        return handle
+
+    async def get_grant(request: web.Request) -> web.StreamResponse:
+        return await pages.get_grant(relay, request, store)
+
+    app.router.add_post(api.ENVELOPES, bound(handlers.post_envelopes))
+    app.router.add_post(api.RECEIPTS, bound(handlers.post_receipts))
+    app.router.add_post(api.STATEMENTS, bound(handlers.post_statements))
+    for path, handler in (
+        (api.MAILBOX, handlers.get_mailbox),
+        (api.DIRECTORY, handlers.get_directory),
+        (api.CHECKPOINT, pages.get_checkpoint),
+        (api.CONSISTENCY, pages.get_consistency),
+        (api.TILE, pages.get_tile),
+        (api.RECORDS, pages.get_records),
+        (api.EPOCHS, pages.get_epochs),
+    ):
+        app.router.add_get(path, bound(handler), allow_head=False)
+    app.router.add_get(api.GRANT, get_grant, allow_head=False)
+    app.router.add_get("/healthz", _alive, allow_head=False)
+    app.router.add_get("/readyz", _ready(relay), allow_head=False)
+    return app
+
+
+def _admin(relay: Relay, metrics: Metrics) -> web.Application:
+    app = web.Application(middlewares=[guard(metrics, None)])
+
+    async def figures(_request: web.Request) -> web.StreamResponse:
+        metrics.log_size.set(relay.log.size)
+        return answer(metrics.text(), "text/plain; version=0.0.4")
+
+    app.router.add_get("/healthz", _alive, allow_head=False)
+    app.router.add_get("/readyz", _ready(relay), allow_head=False)
+    app.router.add_get("/metrics", figures, allow_head=False)
+    return app
+
+
+async def _alive(_request: web.Request) -> web.StreamResponse:
+    return answer(b'{"alive":true}')
+
+
+def _ready(relay: Relay) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def ready(_request: web.Request) -> web.StreamResponse:
+        if not relay.sequencer.healthy:
+            raise Refusal("UNAVAILABLE")
+        return answer(b'{"ready":true}')
+
+    return ready

@@ -1,0 +1,79 @@
+"""Who is asking (PROTOCOL.md A1-A6).
+
+Rules of this house:
+- the authority in the signature is compared with the configured one, never with the Host header;
+- any deviation gets the same answer without detail; nothing of the request is echoed or logged;
+- whether the nonce is new is decided in the transaction of the request's own work (broker.sequencer): if the store
+  is away, nobody gets in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from broker.view import View
+from schemas.canonical import unb64
+from schemas.directory import Key
+from schemas.errors import Refusal
+from schemas.hashing import labelled
+from schemas.keys import Use
+from schemas.request import Claim, Target, digest_header, read_claim, verify_claim
+
+ONCE = ("Signature-Input", "Signature", "Content-Digest", "Content-Type")
+
+
+@dataclass(frozen=True, slots=True)
+class Requester:
+    """Whose request this is. `officer` says that an IG officer's key signed it; `nonce` is still to be spent."""
+
+    agency: str
+    kid: str
+    officer: bool
+    nonce: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A request with a well-formed signature by a known key, to be verified against its body."""
+
+    claim: Claim
+    target: Target
+    key: Key
+
+    def verified(self, body: bytes) -> Requester:
+        """Raises Refusal UNAUTHENTICATED. It costs a signature check: call it off the event loop."""
+        verify_claim(self.claim, self.target, self.key.public, digest_header(body))
+        nonce = labelled("fenpost/v1/seen-nonce", unb64(self.claim.nonce, 16) + self.key.kid.encode("ascii"))
+        return Requester(self.key.agency, self.key.kid, self.key.use == Use.IG_AUTH, nonce)
+
+
+class Doorkeeper:
+    """Reads who claims to ask. Only members and oversight are let in."""
+
+    def __init__(self, view: View, authority: str, clock: Callable[[], float]) -> None:
+        self._view = view
+        self._authority = authority
+        self._clock = clock
+
+    def asking(self, request: web.Request) -> Asking:
+        """Raises Refusal UNAUTHENTICATED."""
+        now, headers = int(self._clock()), request.headers
+        if any(len(headers.getall(name, ())) > 1 for name in ONCE):
+            raise Refusal("UNAUTHENTICATED")
+        claim = read_claim(headers, now)
+        path, _, query = request.raw_path.partition("?")
+        target = Target(request.method, self._authority, path, query, headers.get("Content-Type", ""))
+        return Asking(claim, target, self._key(claim.keyid, now))
+
+    def _key(self, kid: str, now: int) -> Key:
+        view = self._view.directory
+        try:
+            key = view.requester(kid, now)
+            if key.agency != view.oversight:
+                view.member(key.agency)
+        except Refusal as refusal:
+            raise Refusal("UNAUTHENTICATED") from refusal
+        return key

@@ -1,0 +1,79 @@
+"""Epoch keys: what the relay seals its records under, for a minute at most (PROTOCOL.md S5, S8).
+
+Rules of this house:
+- an epoch key lives in this process's memory only, until its minute is over; what is stored is its wraps;
+- every agency gets its key at the same moment, whether or not it has anything to record: if keys came when they are
+  needed, the stored wraps would show which two agencies had an event together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from schemas.canonical import b64
+from schemas.directory import Agency, Directory, Key
+from schemas.keys import Use
+from schemas.record import epoch_info
+from schemas.sealing import Draw, wrap_key
+
+LIFE = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Wrapped:
+    """An epoch key wrapped to one officer, as it is stored."""
+
+    epoch: bytes
+    agency: str
+    first: int
+    kid: str
+    wrap: bytes
+
+
+class Epochs:
+    """The running epoch. `keys` are by agency; `unsaved` must be stored with the first record under them."""
+
+    def __init__(self, draw: Draw) -> None:
+        self._draw = draw
+        self._ends = 0
+        self._of = -1
+        self.keys: dict[str, bytes] = {}
+        self.unsaved: list[Wrapped] = []
+
+    def stands(self, now: int, view: Directory) -> bool:
+        """Whether the running epoch may seal a record now: its minute is not over and no key changed since."""
+        return now < self._ends and self._of == view.size and now >= self._ends - LIFE
+
+    def renew(self, now: int, view: Directory, first: int) -> None:
+        """Begin an epoch that covers leaves from `first`."""
+        self.keys, self.unsaved = {}, []
+        for agency in view.agencies.values():
+            if officers := readers(agency, now):
+                key, epoch = self._draw(32), self._draw(32)
+                self.keys[agency.id] = key
+                self.unsaved += [
+                    Wrapped(epoch, agency.id, first, o.kid, wrap_key(o.public, epoch_info(epoch, o.kid), key))
+                    for o in officers
+                ]
+        self._ends, self._of = now + LIFE, view.size
+
+    def saved(self) -> None:
+        self.unsaved = []
+
+    def forget(self, now: int) -> None:
+        """Drop the keys of an epoch that is over."""
+        if self.keys and not self._ends - LIFE <= now < self._ends:
+            self.keys, self.unsaved, self._ends = {}, [], 0
+
+    def sealing(self, agencies: set[str]) -> tuple[tuple[bytes, ...], tuple[str, ...]]:
+        """The keys for these agencies, and blanks that round their number up to a multiple of four."""
+        keys = tuple(self.keys[agency] for agency in sorted(agencies) if agency in self.keys)
+        blanks = tuple(b64(self._draw(16)) for _ in range(-len(keys) % 4 if keys else 4))
+        return keys, blanks
+
+
+def readers(agency: Agency, now: int) -> list[Key]:
+    """An agency's officers: those whose keys stand now. When none does, those whose only fault is their date, since
+    an event must be recorded even when an administrator forgot to renew a key."""
+    all_keys = [key for key in agency.keys.values() if key.use == Use.IG and key.revoked is None]
+    return [key for key in all_keys if key.stands(now)] or all_keys

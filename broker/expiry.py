@@ -1,0 +1,62 @@
+"""The sweeper: what nobody asks for but time brings. Expiry tells the sender; what is over is forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+
+from broker import logs, queries
+from broker.sequencer import Sequencer
+from broker.store import Store
+from broker.sweeping import Expiry, Pruning
+from schemas.errors import Refusal
+
+TOGETHER = 64
+PRUNE_EVERY = 60
+"""Seconds between two prunings; then the write-ahead log is emptied too."""
+
+
+class Sweeper:
+    """Looks for what has expired every `seconds`."""
+
+    def __init__(
+        self, store: Store, sequencer: Sequencer, clock: Callable[[], float], seconds: float
+    ) -> None:
+        self._store, self._sequencer = store, sequencer
+        self._clock, self._seconds = clock, seconds
+        self._closing = asyncio.Event()
+        self._pruned = clock()
+
+    def close(self) -> None:
+        self._closing.set()
+
+    async def run(self) -> None:
+        """Sweep until closed."""
+        while not self._closing.is_set():
+            try:
+                await self.sweep()
+            except Refusal as refusal:  # the store is away: look again
+                logs.get().warning("sweep", code=refusal.code)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._seconds):
+                    await self._closing.wait()
+
+    async def sweep(self) -> None:
+        """End what has expired, and once a minute forget what is over.
+
+        Raises:
+            Refusal: as Sequencer.submit.
+        """
+        self._sequencer.forget()
+        bound = {"now": int(self._clock()), "most": TOGETHER}
+        while True:
+            async with self._store.reading() as connection:
+                found = (await connection.execute(queries.SELECT_EXPIRED, bound)).scalars().all()
+            if not found:
+                break
+            await self._sequencer.submit(Expiry(found))
+        if abs(self._clock() - self._pruned) >= PRUNE_EVERY:
+            await self._sequencer.submit(Pruning())
+            await self._sequencer.shrink()
+            self._pruned = self._clock()

@@ -1,0 +1,230 @@
+"""Whether an envelope is taken: a pure decision (PROTOCOL.md W3-W9, C7-C12).
+
+Rules of this house:
+- `examine` asks only what the bytes and a key can answer, and runs before the transaction;
+- `judge` asks everything that can change meanwhile, and runs inside it;
+- what is refused for its agreement sounds the same whether the agreement is unknown, withdrawn or not for this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from broker.turn import Agreement
+from schemas.api import UPLOAD_LIMIT
+from schemas.canonical import Json, b64
+from schemas.consent import Coverage, Decision, Facts, decide
+from schemas.directory import Directory, Flags
+from schemas.envelope import Header, Upload
+from schemas.errors import Refusal
+from schemas.grants import check_grant
+from schemas.hashing import labelled
+from schemas.keys import Use
+from schemas.record import SealedRecord
+from schemas.signing import Purpose, verify
+
+MAX_SKEW = 300
+"""How far a message's time may be from the relay's, in seconds."""
+HIDDEN: frozenset[Coverage] = frozenset({"outside", "withdrawn", "unknown"})
+"""What a stranger must not be able to tell apart: no such agreement, one that ended, one that is not for this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """An upload whose form, wraps, record and signature hold. `officers` are those its record names."""
+
+    upload: Upload
+    header: Header
+    eid: bytes
+    officers: tuple[str, ...]
+
+    @property
+    def mid_key(self) -> bytes:
+        """Under which the relay remembers (sender, mid)."""
+        return labelled("fenpost/v1/seen-mid", f"{self.header.sender.a}\x00{self.header.mid}".encode("ascii"))
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """It may pass. `alert` says that the rule rings a bell."""
+
+    decision: Decision
+    coverage: Coverage
+
+    @property
+    def alert(self) -> bool:
+        return bool(self.decision.outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """It passed before; its leaf is at `index`."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """It does not pass: what the sender is told, and the real code, for the sealed record only."""
+
+    told: Refusal
+    code: str
+    rows: tuple[int, ...] = ()
+
+
+def examine(data: bytes, requester: str, view: Directory) -> Examined:
+    """Everything about an upload that its own bytes decide.
+
+    Raises:
+        Refusal: FORM, TOO_BIG, NOT_CANONICAL, VERSION, ATTACHMENTS, WRAPS, RECORD, NOT_ALLOWED, UNKNOWN_AGENCY,
+            UNKNOWN_KEY, SIGNATURE.
+    """
+    if len(data) > UPLOAD_LIMIT:
+        raise Refusal("TOO_BIG")
+    upload = Upload.parse(data)
+    envelope, header = upload.envelope, upload.envelope.header
+    if header.sender.a != requester:
+        raise Refusal("NOT_ALLOWED", "This was signed by another agency. Nothing was taken from it.")
+    key = view.member(requester).keys.get(header.signer)
+    if key is None or key.use != Use.MSG:
+        raise Refusal("UNKNOWN_KEY")
+    verify(key.public, Purpose.ENVELOPE, envelope.transcript, envelope.sig)
+    head = SealedRecord.parse(upload.record).head
+    if head.w != "hpke" or head.ctx != header.mid:
+        raise Refusal("RECORD")
+    return Examined(upload, header, envelope.eid, head.to)
+
+
+def judge(
+    item: Examined,
+    view: Directory,
+    agreement: Agreement | None,
+    seen: Mapping[bytes, int | None],
+    now: int,
+) -> Accept | Repeat | Refuse:
+    """Whether this envelope passes, given everything the relay knows at this moment."""
+    if (index := seen.get(item.eid)) is not None:
+        return Repeat(index)
+    try:
+        check_times(item.header, now)
+        check_parties(item.header, view, now)
+        check_officers(item, view)
+        if item.mid_key in seen:
+            raise Refusal("ID_CLASH")
+    except Refusal as refusal:
+        return Refuse(refusal, refusal.code)
+    coverage = covered(item.header, agreement, now)
+    decision = decide(facts(item.header, coverage, view))
+    if decision.passes:
+        return Accept(decision, coverage)
+    return Refuse(outward(item.header, coverage, decision), decision.code, decision.rows)
+
+
+def check_times(header: Header, now: int) -> None:
+    """Raises Refusal EXPIRED, FUTURE, CLOCK."""
+    if header.ts - now > MAX_SKEW:
+        raise Refusal("FUTURE")
+    if header.exp <= now:
+        raise Refusal("EXPIRED")
+    if now - header.ts > MAX_SKEW:
+        raise Refusal("CLOCK")
+
+
+def check_parties(header: Header, view: Directory, now: int) -> None:
+    """Every party is a member with that desk, the signer's key stands, every receiving key may be sealed to.
+
+    Raises:
+        Refusal: UNKNOWN_AGENCY, UNKNOWN_DESK, UNKNOWN_KEY, REVOKED_KEY, STALE_KEY.
+    """
+    view.desk(header.sender.a, header.sender.d)
+    for at in (header.ts, now):  # a message dated back by minutes must not outlive its key's revocation
+        view.key(header.signer, Use.MSG, at, header.sender.a)
+    for recipient in header.to:
+        view.desk(recipient.a, recipient.d)
+        view.key(recipient.k, Use.PREKEY, header.ts, recipient.a)
+
+
+def check_officers(item: Examined, view: Directory) -> None:
+    """Raises Refusal OFFICERS unless the sender's record is sealed to exactly those whom policy asks for."""
+    header = item.header
+    asked = view.officers({header.sender.a, *(r.a for r in header.to)}, header.ts)
+    if item.officers != tuple(officer.kid for officer in asked):
+        raise Refusal("OFFICERS")
+
+
+def covered(header: Header, agreement: Agreement | None, now: int) -> Coverage:
+    """What the relay can prove about the agreement that a header names."""
+    if header.gid is None:
+        return "none"
+    if agreement is None:
+        return "unknown"
+    if agreement.withdrawal is not None:
+        return "withdrawn"
+    found = agreement.statuses.get(header.st or "")
+    status = found or max(agreement.statuses.values(), key=lambda one: one[0].exp, default=None)
+    try:
+        if status is None:
+            raise Refusal("STATUS_STALE")
+        check_grant(header, agreement.grant, status[0], now)
+    except Refusal as refusal:
+        return _uncovered(refusal.code)
+    return "covers" if found else "stale"
+
+
+def _uncovered(code: str) -> Coverage:
+    if code == "STATUS_STALE":
+        return "stale"
+    # She did not say no to it: the agreement has ended or not begun, so it is as good as none.
+    return "unknown" if code == "EXPIRED" else "outside"
+
+
+def facts(header: Header, coverage: Coverage, view: Directory) -> Facts:
+    return Facts(
+        header,
+        coverage,
+        _flags(view, header.sender.a),
+        tuple(_flags(view, recipient.a) for recipient in header.to),
+    )
+
+
+def outward(header: Header, coverage: Coverage, decision: Decision) -> Refusal:
+    """What the sender is told of the gate's refusal."""
+    code = decision.code or "UNFORESEEN"
+    rests = header.law.agree in ("GIVEN", "LIMITED") and not code.startswith("PAPER_")
+    if rests and coverage in HIDDEN:
+        code = "GRANT"
+    elif rests and coverage == "stale":
+        code = "STATUS_STALE"
+    return Refusal(code)
+
+
+def passes_without(header: Header, view: Directory) -> bool:
+    """Whether a waiting message may go on although its agreement was withdrawn: the rule, asked again."""
+    return decide(facts(header, "withdrawn", view)).passes
+
+
+def record_facts(item: Examined, decision: Mapping[str, Json], agreement: Agreement | None) -> dict[str, Any]:
+    """What the relay's record says of an envelope: the sender's own bytes and signature, and what was decided."""
+    envelope = item.upload.envelope
+    said: dict[str, Any] = {
+        "body": b64(envelope.body_hash),
+        "decision": dict(decision),
+        "header": envelope.header_bytes.decode("ascii"),
+        "sig": b64(envelope.sig),
+        "wm": b64(envelope.wm_hash),
+    }
+    if agreement is not None and item.header.sender.a in agreement.grant.parties():
+        said["grant"] = agreement.signed.to_json()
+        found = agreement.statuses.get(item.header.st or "")
+        said["status"] = None if found is None else found[1].to_json()
+        said["withdrawal"] = None if agreement.withdrawal is None else agreement.withdrawal.to_json()
+    return said
+
+
+def _flags(view: Directory, agency: str) -> Flags:
+    flags = view.member(agency).flags
+    if flags is None:
+        raise Refusal("UNKNOWN_AGENCY")
+    return flags

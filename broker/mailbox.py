@@ -1,0 +1,136 @@
+"""Mailboxes: what waits for an agency, read from what is committed at that moment (PROTOCOL.md W10, W11).
+
+Rules of this house:
+- nothing about a message is remembered between two requests: a page is what the store holds when it is read, so
+  what a withdrawal took back is in no page that begins after the withdrawal was acknowledged;
+- most urgent first; a page has at most 64 deliveries and 8 MiB.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from broker import queries
+from broker.store import Store
+from schemas import api
+from schemas.canonical import b64
+from schemas.errors import Refusal
+from schemas.hashing import framed
+
+NOTICES = api.BATCH_RECEIPTS
+WAITERS = 16
+"""Long polls that one agency may hold; more are answered at once."""
+
+
+class Bells:
+    """Wakes the long polls of an agency when something new is committed for it."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
+
+    def ring(self, agencies: set[str]) -> None:
+        for agency in agencies:
+            for event in self._waiting.get(agency, ()):
+                event.set()
+
+    def ring_all(self) -> None:
+        """Let everybody go, for the end."""
+        self.ring(set(self._waiting))
+
+    @contextlib.contextmanager
+    def listening(self, agency: str) -> Any:
+        """An event that is set by any ring from now on, or None when the agency listens too often already."""
+        event, waiting = asyncio.Event(), self._waiting[agency]
+        if len(waiting) >= WAITERS:
+            yield None
+            return
+        waiting.add(event)
+        try:
+            yield event
+        finally:
+            waiting.discard(event)
+            if not waiting:
+                self._waiting.pop(agency, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What an agent asks of its mailbox. `again` is the id of a delivery that it wants once more."""
+
+    agency: str
+    wait: int
+    limit: int
+    again: bytes | None
+
+
+class Mailbox:
+    """Pages of what waits."""
+
+    def __init__(self, store: Store, bells: Bells, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._bells = bells
+        self._clock = clock
+
+    async def page(self, ask: Ask) -> bytes:
+        """The frames of one page (E5, api.MailboxHead); waits up to `ask.wait` seconds when there is nothing.
+
+        Raises:
+            Refusal: NOT_FOUND when `again` names nothing of this agency's that goes on.
+        """
+        with self._bells.listening(ask.agency) as bell:
+            # Listen first and look then: what is committed in between rings.
+            page, empty = await self._read(ask)
+            if empty and bell is not None and ask.wait and ask.again is None:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(ask.wait):
+                        await bell.wait()
+                page, _ = await self._read(ask)
+        return page
+
+    async def _read(self, ask: Ask) -> tuple[bytes, bool]:
+        now = int(self._clock())
+        async with self._store.reading() as connection:
+            if ask.again is None:
+                bound = {"agency": ask.agency, "now": now, "most": ask.limit + 1}
+                waiting = (await connection.execute(queries.SELECT_WAITING, bound)).all()
+            else:
+                again = {"agency": ask.agency, "now": now, "eid": ask.again}
+                waiting = (await connection.execute(queries.SELECT_AGAIN, again)).all()
+                if not waiting:
+                    raise Refusal("NOT_FOUND")
+            ids = _fitting([(row.id, row.size) for row in waiting], ask.limit)
+            told = {"agency": ask.agency, "most": NOTICES + 1}
+            # Read with the page, so that it is never older than the proofs in it.
+            note = (await connection.execute(queries.SELECT_NOTE)).scalar_one()
+            notices = (await connection.execute(queries.SELECT_NOTICES, told)).scalars().all()
+            rows = (await connection.execute(queries.SELECT_PAGE, {"ids": ids})).all() if ids else []
+        more = len(ids) < len(waiting) or len(notices) > NOTICES
+        return _page(rows, list(notices[:NOTICES]), more, note), not rows and not notices
+
+
+def _fitting(found: list[tuple[int, int]], limit: int) -> list[int]:
+    ids, room = list[int](), api.PAGE_BYTES
+    for number, size in found[:limit]:
+        room -= size
+        if ids and room < 0:
+            break
+        ids.append(number)
+    return ids
+
+
+def _page(rows: Any, notices: list[str], more: bool, note: str) -> bytes:
+    items = [{"eid": b64(row.eid), "d": row.desk, "state": row.state} for row in rows]
+    head = json.dumps({"items": items, "notices": [], "more": more, "checkpoint": note})
+    if notices:  # stored as the JSON they travel as
+        head = head.replace('"notices": []', f'"notices": [{",".join(notices)}]', 1)
+    pieces = [framed(head.encode())]
+    for row in rows:
+        size = len(row.front) + len(row.wrap) + len(row.record) + len(row.proof) + 8
+        pieces += [size.to_bytes(4, "big"), row.front, row.wrap, framed(row.record), framed(row.proof)]
+    return b"".join(pieces)

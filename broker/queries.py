@@ -1,0 +1,254 @@
+"""All SQL of the hot path: what a turn reads, what it writes, what a mailbox page holds. Few statements, many rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broker.epochs import Wrapped
+from broker.ledger import Growth
+from broker.sweeping import NOTICE_KEPT
+from broker.tables import (
+    deliveries,
+    envelopes,
+    epochs,
+    grants,
+    heads,
+    leaves,
+    nodes,
+    notices,
+    records,
+    seen,
+    statements,
+    statuses,
+)
+from broker.turn import Agreement, Desk, Held, Rows, Turn, Work, grant_of, status_of
+from schemas.signing import Signed
+
+HELD = (
+    deliveries.c.id,
+    deliveries.c.eid,
+    deliveries.c.agency,
+    deliveries.c.desk,
+    deliveries.c.state,
+    envelopes.c.body,
+    envelopes.c.sender,
+    envelopes.c.desk.label("sender_desk"),
+    envelopes.c.mid,
+    envelopes.c.gid,
+    envelopes.c.exp,
+)
+SELECT_HELD = (
+    select(*HELD)
+    .join_from(deliveries, envelopes, deliveries.c.eid == envelopes.c.eid)
+    .where(deliveries.c.eid.in_(bindparam("eids", expanding=True)))
+    .order_by(deliveries.c.id)
+)
+SELECT_RESTING = (
+    select(*HELD, envelopes.c.front)
+    .join_from(deliveries, envelopes, deliveries.c.eid == envelopes.c.eid)
+    .where(envelopes.c.gid.in_(bindparam("gids", expanding=True)))
+    .order_by(deliveries.c.id)
+)
+SELECT_SEEN = select(seen.c.key, seen.c.idx).where(seen.c.key.in_(bindparam("found", expanding=True)))
+SELECT_GRANTS = select(grants).where(grants.c.gid.in_(bindparam("gids", expanding=True)))
+SELECT_STATUSES = select(statuses).where(statuses.c.gid.in_(bindparam("gids", expanding=True)))
+UPDATE_DELIVERY = (
+    update(deliveries).where(deliveries.c.id == bindparam("key")).values(state=bindparam("new_state"))
+)
+UPDATE_ENDED = (
+    update(deliveries)
+    .where(deliveries.c.id == bindparam("key"))
+    .values(state=bindparam("new_state"), wrap=b"")
+)
+UPDATE_WITHDRAWN = (
+    update(grants)
+    .where(grants.c.gid == bindparam("key"))
+    .values(withdrawn_text=bindparam("withdrawn_text"), withdrawn_sig=bindparam("withdrawn_sig"))
+)
+DELETE_DELIVERIES = delete(deliveries).where(deliveries.c.eid.in_(bindparam("eids", expanding=True)))
+DELETE_ENVELOPES = delete(envelopes).where(envelopes.c.eid.in_(bindparam("eids", expanding=True)))
+DELETE_NOTICES = delete(notices).where(
+    notices.c.id.in_(bindparam("ids", expanding=True)), notices.c.agency == bindparam("whose")
+)
+UPDATE_HEAD = (
+    update(heads)
+    .where(heads.c.name == bindparam("which"), heads.c.size == bindparam("old"))
+    .values(size=bindparam("new"), note=bindparam("signed"))
+)
+
+
+async def load(connection: AsyncConnection, turn: Turn, works: Iterable[Work]) -> None:
+    """Read every row that these works will be decided on."""
+    works = tuple(works)
+    keys = {key for work in works for key in work.marks()} | {work.nonce for work in works if work.nonce}
+    if keys:
+        rows = await connection.execute(SELECT_SEEN, {"found": list(keys)})
+        turn.seen = {row.key: row.idx for row in rows}
+    if eids := {eid for work in works for eid in work.eids()}:
+        _hold(turn, (await connection.execute(SELECT_HELD, {"eids": list(eids)})).all())
+    if gids := {gid for work in works for gid in work.withdrawn_gids()}:
+        _hold(turn, (await connection.execute(SELECT_RESTING, {"gids": list(gids)})).all())
+    if gids := {gid for work in works for gid in work.gids()}:
+        await _agree(connection, turn, list(gids))
+    for place in {place for work in works for place in work.statements()}:
+        where = (statements.c.agency == place[0]) & (statements.c.seq == place[1])
+        if (row := (await connection.execute(select(statements).where(where))).first()) is not None:
+            turn.said[place] = Signed(row.text, row.sig)
+
+
+def _hold(turn: Turn, rows: Iterable[Any]) -> None:
+    # The same envelope may come by both ways; its desks must be one set of objects.
+    fresh: dict[bytes, Held] = {}
+    for row in rows:
+        held = fresh.get(row.eid)
+        if held is None:
+            held = Held(row.eid, row.body, row.sender, row.sender_desk, row.mid, row.gid, row.exp, [])
+            held.front = getattr(row, "front", b"")
+            fresh[row.eid] = held
+        held.desks.append(Desk(row.id, row.agency, row.desk, row.state))
+    turn.held |= fresh
+
+
+async def _agree(connection: AsyncConnection, turn: Turn, gids: list[str]) -> None:
+    for row in await connection.execute(SELECT_GRANTS, {"gids": gids}):
+        signed = Signed(row.text, row.sig)
+        gone = None if row.withdrawn_text is None else Signed(row.withdrawn_text, row.withdrawn_sig)
+        turn.agreements[row.gid] = Agreement(grant_of(signed), signed, {}, gone)
+    for row in await connection.execute(SELECT_STATUSES, {"gids": gids}):
+        signed = Signed(row.text, row.sig)
+        if row.gid in turn.agreements:
+            turn.agreements[row.gid].statuses[row.hash] = (status_of(signed), signed)
+
+
+async def write(
+    connection: AsyncConnection, turn: Turn, growth: Growth | None, size: int, wraps: list[Wrapped]
+) -> bool:
+    """Write all that a turn did; False when the stored log is not at `size`, so that nothing may be committed."""
+    await _write_rows(connection, turn.rows)
+    if changed := turn.changed():
+        for statement, over in ((UPDATE_DELIVERY, False), (UPDATE_ENDED, True)):
+            rows = [{"key": c["key"], "new_state": c["state"]} for c in changed if c["over"] == over]
+            if rows:
+                await connection.execute(statement, rows)
+    if gone := turn.gone():
+        await connection.execute(DELETE_DELIVERIES, {"eids": gone})
+        await connection.execute(DELETE_ENVELOPES, {"eids": gone})
+    if wraps:
+        await connection.execute(insert(epochs), [_wrap_row(wrap) for wrap in wraps])
+    if growth is None:
+        return True
+    await connection.execute(insert(leaves), [{"idx": e.index, "leaf": e.leaf} for e in turn.entries])
+    await connection.execute(
+        insert(records), [{"idx": e.index, "relay": e.record, "sender": e.veiled} for e in turn.entries]
+    )
+    if found := growth.stored_nodes(size):
+        await connection.execute(insert(nodes), [{"level": a, "idx": b, "hash": c} for a, b, c in found])
+    return await move_head(connection, "log", size, growth.frontier.size, growth.note)
+
+
+async def move_head(connection: AsyncConnection, name: str, old: int, new: int, note: str) -> bool:
+    """Move a log's head; False when it does not stand where we think it does."""
+    moved = await connection.execute(UPDATE_HEAD, {"which": name, "old": old, "new": new, "signed": note})
+    return bool(moved.rowcount == 1)
+
+
+async def _write_rows(connection: AsyncConnection, rows: Rows) -> None:
+    for table, values in (
+        (seen, rows.seen),
+        (envelopes, rows.envelopes),
+        (deliveries, rows.deliveries),
+        (notices, rows.notices),
+        (grants, rows.grants),
+        (statuses, rows.statuses),
+        (statements, rows.statements),
+    ):
+        if values:
+            await connection.execute(insert(table), values)
+    if rows.withdrawals:
+        await connection.execute(UPDATE_WITHDRAWN, rows.withdrawals)
+    for agency in {agency for agency, _ in rows.heard}:
+        ids = [number for whose, number in rows.heard if whose == agency]
+        await connection.execute(DELETE_NOTICES, {"ids": ids, "whose": agency})
+    if rows.prune is not None:
+        await _prune(connection, rows.prune)
+
+
+async def _prune(connection: AsyncConnection, now: int) -> None:
+    await connection.execute(delete(seen).where(seen.c.until < now))
+    await connection.execute(delete(statuses).where(statuses.c.exp < now))
+    await connection.execute(delete(grants).where(grants.c.until < now))
+    await connection.execute(delete(notices).where(notices.c.ts < now - NOTICE_KEPT))
+
+
+def _wrap_row(wrap: Wrapped) -> dict[str, Any]:
+    return {
+        "epoch": wrap.epoch,
+        "agency": wrap.agency,
+        "first": wrap.first,
+        "kid": wrap.kid,
+        "wrap": wrap.wrap,
+    }
+
+
+# --- reading what is committed
+
+PAGE_ORDER = (deliveries.c.rank, deliveries.c.id)
+SELECT_WAITING = (
+    select(deliveries.c.id, deliveries.c.size)
+    .where(
+        deliveries.c.agency == bindparam("agency"),
+        deliveries.c.state == "queued",
+        deliveries.c.exp > bindparam("now"),
+    )
+    .order_by(*PAGE_ORDER)
+    .limit(bindparam("most"))
+)
+SELECT_PAGE = (
+    select(
+        deliveries.c.eid,
+        deliveries.c.desk,
+        deliveries.c.state,
+        deliveries.c.wrap,
+        envelopes.c.front,
+        envelopes.c.record,
+        envelopes.c.proof,
+    )
+    .join_from(deliveries, envelopes, deliveries.c.eid == envelopes.c.eid)
+    .where(deliveries.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(*PAGE_ORDER)
+)
+SELECT_AGAIN = (
+    select(deliveries.c.id, deliveries.c.size)
+    .where(
+        deliveries.c.agency == bindparam("agency"),
+        deliveries.c.eid == bindparam("eid"),
+        deliveries.c.state.in_(("queued", "collected", "opened")),
+        deliveries.c.exp > bindparam("now"),
+    )
+    .order_by(deliveries.c.id)
+)
+SELECT_NOTICES = (
+    select(notices.c.said)
+    .where(notices.c.agency == bindparam("agency"))
+    .order_by(notices.c.seq)
+    .limit(bindparam("most"))
+)
+SELECT_NOTE = select(heads.c.note).where(heads.c.name == "log")
+SELECT_EXPIRED = (
+    select(deliveries.c.eid)
+    .where(deliveries.c.exp <= bindparam("now"))
+    .group_by(deliveries.c.eid)
+    .limit(bindparam("most"))
+)
+
+
+async def depth(connection: AsyncConnection) -> int:
+    """How many deliveries wait."""
+    found = await connection.execute(
+        select(func.count()).select_from(deliveries).where(deliveries.c.state == "queued")
+    )
+    return int(found.scalar_one())

@@ -1,0 +1,201 @@
+"""The sequencer: one writer, one transaction for all that arrived while the last one was committed.
+
+Rules of this house:
+- nobody is answered before the commit is durable; when it fails, nothing of it happened and everybody is told so;
+- the order of a turn is the order of the log; group commit, log and "no delivery without audit" are one mechanism;
+- a request's nonce is spent in the transaction of its own work, so a repeated request cannot act;
+- one bad piece of work never takes the others of its turn with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broker import logs, queries
+from broker.epochs import Epochs
+from broker.ledger import Growth, Ledger, sign
+from broker.metrics import Metrics
+from broker.store import Store
+from broker.turn import Turn, Work
+from broker.view import View
+from schemas.errors import Refusal
+from schemas.request import NONCE_KEPT
+from schemas.sealing import Draw
+
+TURN_ITEMS = 256
+TURN_BYTES = 32 * 1024 * 1024
+T = TypeVar("T")
+Outcome = tuple[Any, BaseException | None]
+
+
+@dataclass(slots=True)
+class Waiting:
+    """Work and whoever waits for it."""
+
+    work: Work
+    done: asyncio.Future[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much may wait."""
+
+    items: int
+    size: int
+
+
+class Sequencer:
+    """The only writer. `submit` from any task; `run` in one; `rung` hears which agencies have something new."""
+
+    def __init__(
+        self,
+        store: Store,
+        ledger: Ledger,
+        view: View,
+        clock: Callable[[], float],
+        draw: Draw,
+        bounds: Bounds,
+        metrics: Metrics,
+        rung: Callable[[set[str]], None],
+    ) -> None:
+        self._store, self._ledger, self._view = store, ledger, view
+        self._clock, self._draw, self._bounds = clock, draw, bounds
+        self._metrics, self._rung = metrics, rung
+        self._epochs = Epochs(draw)
+        self._queue: deque[Waiting] = deque()
+        self._queued = 0
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._broken = False
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the last turn could be stored."""
+        return not self._broken
+
+    async def submit(self, work: Work) -> Any:
+        """Wait for this work's turn and give what it decided, once that is durable.
+
+        Raises:
+            Refusal: UNAVAILABLE, DISK_FULL, TOO_LATE, UNAUTHENTICATED (a spent nonce).
+        """
+        if self._closing:
+            raise Refusal("TOO_LATE")
+        if len(self._queue) >= self._bounds.items or self._queued + work.size > self._bounds.size:
+            raise Refusal(
+                "UNAVAILABLE", "The relay has too much to do. Nothing was accepted; it will be tried again."
+            )
+        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._queue.append(Waiting(work, done))
+        self._queued += work.size
+        self._wake.set()
+        return await done
+
+    async def run(self) -> None:
+        """Take turns until closed."""
+        while not (self._closing and not self._queue):
+            await self._wake.wait()
+            self._wake.clear()
+            while self._queue:
+                await self._take_turn(self._next())
+
+    def close(self) -> None:
+        """Take no more; `run` ends when what waits is done."""
+        self._closing = True
+        self._wake.set()
+
+    def forget(self) -> None:
+        self._epochs.forget(int(self._clock()))
+
+    async def shrink(self) -> None:
+        """Empty the write-ahead log between two turns."""
+        if not self._queue:
+            await self._store.shrink()
+
+    def _next(self) -> list[Waiting]:
+        batch, size = list[Waiting](), 0
+        while self._queue and len(batch) < TURN_ITEMS and size < TURN_BYTES:
+            waiting = self._queue.popleft()
+            size += waiting.work.size
+            batch.append(waiting)
+        self._queued -= size
+        return batch
+
+    async def _take_turn(self, batch: list[Waiting]) -> None:
+        batch.sort(key=lambda waiting: waiting.work.order)  # stable: within an order, first come first served
+        with self._metrics.turn(len(batch)):
+            try:
+                outcomes = await self._commit(batch)
+            except Refusal as refusal:
+                self._fail(batch, refusal)
+                return
+            except Exception as fault:  # noqa: BLE001 -- the writer's last resort: it must live on, and say so
+                logs.get().error("turn-failed", error=type(fault).__name__)
+                self._fail(batch, Refusal("UNAVAILABLE"))
+                return
+        self._broken = False
+        for waiting, (result, error) in zip(batch, outcomes, strict=True):
+            if waiting.done.done():  # whoever asked has gone
+                continue
+            if error is None:
+                waiting.done.set_result(result)
+            else:
+                waiting.done.set_exception(error)
+
+    def _fail(self, batch: list[Waiting], refusal: Refusal) -> None:
+        logs.get().error("turn-refused", code=refusal.code, count=len(batch))
+        self._broken = True
+        for waiting in batch:
+            if not waiting.done.done():
+                waiting.done.set_exception(refusal)
+
+    async def _commit(self, batch: list[Waiting]) -> list[Outcome]:
+        now, size = int(self._clock()), self._ledger.size
+        if any(waiting.work.logs for waiting in batch) and not self._epochs.stands(now, self._view.directory):
+            self._epochs.renew(now, self._view.directory, size)
+        turn = Turn(now, size, self._view.directory, self._epochs, self._draw)
+        growth: Growth | None = None
+        async with self._store.turn() as connection:
+            await queries.load(connection, turn, [waiting.work for waiting in batch])
+            outcomes = [self._decide(waiting.work, turn) for waiting in batch]
+            if turn.entries:
+                growth = self._ledger.grow([entry.leaf for entry in turn.entries])
+                for finish in turn.after:
+                    finish(growth)
+            if not await queries.write(connection, turn, growth, size, self._epochs.unsaved):
+                raise Refusal("UNAVAILABLE")
+            note = await self._write_directory(connection, turn)
+        self._epochs.saved()
+        if growth is not None:
+            self._ledger.adopt(growth)
+        if note is not None:
+            self._view.adopt(turn.view, note)
+        self._rung(turn.rings)
+        return outcomes
+
+    async def _write_directory(self, connection: AsyncConnection, turn: Turn) -> str | None:
+        if not turn.rows.statements:
+            return None
+        note = sign(self._view.origin, self._view.key, turn.view.frontier)
+        if not await queries.move_head(connection, "keys", self._view.directory.size, turn.view.size, note):
+            raise Refusal("UNAVAILABLE")
+        return note
+
+    def _decide(self, work: Work, turn: Turn) -> Outcome:
+        if work.nonce is not None:
+            if work.nonce in turn.seen:
+                return None, Refusal("UNAUTHENTICATED")
+            turn.keep(work.nonce, turn.now + NONCE_KEPT, None)
+        try:
+            return work.decide(turn), None
+        except Refusal as refusal:
+            return None, refusal
+        except Exception as fault:  # noqa: BLE001 -- a fault of ours in one piece; the others of its turn go on
+            logs.get().error("work-failed", error=type(fault).__name__)
+            return None, Refusal("FAULT")

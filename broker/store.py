@@ -1,0 +1,127 @@
+"""The store: how connections are made, and what is checked before one is trusted.
+
+Rules of this house:
+- one connection writes, and only the sequencer uses it; readers have their own and see what is committed;
+- WAL with synchronous=FULL, or an acknowledgement could be lost with the power; read back at start, never assumed;
+- what is deleted is overwritten (secure_delete), and the write-ahead log is emptied when it can be;
+- errors never show what was bound to a statement.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+from broker.upgrade import upgrade
+from schemas.errors import Refusal
+
+READERS = 4
+WRITER_PRAGMAS = {"journal_mode": "wal", "synchronous": "2", "secure_delete": "1", "busy_timeout": "5000"}
+READER_PRAGMAS = {"query_only": "1", "busy_timeout": "5000"}
+
+
+class Store:
+    """A SQLite file with one writer and a few readers."""
+
+    def __init__(self, path: Path) -> None:
+        url = f"sqlite+aiosqlite:///{path}"
+        self._writing = _engine(url, 1, WRITER_PRAGMAS, "BEGIN IMMEDIATE")
+        self._reading = _engine(url, READERS, READER_PRAGMAS, "BEGIN")
+        self._writer: AsyncConnection | None = None
+
+    async def open(self) -> str:
+        """Connect, upgrade, check; says which revision the store had.
+
+        Raises:
+            Refusal: SETTINGS when the store does not keep what it is told, or is from a newer relay.
+        """
+        self._writer = await self._writing.connect()
+        found: str = await self._writer.run_sync(upgrade)
+        await self._writer.commit()
+        for name, expected in WRITER_PRAGMAS.items():
+            kept = (await self._writer.exec_driver_sql(f"PRAGMA {name}")).scalar()
+            if str(kept).lower() != expected:
+                raise Refusal(
+                    "SETTINGS", f"The store does not keep {name}={expected}. Use another file system."
+                )
+        await self._writer.commit()
+        return found
+
+    async def close(self) -> None:
+        if self._writer is not None:
+            await self._writer.close()
+        await self._reading.dispose()
+        await self._writing.dispose()
+
+    @contextlib.asynccontextmanager
+    async def turn(self) -> AsyncIterator[AsyncConnection]:
+        """The writer's transaction: committed and durable when the block ends, or nothing of it.
+
+        Raises:
+            Refusal: DISK_FULL or UNAVAILABLE when the store cannot take it.
+        """
+        connection = self._writer
+        if connection is None:
+            raise Refusal("UNAVAILABLE")
+        try:
+            async with connection.begin():
+                yield connection
+        except DBAPIError as error:
+            raise refused(error) from error
+
+    @contextlib.asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """One consistent view of what is committed. Raises Refusal UNAVAILABLE."""
+        try:
+            async with self._reading.connect() as connection:
+                yield connection
+        except DBAPIError as error:
+            raise refused(error) from error
+
+    async def shrink(self) -> None:
+        """Empty the write-ahead log, so that what was deleted is not left in it; does nothing while readers hold it."""
+        if self._writer is not None:
+            driver = (await self._writer.get_raw_connection()).driver_connection
+            if driver is not None:  # outside of any transaction, where alone it works
+                await driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def refused(error: DBAPIError) -> Refusal:
+    """What a store's failure means to whoever asked; nothing of its text."""
+    name = getattr(error.orig, "sqlite_errorname", "")
+    if name == "SQLITE_FULL":
+        return Refusal("DISK_FULL", party="relay")
+    return Refusal("UNAVAILABLE")
+
+
+def _engine(url: str, size: int, pragmas: dict[str, str], begin: str) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        hide_parameters=True,
+        poolclass=AsyncAdaptedQueuePool,
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=10,
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def connected(connection: Any, _record: object) -> None:
+        # The driver's own idea of when a transaction starts would leave reads before a write outside of it.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for name, value in pragmas.items():
+            cursor.execute(f"PRAGMA {name}={value}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begun(connection: Any) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine

@@ -1,0 +1,168 @@
+"""Uploads at their turn: decide, log, store (PROTOCOL.md W3-W9)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from broker.intake import Accept, Examined, Refuse, Repeat, judge, record_facts
+from broker.ledger import Growth
+from broker.turn import Held, Quiet, Turn
+from schemas.audit import Event, event_tag
+from schemas.canonical import b64, unb64
+from schemas.envelope import MAX_LIFE, WRAP_SIZE
+from schemas.errors import Refusal
+from schemas.lawful import RAGS
+
+PROOF_ROOM = 2048
+"""About what a proof adds to a delivery, for the size of mailbox pages."""
+
+
+@dataclass(slots=True)
+class Result:
+    """What became of one upload; `index` waits for its proof when it is a repeat."""
+
+    eid: bytes | None
+    status: str
+    proof: str | None = None
+    record: bytes = b""
+    rk: bytes = b""
+    alert: bool = False
+    index: int | None = None
+    refusal: Refusal | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        said: dict[str, Any] = {
+            "eid": None if self.eid is None else b64(self.eid),
+            "status": self.status,
+            "proof": self.proof,
+            "record": b64(self.record) if self.record else None,
+            "rk": b64(self.rk) if self.rk else None,
+            "alert": self.alert,
+        }
+        if self.refusal is not None:
+            refusal = self.refusal
+            said |= {"code": refusal.code, "say": refusal.say, "party": refusal.party, "retry": refusal.retry}
+        return said
+
+
+@dataclass
+class Submission(Quiet):
+    """The uploads of one request; those that did not stand up to examination came as their refusal."""
+
+    nonce: bytes | None
+    items: Sequence[Examined | Refusal]
+    size: int
+    logs = True
+    order = 3
+
+    def marks(self) -> Iterable[bytes]:
+        for item in self._examined():
+            yield from (item.eid, item.mid_key, refusal_tag(item))
+
+    def gids(self) -> Iterable[str]:
+        return (item.header.gid for item in self._examined() if item.header.gid is not None)
+
+    def _examined(self) -> Iterable[Examined]:
+        return (item for item in self.items if isinstance(item, Examined))
+
+    def decide(self, turn: Turn) -> list[Result]:
+        return [
+            Result(None, "refused", refusal=item) if isinstance(item, Refusal) else submit(item, turn)
+            for item in self.items
+        ]
+
+
+def refusal_tag(item: Examined) -> bytes:
+    return event_tag(item.eid, Event.REFUSE, item.header.sender.a, item.header.sender.d)
+
+
+def submit(item: Examined, turn: Turn) -> Result:
+    """Decide one upload and note all that follows."""
+    agreement = turn.agreements.get(item.header.gid or "")
+    verdict = judge(item, turn.view, agreement, turn.seen, turn.now)
+    if isinstance(verdict, Repeat):
+        return Result(item.eid, "repeat", index=verdict.index)
+    if isinstance(verdict, Refuse):
+        return _refuse(item, verdict, turn)
+    return _accept(item, verdict, turn)
+
+
+def _refuse(item: Examined, verdict: Refuse, turn: Turn) -> Result:
+    tag = refusal_tag(item)
+    if tag not in turn.seen:  # the same envelope tried again is refused again, and logged once
+        decision = {
+            "code": verdict.code,
+            "outcome": "refuse",
+            "rows": list(verdict.rows),
+            "told": verdict.told.code,
+        }
+        agreement = turn.agreements.get(item.header.gid or "")
+        entry = turn.log(Event.REFUSE, tag, {item.header.sender.a}, record_facts(item, decision, agreement))
+        turn.remember(tag, min(item.header.exp, turn.now + MAX_LIFE), entry.index)
+    return Result(item.eid, "refused", refusal=verdict.told)
+
+
+def _accept(item: Examined, verdict: Accept, turn: Turn) -> Result:
+    header, envelope = item.header, item.upload.envelope
+    decision = {
+        "code": verdict.decision.code,
+        "outcome": "alert" if verdict.alert else "deliver",
+        "rows": list(verdict.decision.rows),
+    }
+    agencies = {header.sender.a, *(r.a for r in header.to)}
+    record = (item.upload.record, unb64(header.ar, 32))
+    facts = record_facts(item, decision, turn.agreements.get(header.gid or ""))
+    entry = turn.log(Event.ACCEPT, item.eid, agencies, facts, record)
+    turn.remember(item.eid, header.exp, entry.index)
+    turn.remember(item.mid_key, header.exp, None)
+    held = Held(
+        item.eid, envelope.body_hash, header.sender.a, header.sender.d, header.mid, header.gid, header.exp, []
+    )
+    if verdict.alert:
+        # Told in the reply too; the notice is for when the reply gets lost.
+        turn.tell(header.sender.a, "alert", held, (header.sender.a, header.sender.d), None)
+    result = Result(item.eid, "accepted", record=entry.record, rk=entry.rk, alert=verdict.alert)
+    row = _rows(item, turn)
+
+    def proven(growth: Growth) -> None:
+        proof = growth.proof(entry.leaf, entry.index)
+        row["proof"] = proof
+        result.proof = proof.decode()
+
+    turn.after.append(proven)
+    return result
+
+
+def _rows(item: Examined, turn: Turn) -> dict[str, Any]:
+    header, envelope = item.header, item.upload.envelope
+    front = envelope.to_bytes()
+    size = len(front) + WRAP_SIZE + len(item.upload.record) + PROOF_ROOM
+    row: dict[str, Any] = {
+        "eid": item.eid,
+        "front": front,
+        "record": item.upload.record,
+        "body": envelope.body_hash,
+        "sender": header.sender.a,
+        "desk": header.sender.d,
+        "mid": header.mid,
+        "gid": header.gid,
+        "exp": header.exp,
+    }
+    turn.rows.envelopes.append(row)
+    for recipient, wrap in zip(header.to, item.upload.wraps, strict=True):
+        turn.rows.deliveries.append(
+            {
+                "eid": item.eid,
+                "agency": recipient.a,
+                "desk": recipient.d,
+                "state": "queued",
+                "rank": RAGS.index(header.rag),
+                "exp": header.exp,
+                "size": size,
+                "wrap": wrap,
+            }
+        )
+        turn.rings.add(recipient.a)
+    return row

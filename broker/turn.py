@@ -1,0 +1,276 @@
+"""One turn of the sequencer: the state that its work is decided on, and all that it will write.
+
+Rules of this house:
+- everything decided in a turn is decided on rows read inside its transaction, and on what the turn itself has done;
+- a piece of work first decides, then changes; what it changes cannot fail, so one bad piece never spoils the others;
+- an event and its leaf are made together: `log` is the only way to leave a trace, and nothing happens without it.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Protocol
+
+from broker.epochs import Epochs
+from broker.ledger import Growth
+from schemas.audit import Event, Leaf, event_facts, event_tag, tag_text
+from schemas.canonical import Json, b64
+from schemas.directory import Directory
+from schemas.envelope import Header, parse_header
+from schemas.grants import Grant, Status, parse_grant, parse_status
+from schemas.receipt import ENDED, State
+from schemas.record import record_hash, seal_epoch_record, veil_record
+from schemas.sealing import Draw
+from schemas.signing import Signed
+
+KEPT = 2 * 24 * 3600
+"""Seen ids are kept this long past a message's expiry."""
+
+
+@dataclass(slots=True)
+class Desk:
+    """One delivery of a held envelope."""
+
+    id: int
+    agency: str
+    desk: str
+    state: State
+    changed: bool = False
+
+
+@dataclass(slots=True)
+class Held:
+    """An envelope that not every desk has ended, and its deliveries. `front` is read only where it is needed."""
+
+    eid: bytes
+    body: bytes
+    sender: str
+    desk: str
+    mid: str
+    gid: str | None
+    exp: int
+    desks: list[Desk]
+    front: bytes = b""
+
+    def header(self) -> Header:
+        size = int.from_bytes(self.front[4:8], "big")
+        return parse_header(self.front[8 : 8 + size])
+
+    def at(self, agency: str, desk: str) -> Desk | None:
+        return next((d for d in self.desks if d.agency == agency and d.desk == desk), None)
+
+    @property
+    def ended(self) -> bool:
+        return all(d.state in ENDED for d in self.desks)
+
+
+@dataclass(slots=True)
+class Agreement:
+    """The relay's own copy of a grant: its staples by hash, and its withdrawal."""
+
+    grant: Grant
+    signed: Signed
+    statuses: dict[str, tuple[Status, Signed]]
+    withdrawal: Signed | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A leaf of this turn and the record behind it; `rk` is for the submitter and then forgotten."""
+
+    index: int
+    leaf: bytes
+    record: bytes
+    veiled: bytes
+    rk: bytes
+
+
+class Work(Protocol):
+    """Something to be decided and done inside a turn.
+
+    `nonce` is the request's, spent in the same transaction; `logs` says whether it may leave a trace. `marks`, `eids`
+    and `gids` name the rows that must be read for it. Work of a lower `order` goes first: what somebody withdraws is
+    withdrawn before anything rests on it.
+    """
+
+    @property
+    def nonce(self) -> bytes | None: ...
+
+    @property
+    def logs(self) -> bool: ...
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def order(self) -> int: ...
+
+    def marks(self) -> Iterable[bytes]: ...
+
+    def eids(self) -> Iterable[bytes]: ...
+
+    def gids(self) -> Iterable[str]: ...
+
+    def withdrawn_gids(self) -> Iterable[str]: ...
+
+    def statements(self) -> Iterable[tuple[str, int]]: ...
+
+    def decide(self, turn: Turn, /) -> Any: ...
+
+
+class Quiet:
+    """The usual answers of work that needs few rows."""
+
+    logs = False
+    order = 5
+
+    def marks(self) -> Iterable[bytes]:
+        return ()
+
+    def eids(self) -> Iterable[bytes]:
+        return ()
+
+    def gids(self) -> Iterable[str]:
+        return ()
+
+    def withdrawn_gids(self) -> Iterable[str]:
+        return ()
+
+    def statements(self) -> Iterable[tuple[str, int]]:
+        return ()
+
+
+@dataclass(slots=True)
+class Rows:
+    """What a turn will write, by table."""
+
+    seen: list[dict[str, Any]] = field(default_factory=list)
+    envelopes: list[dict[str, Any]] = field(default_factory=list)
+    deliveries: list[dict[str, Any]] = field(default_factory=list)
+    notices: list[dict[str, Any]] = field(default_factory=list)
+    heard: list[tuple[str, int]] = field(default_factory=list)
+    grants: list[dict[str, Any]] = field(default_factory=list)
+    statuses: list[dict[str, Any]] = field(default_factory=list)
+    withdrawals: list[dict[str, Any]] = field(default_factory=list)
+    statements: list[dict[str, Any]] = field(default_factory=list)
+    prune: int | None = None
+
+
+class Turn:
+    """The state of one transaction."""
+
+    def __init__(self, now: int, size: int, view: Directory, epochs: Epochs, draw: Draw) -> None:
+        self.now = now
+        self.view = view
+        self._shared = view
+        self.seen: dict[bytes, int | None] = {}
+        self.held: dict[bytes, Held] = {}
+        self.agreements: dict[str, Agreement] = {}
+        self.said: dict[tuple[str, int], Signed] = {}
+        self.rows = Rows()
+        self.entries: list[Entry] = []
+        self.rings: set[str] = set()
+        self.after: list[Callable[[Growth], None]] = []
+        self._size = size
+        self._epochs = epochs
+        self.draw = draw
+
+    # --- what work may do
+
+    def own_view(self) -> Directory:
+        """The directory as this turn changes it; others see it only after the commit."""
+        if self.view is self._shared:
+            self.view = copy.deepcopy(self._shared)
+        return self.view
+
+    def log(
+        self,
+        event: Event,
+        tag: bytes,
+        agencies: set[str],
+        facts: Mapping[str, Json],
+        sender_record: tuple[bytes, bytes] | None = None,
+    ) -> Entry:
+        """Leave a trace: a leaf with this tag, whose record the officers of `agencies` and oversight can open.
+
+        `sender_record` is an accepted envelope's sealed record and its hash as bytes.
+        """
+        keys, blanks = self._epochs.sealing({*agencies, self.view.oversight})
+        rk = self.draw(32)
+        plain = event_facts(event, self.now, **facts)
+        record = seal_epoch_record(tag_text(tag), plain, keys, rk, blanks)
+        sealed, ar = sender_record or (b"", self.draw(32))
+        leaf = Leaf(tag, record_hash(record), ar).to_bytes()
+        veiled = veil_record(sealed, tag, rk) if sealed else b""
+        entry = Entry(self._size + len(self.entries), leaf, record, veiled, rk)
+        self.entries.append(entry)
+        return entry
+
+    def log_step(self, held: Held, desk: Desk, event: Event, facts: Mapping[str, Json]) -> int:
+        """Trace a step of a delivery; the same step twice has the same tag, so it is remembered too."""
+        tag = event_tag(held.eid, event, desk.agency, desk.desk)
+        who: dict[str, Json] = {"a": desk.agency, "d": desk.desk, "eid": b64(held.eid), "mid": held.mid}
+        index = self.log(event, tag, {held.sender, desk.agency}, {**who, **facts}).index
+        self.remember(tag, held.exp, index)
+        return index
+
+    def move(self, desk: Desk, state: State) -> None:
+        desk.state, desk.changed = state, True
+
+    def remember(self, key: bytes, exp: int, index: int | None) -> None:
+        """Keep a hash until two days past `exp`."""
+        self.keep(key, exp + KEPT, index)
+
+    def keep(self, key: bytes, until: int, index: int | None) -> None:
+        self.seen[key] = index
+        self.rows.seen.append({"key": key, "idx": index, "until": until})
+
+    def tell(
+        self, agency: str, kind: str, held: Held, address: tuple[str, str], evidence: Signed | None
+    ) -> None:
+        """Leave a notice for an agency about the delivery of `held` at `address`."""
+        said: dict[str, Any] = {
+            "id": int.from_bytes(self.draw(7), "big") % (2**52) + 1,
+            "kind": kind,
+            "ts": self.now,
+            "eid": b64(held.eid),
+            "mid": held.mid,
+            "gid": held.gid,
+            "a": address[0],
+            "d": address[1],
+            "evidence": None if evidence is None else evidence.to_json(),
+        }
+        text = json.dumps(said, separators=(",", ":"))
+        self.rows.notices.append({"id": said["id"], "agency": agency, "said": text, "ts": self.now})
+        self.rings.add(agency)
+
+    # --- what is written of held envelopes
+
+    def changed(self) -> list[dict[str, Any]]:
+        """Deliveries whose state moved while their envelope stays."""
+        stay = (held for held in self.held.values() if not held.ended)
+        return [
+            {"key": d.id, "state": d.state, "over": d.state in ENDED}
+            for held in stay
+            for d in held.desks
+            if d.changed
+        ]
+
+    def gone(self) -> list[bytes]:
+        """Envelopes that every desk has ended."""
+        return [held.eid for held in self.held.values() if held.ended and any(d.changed for d in held.desks)]
+
+
+@lru_cache(maxsize=256)
+def grant_of(signed: Signed) -> Grant:
+    """Parsed once: the text is the key, so this remembers no decision."""
+    return parse_grant(signed)
+
+
+@lru_cache(maxsize=256)
+def status_of(signed: Signed) -> Status:
+    return parse_status(signed)

@@ -1,0 +1,120 @@
+"""Statements at their turn: directory statements, grants, staples, withdrawals (PROTOCOL.md W12-W14, K8-K15)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from broker.agreements import record_grant, record_status, record_withdrawal
+from broker.turn import Quiet, Turn
+from schemas.audit import Event
+from schemas.directory import parse_statement
+from schemas.errors import Refusal
+from schemas.signing import Signed
+
+Kind = Literal["directory", "grant", "status", "withdraw"]
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One statement as it was handed in. `gid` is what it claims to be about, for reading the right rows."""
+
+    kind: Kind
+    signed: Signed
+    gid: str | None = None
+    of: tuple[str, int] | None = None
+
+    @classmethod
+    def read(cls, kind: Kind, signed: Signed) -> Word:
+        """Raises Refusal FORM, NOT_CANONICAL."""
+        if kind == "directory":
+            statement, _ = parse_statement(signed)
+            return cls(kind, signed, of=(statement.agency, statement.seq))
+        value = signed.peek()
+        gid = value.get("gid") if isinstance(value, dict) else None
+        if not isinstance(gid, str):
+            raise Refusal("FORM")
+        return cls(kind, signed, gid=gid)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What became of one statement."""
+
+    status: str
+    stopped: int = 0
+    refusal: Refusal | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        code, say = (None, None) if self.refusal is None else (self.refusal.code, self.refusal.say)
+        return {"status": self.status, "stopped": self.stopped, "code": code, "say": say}
+
+
+@dataclass
+class Words(Quiet):
+    """The statements of one request, in order."""
+
+    nonce: bytes | None
+    agency: str
+    items: Sequence[Word | Refusal]
+    size: int
+    logs = True
+    order = 1
+
+    def _words(self) -> Iterable[Word]:
+        return (item for item in self.items if isinstance(item, Word))
+
+    def gids(self) -> Iterable[str]:
+        return (word.gid for word in self._words() if word.gid is not None)
+
+    def withdrawn_gids(self) -> Iterable[str]:
+        return (word.gid for word in self._words() if word.kind == "withdraw" and word.gid is not None)
+
+    def statements(self) -> Iterable[tuple[str, int]]:
+        return (word.of for word in self._words() if word.of is not None)
+
+    def decide(self, turn: Turn) -> list[Heard]:
+        return [
+            Heard("refused", refusal=item) if isinstance(item, Refusal) else hear(item, self.agency, turn)
+            for item in self.items
+        ]
+
+
+def hear(word: Word, requester: str, turn: Turn) -> Heard:
+    """Record one statement, or say why not."""
+    try:
+        if word.kind == "directory":
+            return Heard(record_statement(word.signed, requester, turn))
+        if word.kind == "grant":
+            return Heard(record_grant(word.signed, requester, turn))
+        if word.kind == "status":
+            return Heard(record_status(word.signed, requester, turn))
+        return Heard(*record_withdrawal(word.signed, requester, turn))
+    except Refusal as refusal:
+        return Heard("refused", refusal=refusal)
+
+
+def record_statement(signed: Signed, requester: str, turn: Turn) -> str:
+    """Take a directory statement of the requester's own chain, or of an agency that oversight is enrolling.
+
+    Raises:
+        Refusal: NOT_ALLOWED, and as Directory.apply.
+    """
+    statement, _ = parse_statement(signed)
+    if requester not in (statement.agency, turn.view.oversight):
+        raise Refusal("NOT_ALLOWED")
+    place = (statement.agency, statement.seq)
+    if place in turn.said:
+        if turn.said[place].text == signed.text:
+            return "repeat"
+        raise Refusal("DIRECTORY")
+    view = turn.own_view()
+    n = view.size
+    view.apply(signed)
+    turn.said[place] = signed
+    turn.rows.statements.append(
+        {"n": n, "agency": place[0], "seq": place[1], "text": signed.text, "sig": signed.signature}
+    )
+    turn.log(Event.DIRECTORY, turn.draw(32), {statement.agency}, {"statement": signed.to_json()})
+    return "recorded"
