@@ -17,7 +17,8 @@ Net = Literal["place", "name", "text", "secret", "none"]
 """How what a field says is looked for: as an address in pieces, as a name, by the sentence, as one word, not at all."""
 
 # The shortest pieces worth looking for; anything shorter would be found in innocent words.
-_SECRET, _DIGITS, _NAME, _SENTENCE, _STREET = 5, 6, 7, 16, 8
+_SECRET, _DIGITS, _NAME, _SENTENCE, _STREET = 5, 6, 7, 20, 8
+_RUN, _RUN_LENGTH = 8, 28
 _TOWNS = frozenset({"town", "city", "county", "district", "area", "region", "country"})
 _STREET_WORDS = {
     "street": "st",
@@ -69,10 +70,9 @@ def pieces(text: str, net: Net, key: str) -> Iterator[Kept]:
     if net == "secret":
         found = {plain} if len(plain) >= _SECRET else set()
     elif net == "text":
-        parts = {bare(part) for part in re.split(r"[.!?;\n]", text)} | {plain}
-        found = {
-            part for part in parts if len(part) >= _SENTENCE or (len(part) >= _DIGITS and part.isdigit())
-        }
+        found = set(_sentences(text))
+        if len(plain) >= _SENTENCE or (len(plain) >= _DIGITS and plain.isdigit()):
+            found.add(plain)
     else:
         found = {*_phone(text), *(_address_pieces(text) if net == "place" else ())}
         if "postcode" in key and len(plain) >= _SECRET:
@@ -94,6 +94,14 @@ def left_out_name(name: str) -> Iterator[Kept]:
     """A full name that a message leaves out; a first name alone is not looked for."""
     if len(name.split()) > 1:
         yield Kept(bare(name), "WITHHELD")
+
+
+def _sentences(text: str) -> Iterator[str]:
+    """The sentences of a text, and every run of words in it long enough to be nobody else's."""
+    yield from (part for part in map(bare, re.split(r"[.!?;:\n]", text)) if len(part) >= _SENTENCE)
+    words = [word for word in map(bare, text.split()) if word]
+    runs = ("".join(words[start : start + _RUN]) for start in range(len(words) - _RUN + 1))
+    yield from (run for run in runs if len(run) >= _RUN_LENGTH)
 
 
 def _address_pieces(text: str) -> Iterator[str]:
