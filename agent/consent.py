@@ -21,7 +21,7 @@ from agent.clock import Clock
 from agent.logs import log
 from agent.proofs import verified_status, verified_withdrawal
 from agent.store import Store, note
-from agent.tables import grants, posts
+from agent.tables import grants, inbox, posts
 from schemas.api import SignedJson
 from schemas.canonical import b64, unb64
 from schemas.directory import Directory
@@ -262,9 +262,11 @@ def remember(c: Connection, signed: Signed, status: Signed | None) -> None:
 
 
 def mark_withdrawn(c: Connection, signed: Signed) -> None:
-    """Keep a verified withdrawal."""
-    gid = parse_withdrawal(signed).gid
-    c.execute(update(grants).where(grants.c.gid == gid).values(**_withdrawal(signed)))
+    """Keep a verified withdrawal, and mark every message that was handed over under it, ended or not (V8)."""
+    said = parse_withdrawal(signed)
+    c.execute(update(grants).where(grants.c.gid == said.gid).values(**_withdrawal(signed)))
+    shown = (inbox.c.gid == said.gid) & inbox.c.handed.is_not(None) & inbox.c.withdrawn.is_(None)
+    c.execute(update(inbox).where(shown).values(withdrawn=said.ts, recalled=0))
 
 
 def _post(c: Connection, kind: str, gid: str, signed: Signed) -> None:
