@@ -52,8 +52,11 @@ _HEALTH_NEEDS = When(frozenset({"health", "mental_health", "substances", "disabi
 Strands = Annotated[Codes[Strand], Holds("ask", "O", (_SPECIAL_STRANDS,))]
 Needs = Annotated[Asked[Codes[Need]], Holds("needs", "S", (_HEALTH_NEEDS,))]
 """B10. Help wanted, never status: `immigration_advice` says that advice is wanted and nothing else."""
-HandlingBanner = Annotated[Asked[Codes[Handling]], Holds("reasons", "O")]
-"""B11's handling codes, at the top of the form: a desk reads them before it reads anything else."""
+HandlingBanner = Annotated[Asked[Codes[Handling]], Holds("contact", "O")]
+"""B11's handling codes, at the top of the form: a desk reads them before it reads anything else.
+
+They go with `contact`, not with `reasons`: a limit on reasons must never take "do not phone" off a message.
+"""
 FreeTextHolds = Annotated[
     Asked[Codes[AlsoHolds]],
     Holds(None, "O", (When(frozenset({"special"}), marks="S"), When(frozenset({"criminal"}), marks="C"))),

@@ -309,6 +309,13 @@ def test_the_message_keeps_within_the_categories_that_were_agreed():
     assert result.message.wishes.who_not_to_tell == "not_asked_yet"
 
 
+def test_no_limit_takes_a_warning_about_contact_off():
+    agreed = frozenset({"ask", "person", "wishes", "contact"})
+    result = made(changed(("referral", "also_holds"), None), limits=Limits(categories=agreed))
+    assert result.message.handling == ("do_not_text", "do_not_write")
+    assert [way.safe for way in result.message.contact.channels] == ["yes", "no", "unknown", "no", "unknown"]
+
+
 @pytest.mark.parametrize("category", ["wishes", "ask", "person", "contact"])
 def test_without_what_the_form_needs_it_does_not_go(category):
     found = refusal(limits=Limits(not_categories=frozenset({category})))
