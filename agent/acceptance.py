@@ -1,4 +1,4 @@
-"""Believing the relay when it says "accepted": proof, record and every field compared (PROTOCOL.md L9, D2)."""
+"""Believing the relay when it says "accepted": proof, record and every field compared (PROTOCOL.md L9-L11)."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _check_record(envelope: Envelope, leaf: Leaf, result: EnvelopeResult) -> Non
 
 
 def delivered_note(envelope: Envelope, proof_bytes: bytes, key: LogKey) -> str:
-    """The checkpoint note that proves a delivery is in the log (recipient rule 5).
+    """The checkpoint note that proves a delivery is in the log (V5).
 
     Raises:
         Refusal: PROOF, CHECKPOINT.

@@ -1,4 +1,4 @@
-"""The loopback REST face for case systems (PROTOCOL.md G10-G12).
+"""The loopback REST face for case systems (PROTOCOL.md G6).
 
 Rules of this house:
 - every request carries the token; Host is ours and a foreign Origin is refused, so no web page can reach in;

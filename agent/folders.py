@@ -1,4 +1,4 @@
-"""Drop folders for case systems that speak no HTTP: OUT, SENT, FAILED and IN (PROTOCOL.md G6-G9).
+"""Drop folders for case systems that speak no HTTP: OUT, SENT, FAILED and IN (PROTOCOL.md G7).
 
 Rules of this house:
 - OUT takes regular files of our own user that have settled; links, pipes and second names are refused unread;

@@ -1,4 +1,4 @@
-"""The inbox: collect, verify, keep, say so, open, say so, hand over (PROTOCOL.md P1-P9, D1-D4).
+"""The inbox: collect, verify, keep, say so, open, say so, hand over (PROTOCOL.md V1-V9, D1-D4).
 
 Each step is written before the next begins, and each can be done again: after a crash at any point `resume` goes on
 from what the store says.
@@ -116,10 +116,9 @@ class Inbox:
             for item, data in zip(page.head.items, page.deliveries, strict=True)
             if (one := await self._examine(item, data)) is not None
         ]
-        if found:
-            await self._store.run(lambda c: self._keep(c, found))
+        new = await self._store.run(lambda c: self._keep(c, found)) if found else 0
         await self.resume(acknowledged)
-        return bool(found or acknowledged or not page.head.items)
+        return bool(new or acknowledged or not page.head.items)
 
     async def resume(self, acknowledged: tuple[int, ...] = ()) -> None:
         """Go on with everything that is between two steps: open, post receipts, hand over."""
@@ -165,8 +164,8 @@ class Inbox:
 
     # --- durable, then `collected`
 
-    def _keep(self, c: Connection, found: Sequence[Found]) -> None:
-        now = int(self._clock())
+    def _keep(self, c: Connection, found: Sequence[Found]) -> int:
+        now, new = int(self._clock()), 0
         for one in found:
             envelope = one.delivery.envelope
             header, eid, body = envelope.header, b64(envelope.eid), b64(envelope.body_hash)
@@ -273,7 +272,7 @@ class Inbox:
         return None if held.withdrawal is None else held.withdrawal.ts
 
     async def _ask_again(self, row: Row[Any]) -> None:
-        """The agreement as it stands now: withdrawn since, the message is marked (recipient rule 8)."""
+        """The agreement as it stands now: withdrawn since, the message is marked (V8)."""
         if row.gid is None:
             return
         await self._consent.ask(row.gid)

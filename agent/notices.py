@@ -1,4 +1,4 @@
-"""What the relay tells us outside any message, held against signatures before it is believed (PROTOCOL.md D5-D7).
+"""What the relay tells us outside any message, held against signatures before it is believed (PROTOCOL.md D2, C5).
 
 Rules of this house:
 - a receipt counts with its recipient's signature, a withdrawal with that of a party to the agreement;
@@ -63,9 +63,16 @@ class Notices:
                     raise
                 await self._not_believed(notice, refusal.code)
                 continue
-            if unread is not None and unread.row.turn == 0:
-                await self._outbox.seal_again(unread.row, unread.desk)
+            if unread is not None:
+                await self._seal_again(unread)
         return tuple(notice.id for notice in notices)
+
+    async def _seal_again(self, unread: Unread) -> None:
+        try:
+            await self._outbox.seal_again(unread.row, unread.desk)
+        except Refusal as refusal:
+            # The sender sees "rejected: it could not be read there", and can send it afresh.
+            log.warning("not-sealed-again", code=refusal.code)
 
     async def _not_believed(self, notice: Notice, code: str) -> None:
         now = int(self._clock())

@@ -32,6 +32,8 @@ from schemas.messages.consent import ConsentGrant
 from schemas.sealing import Sealed
 
 KEY_LIMIT = 128
+NEWER = frozenset({"UNKNOWN_AGENCY", "UNKNOWN_DESK", "STALE_KEY", "STALE_DIRECTORY", "OFFICERS"})
+"""Refusals that a newer directory may cure."""
 
 
 class Office:
@@ -89,9 +91,22 @@ class Office:
                     "repeat": True,
                 }
         async with self._sending:
-            plan, sealed, verdict, left_out = await self._prepare(form)
+            try:
+                plan, sealed, verdict, left_out = await self._prepare(form)
+            except Refusal as refusal:
+                if refusal.code not in NEWER or not await self._refreshed():
+                    raise
+                plan, sealed, verdict, left_out = await self._prepare(form)
             queued = await self._outbox.queue(plan, sealed, key, asked)
         return self._answer(queued, verdict, left_out)
+
+    async def _refreshed(self) -> bool:
+        """Whether the directory could be fetched just now: a colleague's agency may have joined since."""
+        try:
+            await self._book.refresh()
+        except Refusal:
+            return False
+        return True
 
     async def _prepare(self, form: Send) -> tuple[Plan, Sealed, Decision, tuple[Any, ...]]:
         now = int(self._clock())
@@ -207,7 +222,12 @@ class Office:
         """Record an agreement. Raises Refusal MISSING, NOT_ALONE and the form's others; UNKNOWN_AGENCY, FORM."""
         if not CATEGORIES.issuperset(form.categories):
             raise Refusal("FORM", "Not a category of the list.", detail=("categories",))
-        agencies = tuple(self._book.view().find(text).id for text in form.to)
+        try:
+            agencies = tuple(self._book.view().find(text).id for text in form.to)
+        except Refusal as refusal:
+            if refusal.code not in NEWER or not await self._refreshed():
+                raise
+            agencies = tuple(self._book.view().find(text).id for text in form.to)
         first = _evidence(form, b64(bytes(16)))
         wish = Wish(
             to=agencies,

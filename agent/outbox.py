@@ -1,4 +1,4 @@
-"""The outbox: durable before anybody hears "queued", byte-identical on every try (PROTOCOL.md G1-G4).
+"""The outbox: durable before anybody hears "queued", byte-identical on every try (PROTOCOL.md G1, G4).
 
 Rules of this house:
 - a sealed upload is kept as it is and tried until the relay says yes or no; the relay knows a repeat by its eid;
@@ -222,8 +222,15 @@ class Outbox:
 
     async def _refused(self, row: Row[Any], code: str, say: str) -> None:
         again = code in FRESH_SEAL or (code == "CLOCK" and self._aged(row))
-        if again and row.turn < MAX_TURNS and await self.seal_again(row, None):
-            return
+        if again and row.turn < MAX_TURNS:
+            try:
+                if await self.seal_again(row, None):
+                    return
+            except Refusal as refusal:
+                if refusal.retry:
+                    await self._later(row, refusal.code, refusal.say, None)
+                    return
+                code, say = refusal.code, refusal.say
         now = int(self._clock())
 
         def work(c: Connection) -> None:
@@ -276,7 +283,10 @@ class Outbox:
     async def seal_again(self, row: Row[Any], desk: tuple[str, str] | None) -> bool:
         """Seal a message afresh under a new id: for all its desks, or for the one that could not read it.
 
-        False when it cannot be sealed now; the old sealing then stays as it is.
+        False when its words are gone, because every desk had ended.
+
+        Raises:
+            Refusal: when it cannot be sealed now (RELAY_AWAY, STALE_KEY and the like); nothing has changed then.
         """
         text = await self._store.run(
             lambda c: c.execute(select(outbox.c.draft).where(outbox.c.id == row.id)).scalar()
@@ -292,13 +302,9 @@ class Outbox:
             seq=tuple(plan.seq[at] for at in keep) if plan.seq else (),
         )
         now = int(self._clock())
-        try:
-            await self._book.refresh()
-            held = None if plan.gid is None else await self._consent.usable(plan.gid)
-            sealed = seal_plan(part, held, self._book.view(), self._keys, self._trust.gossip, now, self._draw)
-        except Refusal as refusal:
-            log.info("not-sealed-again", code=refusal.code)
-            return False
+        await self._book.refresh()
+        held = None if plan.gid is None else await self._consent.usable(plan.gid)
+        sealed = seal_plan(part, held, self._book.view(), self._keys, self._trust.gossip, now, self._draw)
 
         def work(c: Connection) -> None:
             if desk is None:

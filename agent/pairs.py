@@ -1,4 +1,4 @@
-"""Running numbers between two agencies, inside the ciphertext: a gap or a late one shows (PROTOCOL.md G5)."""
+"""Running numbers between two agencies, inside the ciphertext: a gap or a late one shows (PROTOCOL.md E11)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Agreements verified: what a signed statement is worth once its signer is known (PROTOCOL.md C1-C6, recipient rule 8).
+"""Agreements verified: what a signed statement is worth once its signer is known (PROTOCOL.md C1-C7, V8).
 
 The relay's word counts for nothing here: each statement is held against the directory that this agent replayed.
 """
@@ -69,7 +69,14 @@ def coverage(
     try:
         check_grant(header, grant, status, header.ts)
     except Refusal as refusal:
-        return "stale" if refusal.code == "STATUS_STALE" else "outside"
+        # Ended or not begun is as good as none; outside of what was agreed is a no.
+        return (
+            "stale"
+            if refusal.code == "STATUS_STALE"
+            else "unknown"
+            if refusal.code == "EXPIRED"
+            else "outside"
+        )
     return "covers"
 
 

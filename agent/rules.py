@@ -1,4 +1,4 @@
-"""The recipient's rules, in their order (PROTOCOL.md P1-P9). Pure: no store, no network, no clock.
+"""The recipient's rules, in their order (PROTOCOL.md V1-V9). Pure: no store, no network, no clock.
 
 Rules of this house:
 - the first that fails refuses the whole message; nothing of it is shown;

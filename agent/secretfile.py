@@ -1,4 +1,4 @@
-"""Reading secrets from disk: key file, passphrase file, token.
+"""Reading secrets from disk: key file, passphrase file, token (PROTOCOL.md G8).
 
 A secret that others can read is no secret: such a file is refused, never silently used.
 """

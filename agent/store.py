@@ -1,4 +1,4 @@
-"""The agent's store: one SQLCipher file, one thread, one agent (PROTOCOL.md G-rules).
+"""The agent's store: one SQLCipher file, one thread, one agent (PROTOCOL.md G2).
 
 Rules of this house:
 - a transaction that returns is on the disk (WAL, synchronous=FULL, both checked at start);
