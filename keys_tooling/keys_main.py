@@ -293,5 +293,5 @@ def agency_enrol(
         "was_member": done.before,
     }
     state = "was a member already; nothing was changed" if done.before else "is a member now"
-    text = f"{found.particulars.agency} {state}. The partnership has {done.members} members."
+    text = f"{found.particulars.agency} {state}. Members of the partnership: {done.members}."
     report(facts, text, as_json=as_json)

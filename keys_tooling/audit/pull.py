@@ -36,6 +36,10 @@ LONGEST_WAIT = 60.0
 BUNDLE = 256
 """Entries in a full bundle (C2SP tlog-tiles)."""
 LEAF_LIMIT = 1024
+UNKNOWN_OFFICER = (
+    "The relay does not know this officer's key. Ask your administrator whether the agency was taken in, "
+    "and check this machine's clock."
+)
 Progress = Callable[[int, int], None]
 """Told how many entries are stored, of how many."""
 
@@ -80,7 +84,12 @@ class Pull:
         """
         charter = self.partnership.charter
         self.mirror.claim(charter.origin, charter.oversight)
-        statements = await self._directory()
+        try:
+            statements = await self._directory()
+        except Refusal as refusal:
+            if refusal.code != "UNAUTHENTICATED":
+                raise
+            raise Refusal("UNAUTHENTICATED", UNKNOWN_OFFICER) from refusal
         before = self.mirror.size()
         checkpoint = await self._checkpoint()
         await self._entries(checkpoint)

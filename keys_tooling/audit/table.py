@@ -29,13 +29,16 @@ def table(reading: Reading, width: int) -> str:
     Console(file=out, width=width, color_system=None, highlight=False, markup=False, emoji=False).print(rows)
     faults = [f"entry {told.index}: {FAULTS[fault]}" for told in reading.entries for fault in told.faults]
     lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    stay = "1 entry belongs to another agency and stays closed."
+    if reading.closed != 1:
+        stay = f"{reading.closed:,} entries belong to other agencies and stay closed."
     return "\n".join(
         [
             f"Entries of {shown(_agency(reading, reading.agency.id))}: {len(reading.entries):,}",
             "",
             *(lines if reading.entries else []),
             *faults,
-            f"{reading.closed:,} entries belong to other agencies and stay closed.",
+            stay,
         ]
     )
 
@@ -74,6 +77,7 @@ def _entry(told: Told, reading: Reading) -> dict[str, Json]:
         "time": _time(told.ts),
         "to": [_place(place, reading) for place in told.to],
         "ts": told.ts,
+        "what": told.what or None,
     }
 
 
@@ -85,7 +89,7 @@ def _cells(told: Told, reading: Reading) -> tuple[str, ...]:
         told.event,
         "" if told.sender is None else _named(told.sender, reading),
         ", ".join(_named(place, reading) for place in told.to),
-        " ".join(filter(None, (told.cls, told.rag, told.pur))),
+        " ".join(filter(None, (told.cls, told.rag, told.pur, told.what))),
         " ".join(told.cat),
         "" if decision is None else " ".join((decision.outcome, decision.code, _rows(decision.rows))).strip(),
         told.ref[:SHORT],

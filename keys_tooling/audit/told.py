@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from schemas.audit import Event, Leaf, event_tag
 from schemas.canonical import Json, b64, unb64
-from schemas.directory import Directory, parse_statement
+from schemas.directory import AddKey, Admit, Directory, Statement, parse_statement
 from schemas.envelope import Header, Seconds, parse_header
 from schemas.errors import Refusal
 from schemas.grants import parse_grant, parse_withdrawal
@@ -92,7 +92,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An opened entry. `ref` and `author` come from the sender's own record."""
+    """An opened entry. `ref` and `author` come from the sender's own record; `what` says more of other events."""
 
     index: int
     event: str = ""
@@ -110,6 +110,7 @@ class Told:
     gid: str = ""
     ref: str = ""
     author: str = ""
+    what: str = ""
     faults: tuple[str, ...] = ()
     header: Header | None = field(default=None, repr=False)
 
@@ -206,23 +207,36 @@ def _step(told: Told, event: Event, leaf: Leaf, said: Step, facts: dict[str, Jso
 def _statement(told: Told, facts: dict[str, Json], view: Directory) -> Told:
     """A grant, a withdrawal, a directory statement, or an officer's reading."""
     if told.event == Event.READ:
-        return replace(told, sender=Place(Reader.model_validate(facts).a))
+        reader = Reader.model_validate(facts)
+        return replace(told, sender=Place(reader.a), what=f"{reader.count} from {reader.first}")
     signed = Signed.from_json(facts.get("statement"))
     if told.event == Event.GRANT:
         grant = parse_grant(signed)
         parties = tuple(Place(agency) for agency in sorted(grant.parties() - {grant.iss}))
         told = replace(told, sender=Place(grant.iss), to=parties, gid=grant.gid, cat=grant.cat)
+        told = replace(told, pur=" ".join(grant.pur))
         fits = _holds(signed, grant.signer, Use.CONSENT, told.ts, grant.iss, Purpose.GRANT, view)
     elif told.event == Event.WITHDRAW:
         ended = parse_withdrawal(signed)
         told = replace(told, sender=Place(ended.by), gid=ended.gid)
         fits = _holds(signed, ended.signer, Use.CONSENT, told.ts, ended.by, Purpose.WITHDRAW, view)
     else:
-        statement, _ = parse_statement(signed)
-        told = replace(told, sender=Place(statement.agency))
-        # Replaying the directory verified it: it only has to be one of those statements.
-        fits = statement.agency in view.agencies
+        statement, body = parse_statement(signed)
+        told = replace(told, sender=Place(statement.agency), what=statement.op)
+        if isinstance(body, AddKey):
+            told = replace(told, what=f"{statement.op} {body.use}")
+        elif isinstance(body, Admit):
+            told = replace(told, to=(Place(body.member),))
+        fits = _stated(signed, statement, view)
     return told if fits else told.blamed("quoted")
+
+
+def _stated(signed: Signed, statement: Statement, view: Directory) -> bool:
+    agency = view.agencies.get(statement.agency)
+    try:
+        return agency is not None and bool(signed.verified(agency.op, Purpose.DIRECTORY))
+    except Refusal:
+        return False
 
 
 def _holds(

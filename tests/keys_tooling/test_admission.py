@@ -58,7 +58,7 @@ def enrolment(world: World, name: str = "Peterborough IDVAS", **changes: object)
         name,
         given["desks"],
         NO_FLAGS,
-        world.now,  # fmt: skip
+        world.now,
     )
 
 

@@ -78,9 +78,9 @@ async def test_an_accepted_message_is_shown_with_all_that_its_entry_tells(relay:
     assert entry == {
         "index": 0, "event": "accept", "ts": relay.world.now, "time": "2026-11-22 00:00:00", "rule": entry["rule"],
         "from": {"a": peacock.id, "d": DESK, "name": "Peacock"}, "to": [{"a": idvas.id, "d": DESK, "name": "IDVAS"}],
-        "cls": "REFER", "rag": "AMBER", "pur": "SUPPORT", "cat": ["ask"], "decision": {"outcome": "deliver", "code": ""},
+        "cls": draft.cls, "rag": "AMBER", "pur": "SUPPORT", "cat": list(draft.categories), "decision": {"outcome": "deliver", "code": ""},
         "rows": [2], "ref": draft.subject, "author": "worker", "eid": sealed.eid, "mid": sealed.mid, "gid": None,
-        "faults": [],
+        "faults": [], "what": None,
     }  # fmt: skip
 
 
