@@ -165,46 +165,37 @@ class Inbox:
     # --- durable, then `collected`
 
     def _keep(self, c: Connection, found: Sequence[Found]) -> int:
-        now, new = int(self._clock()), 0
-        for one in found:
-            envelope = one.delivery.envelope
-            header, eid, body = envelope.header, b64(envelope.eid), b64(envelope.body_hash)
-            refusal = one.refusal
-            if c.execute(select(seen.c.eid).where(seen.c.eid == eid, seen.c.d == one.desk)).scalar():
-                note(c, now, "replay", "REPLAY", eid)
-                self._receipts.again(c, eid, one.desk)
-                continue
-            same_mid = select(seen.c.eid).where(seen.c.from_a == header.sender.a, seen.c.mid == header.mid)
-            if any(other != eid for other in c.execute(same_mid).scalars()):
-                refusal = Refusal("REPLAY")
-            if refusal is None or refusal.code == "REPLAY":
-                # Only a verified sender may use up an id.
-                c.execute(
-                    insert(seen).values(
-                        eid=eid,
-                        d=one.desk,
-                        from_a=header.sender.a,
-                        mid=header.mid,
-                        until=header.exp + REMEMBERED,
-                    )
-                )
-            values = {
-                "id": one.id, "eid": eid, "d": one.desk, "mid": header.mid, "thr": header.thr,
-                "from_a": header.sender.a, "from_d": header.sender.d, "cls": header.cls, "rag": header.rag,
-                "gid": header.gid, "ts": header.ts, "exp": header.exp, "received": now, "body": body,
-                "header": envelope.header_bytes.decode("ascii"),
-            }  # fmt: skip
-            if refusal is None:
-                c.execute(insert(inbox).values(**values, state="collected", delivery=one.delivery.to_bytes()))
-                self._receipts.write(c, eid, one.desk, body, "collected")
-            else:
-                c.execute(
-                    insert(inbox)
-                    .prefix_with("OR IGNORE")
-                    .values(**values, state="rejected", code=refusal.code)
-                )
-                self._reject(c, eid, one.desk, body, refusal)
+        new = sum(self._keep_one(c, one) for one in found)
         self._trust.save(c)
+        return new
+
+    def _keep_one(self, c: Connection, one: Found) -> bool:
+        now, envelope, refusal = int(self._clock()), one.delivery.envelope, one.refusal
+        header, eid, body = envelope.header, b64(envelope.eid), b64(envelope.body_hash)
+        if _known(c, eid, one.desk):
+            note(c, now, "replay", "REPLAY", eid)
+            self._receipts.again(c, eid, one.desk)
+            return False
+        if refusal is None and _mid_taken(c, eid, header.sender.a, header.mid):
+            refusal = Refusal("REPLAY")
+        values = {
+            "id": one.id, "eid": eid, "d": one.desk, "mid": header.mid, "thr": header.thr,
+            "from_a": header.sender.a, "from_d": header.sender.d, "cls": header.cls, "rag": header.rag,
+            "gid": header.gid, "ts": header.ts, "exp": header.exp, "received": now, "body": body,
+            "header": envelope.header_bytes.decode("ascii"),
+        }  # fmt: skip
+        if refusal is not None:
+            # Its mid is not noted: only a verified sender may use one up.
+            c.execute(insert(inbox).values(**values, state="rejected", code=refusal.code))
+            self._reject(c, eid, one.desk, body, refusal)
+            return True
+        until = header.exp + REMEMBERED
+        c.execute(
+            insert(seen).values(eid=eid, d=one.desk, from_a=header.sender.a, mid=header.mid, until=until)
+        )
+        c.execute(insert(inbox).values(**values, state="collected", delivery=one.delivery.to_bytes()))
+        self._receipts.write(c, eid, one.desk, body, "collected")
+        return True
 
     def _reject(self, c: Connection, eid: str, desk: str, body: str, refusal: Refusal) -> None:
         note(c, int(self._clock()), "rejected", refusal.code, eid)
@@ -305,3 +296,14 @@ class Inbox:
         now = int(self._clock())
         log.warning(event, code=code)
         await self._store.run(lambda c: note(c, now, event, code, eid))
+
+
+def _known(c: Connection, eid: str, desk: str) -> bool:
+    kept = select(inbox.c.id).where(inbox.c.eid == eid, inbox.c.d == desk)
+    remembered = select(seen.c.eid).where(seen.c.eid == eid, seen.c.d == desk)
+    return c.execute(kept).first() is not None or c.execute(remembered).first() is not None
+
+
+def _mid_taken(c: Connection, eid: str, agency: str, mid: str) -> bool:
+    same = select(seen.c.eid).where(seen.c.from_a == agency, seen.c.mid == mid)
+    return any(other != eid for other in c.execute(same).scalars())
