@@ -15,12 +15,14 @@ SHORTEST = 8
 """Shorter strings (codes, ages, weekdays) stand in innocent places and would cry wolf."""
 
 
-def canaries_of(case: Any) -> list[str]:
+def canaries_of(case: Any, public: tuple[str, ...] = ()) -> list[str]:
     """The distinct strings of a case record that only this person's record holds: names, words, numbers, places.
 
-    Codes of the closed vocabularies are no canaries: they are lower-case words joined by underscores.
+    Codes of the closed vocabularies are no canaries: they are lower-case words joined by underscores. Nor is what
+    stands in a `public` name anyway, such as the town that an agency is named for.
     """
-    return sorted({text for text in _strings(case) if len(text) >= SHORTEST and not _is_code(text)})
+    telling = {text for text in _strings(case) if len(text) >= SHORTEST and not _is_code(text)}
+    return sorted(text for text in telling if not any(text in name for name in public))
 
 
 def spellings(text: str) -> dict[str, bytes]:

@@ -110,19 +110,30 @@ class Demonstration:
 
     def agree(self) -> str:
         with self.story.step("At The Peacock Project, she is asked, alone, and says yes") as record:
-            answer = self.agent(
-                PEACOCK, "consent", "give", "--to", IDVAS.name, "--purpose", "SUPPORT", "--evidence", AGREEMENT,
-                *(word for category in CARRIED for word in ("--category", category)),
-            )  # fmt: skip
-            record["gid"] = answer["gid"]
+            record["gid"] = self._agreement(PEACOCK)
             self.story.tell(
                 "how she was asked stays at the agency; a signed agreement about nobody by name goes out"
             )
-            until(
-                lambda: self.agent(PEACOCK, "consent", "show", record["gid"])["at_the_relay"],
-                "the relay has it",
-            )
+            record["other"] = self._agreement(DASS)
+            self.story.tell(f"{DASS.name} records an agreement of its own, with another person")
             return record["gid"]
+
+    def _agreement(self, plan: AgencyPlan) -> str:
+        categories = [word for category in CARRIED for word in ("--category", category)]
+        answer = self.agent(
+            plan,
+            "consent",
+            "give",
+            "--to",
+            IDVAS.name,
+            "--purpose",
+            "SUPPORT",
+            "--evidence",
+            AGREEMENT,
+            *categories,
+        )
+        until(lambda: self.agent(plan, "consent", "show", answer["gid"])["at_the_relay"], "the relay has it")
+        return answer["gid"]
 
     def refer(self, gid: str) -> str:
         with self.story.step(
@@ -238,9 +249,10 @@ class Demonstration:
             )
             self.pull(DASS.key)
             other = self.audit(DASS.key, "read", *self.officer_words(DASS.key), "--json").json()
-            seen = [entry for entry in other["entries"] if entry.get("mid")]
+            seen = [entry["event"] for entry in other["entries"]]
             self.story.expect(
-                not seen, f"the officer of {DASS.name} opens none of these: {other['closed']} stay closed"
+                seen == ["grant"],
+                f"the officer of {DASS.name} opens her one entry; {other['closed']} stay closed to her",
             )
             record.update(
                 entries=verdict["entries"], hers=len(mine["entries"]), closed_to_other=other["closed"]
@@ -252,7 +264,7 @@ class Demonstration:
             "Everything the relay has on disk is searched for everything in the case record"
         ) as record:
             case = [json.loads(path.read_text()) for path in (CASE, AGREEMENT, RESPONSE)]
-            canaries = canaries_of(case)
+            canaries = canaries_of(case, tuple(plan.name for plan in AGENCIES))
             paths = [p for p in [*self.town.relay.rglob("*"), self.town.at("relay.log")] if p.is_file()]
             found = search(paths, canaries)
             searched = {"canaries": len(canaries), "encodings": len(spellings("x")), "files": len(paths)}
