@@ -57,14 +57,20 @@ class Agent:
     """One agency's running agent."""
 
     def __init__(
-        self, settings: Settings, keys: AgentKeys, partnership: Partnership, store: Store, world: World
-    ):
+        self,
+        settings: Settings,
+        keys: AgentKeys,
+        partnership: Partnership,
+        store: Store,
+        relay: Relay,
+        world: World,
+    ) -> None:
         charter, clock, draw = partnership.charter, world.clock, world.draw
         self.settings = settings
         self.store = store
         self._clock = clock
         self._jitter = world.jitter
-        self.relay = Relay(charter.relay, charter.authority, keys.auth, clock, draw)
+        self.relay = relay
         self.trust = LogTrust(store, self.relay, partnership.log_key, clock)
         self.book = Book(
             store, self.relay, self.trust, partnership.keys_log_key, charter.oversight, keys, clock
@@ -104,15 +110,24 @@ class Agent:
         self.port = 0
 
     @classmethod
-    async def open(cls, settings: Settings, keys: AgentKeys, partnership: Partnership, world: World) -> Agent:
+    async def open(
+        cls,
+        settings: Settings,
+        keys: AgentKeys,
+        partnership: Partnership,
+        world: World,
+        line: type[Relay] = Relay,
+    ) -> Agent:
         """An agent with its store open and what it believed before; nothing runs yet.
 
         Raises:
             Refusal: STORE, STORE_BUSY, DISK_FULL, CHECKPOINT.
         """
+        charter = partnership.charter
+        relay = line(charter.relay, charter.authority, keys.auth, world.clock, world.draw)
         store = await Store.open(settings.at(settings.store), keys.store)
         try:
-            agent = cls(settings, keys, partnership, store, world)
+            agent = cls(settings, keys, partnership, store, relay, world)
             await agent.trust.load()
             await agent.book.load()
         except BaseException:

@@ -13,11 +13,13 @@ from typing import Any
 
 import aiohttp
 
+from agent.client import Relay
 from agent.run import Agent
 from agent.run import World as Outside
 from agent.secretfile import read_keys
 from agent.settings import Settings
 from agent.setup import init, read_partnership
+from schemas.errors import Refusal
 from schemas.keyfile import QUICK, lock
 from tests.simulated_world import PASSPHRASE, World
 
@@ -88,16 +90,15 @@ def put(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-async def open_agent(world: World, name: str, **changes: Any) -> Agent:
+async def open_agent(world: World, name: str, line: type[Relay] = Relay, **changes: Any) -> Agent:
     """A party's agent, not yet started."""
     home = folder_of(world, name)
     values = {"settle": 0.0, "wait": 1, "folders": False, "directory_every": 30.0, **changes}
     settings = Settings(home=home, **values)
     keys = read_keys(home / "agent.fpk", PASSPHRASE)
     partnership = read_partnership(home / "partnership.json")
-    return await Agent.open(
-        settings, keys, partnership, Outside(world.clock, secrets.token_bytes, lambda: 0.0)
-    )
+    outside = Outside(world.clock, secrets.token_bytes, lambda: 0.0)
+    return await Agent.open(settings, keys, partnership, outside, line)
 
 
 class Caller:
@@ -148,6 +149,18 @@ async def eventually(ready: Callable[[], Awaitable[Any]], patience: float = 8.0)
         assert time.monotonic() < end, "it did not happen"
         await asyncio.sleep(0.02)
     return found
+
+
+@contextlib.asynccontextmanager
+async def quiet(world: World, name: str, line: type[Relay] = Relay, **changes: Any) -> AsyncIterator[Agent]:
+    """An agent whose loops do not run: a test takes each step itself. Its directory is fresh when there is a relay."""
+    agent = await open_agent(world, name, line, **changes)
+    try:
+        with contextlib.suppress(Refusal):
+            await agent.book.refresh()
+        yield agent
+    finally:
+        await agent.close()
 
 
 @contextlib.asynccontextmanager
