@@ -29,7 +29,7 @@ from schemas.errors import Refusal
 from schemas.hashing import framed, labelled
 from schemas.keys import OpeningKey, SigningKey, hybrid_public
 from schemas.padding import pad
-from schemas.record import MAGIC, aead_seal, commitment, record_hash, seal_body, wrap_info
+from schemas.record import MAGIC, MAX_OFFICERS, aead_seal, commitment, record_hash, seal_body, wrap_info
 from schemas.signing import Purpose, Signed, sign
 
 Draw = Callable[[int], bytes]
@@ -78,7 +78,13 @@ class SealedFor:
 
 
 def seal_record(ctx: str, plain: bytes, officers: tuple[Officer, ...], rk: bytes) -> bytes:
-    """Seal a sender's audit record to officers (S2); they are ordered by key id."""
+    """Seal a sender's audit record to officers (S2); they are ordered by key id.
+
+    Raises:
+        Refusal: OFFICERS for none or more than a record has room for, KEY for a malformed key.
+    """
+    if not 1 <= len(officers) <= MAX_OFFICERS:
+        raise Refusal("OFFICERS")
     ordered = sorted(officers, key=lambda officer: officer.kid)
     head = encode(
         {"ctx": ctx, "kc": commitment(ctx, rk), "to": [o.kid for o in ordered], "v": 1, "w": "hpke"}

@@ -228,7 +228,8 @@ def test_a_relay_record_done_wrongly_is_refused(row: dict):
     def attempt() -> None:
         record = SealedRecord.parse(data)
         for epoch in good["epochs"]:
-            epoch_record_key(record, unb(epoch["key"]))
+            rk = epoch_record_key(record, unb(epoch["key"]))
+            open_record(record, rk or bytes(32), good["tag"])
 
     refused(row, attempt)
 
