@@ -1,4 +1,4 @@
-"""Epoch keys: what the relay seals its records under, for a minute at most (PROTOCOL.md S5, S8).
+"""Epoch keys: what the relay seals its records under, for a minute at most (PROTOCOL.md S5, S6).
 
 Rules of this house:
 - an epoch key lives in this process's memory only, until its minute is over; what is stored is its wraps;

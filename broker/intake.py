@@ -1,4 +1,4 @@
-"""Whether an envelope is taken: a pure decision (PROTOCOL.md W3-W9, C7-C12).
+"""Whether an envelope is taken: a pure decision (PROTOCOL.md I1-I13, C7-C12).
 
 Rules of this house:
 - `examine` asks only what the bytes and a key can answer, and runs before the transaction;

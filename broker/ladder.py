@@ -1,4 +1,4 @@
-"""Receipts at their turn: the recipient's signed steps (PROTOCOL.md D1-D8)."""
+"""Receipts at their turn: the recipient's signed steps (PROTOCOL.md D1-D4)."""
 
 from __future__ import annotations
 

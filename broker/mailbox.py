@@ -1,4 +1,4 @@
-"""Mailboxes: what waits for an agency, read from what is committed at that moment (PROTOCOL.md W10, W11).
+"""Mailboxes: what waits for an agency, read from what is committed at that moment (PROTOCOL.md W3).
 
 Rules of this house:
 - nothing about a message is remembered between two requests: a page is what the store holds when it is read, so

@@ -1,4 +1,4 @@
-"""The log's pages: some that anybody may read, and those for IG officers (PROTOCOL.md L13-L16)."""
+"""The log's pages: some that anybody may read, and those for IG officers (PROTOCOL.md L12, W8, W9)."""
 
 from __future__ import annotations
 

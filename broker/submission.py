@@ -1,4 +1,4 @@
-"""Uploads at their turn: decide, log, store (PROTOCOL.md W3-W9)."""
+"""Uploads at their turn: decide, log, store (PROTOCOL.md I6-I13)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Statements at their turn: directory statements, grants, staples, withdrawals (PROTOCOL.md W12-W14, K8-K15)."""
+"""Statements at their turn: directory statements, grants, staples, withdrawals (PROTOCOL.md W5, K8-K15)."""
 
 from __future__ import annotations
 
