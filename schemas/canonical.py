@@ -10,10 +10,14 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterable
 from typing import Any, NoReturn
+
+from pydantic_core import from_json
 
 from schemas.errors import Refusal
 
+_PRINTER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 MAX_DEPTH = 6
 FILE_DEPTH = 32
 """How deep JSON that a person's own system wrote may nest; clear signed objects stop at MAX_DEPTH."""
@@ -29,7 +33,7 @@ def encode(value: Json) -> bytes:
         Refusal: NOT_CANONICAL when the value has no such spelling.
     """
     _check(value, MAX_DEPTH)
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode("ascii")
+    return _PRINTER.encode(value).encode("ascii")
 
 
 def decode(data: bytes, limit: int) -> Json:
@@ -38,10 +42,17 @@ def decode(data: bytes, limit: int) -> Json:
     Raises:
         Refusal: TOO_BIG, FORM (not strict JSON) or NOT_CANONICAL (not the only spelling).
     """
-    value = _load(data, limit)
-    if encode(value) != data:
-        raise Refusal("NOT_CANONICAL")
-    return value
+    if len(data) > limit:
+        raise Refusal("TOO_BIG")
+    try:
+        # A quick parser suffices here: whatever it forgave would not print to the same bytes.
+        value = from_json(data, allow_inf_nan=False)
+        if encode(value) == data:
+            return value
+    except (ValueError, Refusal):
+        pass
+    _check(_load(data, limit), MAX_DEPTH)  # says FORM where it is not strict JSON at all
+    raise Refusal("NOT_CANONICAL")
 
 
 def strict_json(data: bytes | str, limit: int) -> Json:
@@ -65,13 +76,7 @@ def _load(data: bytes | str, limit: int) -> Json:
     if len(data) > limit:
         raise Refusal("TOO_BIG")
     try:
-        return json.loads(
-            data if isinstance(data, str) else data.decode("utf-8"),
-            object_pairs_hook=_object,
-            parse_float=_not_json,
-            parse_constant=_not_json,
-            parse_int=_integer,
-        )
+        return _READER.decode(data if isinstance(data, str) else data.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise Refusal("FORM") from error
 
@@ -98,22 +103,28 @@ def unb64(text: str, size: int | None = None) -> bytes:
 
 def _check(value: Json, depth: int) -> None:
     if isinstance(value, dict):
-        if depth == 0 or not all(isinstance(key, str) for key in value):
-            raise Refusal("NOT_CANONICAL")
-        for key, item in value.items():
+        for key in value:
+            if type(key) is not str:
+                raise Refusal("NOT_CANONICAL")
             _check_text(key)
-            _check(item, depth - 1)
+        _check_all(value.values(), depth)
     elif isinstance(value, list):
-        if depth == 0:
-            raise Refusal("NOT_CANONICAL")
-        for item in value:
-            _check(item, depth - 1)
-    elif isinstance(value, str):
-        _check_text(value)
-    elif isinstance(value, bool) or value is None:
-        return
-    elif not isinstance(value, int) or abs(value) > MAX_INT:
+        _check_all(value, depth)
+    else:
+        _check_all((value,), 1)
+
+
+def _check_all(items: Iterable[Json], depth: int) -> None:
+    if depth == 0:
         raise Refusal("NOT_CANONICAL")
+    for item in items:
+        kind = type(item)
+        if kind is str:
+            _check_text(item)
+        elif kind is dict or kind is list:
+            _check(item, depth - 1)
+        elif item is not None and kind is not bool and (kind is not int or abs(item) > MAX_INT):
+            raise Refusal("NOT_CANONICAL")
 
 
 def _check_text(text: str) -> None:
@@ -137,3 +148,10 @@ def _integer(text: str) -> int:
 
 def _not_json(_text: str) -> NoReturn:
     raise ValueError("not a number that Fenpost carries")
+
+
+# Made once: json.dumps and json.loads make theirs anew for every call. No circle gets past _check.
+_PRINTER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, check_circular=False)
+_READER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_float=_not_json, parse_constant=_not_json, parse_int=_integer
+)
