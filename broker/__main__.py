@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import resource
 import secrets
@@ -90,6 +91,9 @@ async def _run(path: Path) -> None:
 
     settings = load(path, os.environ)
     running = await build(settings, time.time, secrets.token_bytes)
+    # What is alive now stays: a collector that walks it every few messages costs a tenth of the relay's time.
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)

@@ -65,7 +65,7 @@ class Relay:
     async def requester(self, request: web.Request, *, officer: bool = False) -> Requester:
         """Who asks for a page, verified; the nonce is not yet spent."""
         asking, body = await self.read(request, api.JSON)
-        requester = await self.checks.run(lambda: asking.verified(body))
+        requester = await self.checks.run(len(body), lambda: asking.verified(body))
         if requester.officer is not officer:
             raise Refusal("NOT_ALLOWED")
         self.buckets.take(requester.agency)
@@ -84,7 +84,7 @@ async def post_envelopes(relay: Relay, request: web.Request) -> web.Response:
             raise Refusal("NOT_ALLOWED" if requester.officer else "FORM")
         return requester, [_tried(examine, data, requester.agency, directory) for data in uploads]
 
-    requester, items = await relay.checks.run(check)
+    requester, items = await relay.checks.run(len(body), check)
     relay.buckets.take(requester.agency, len(items))
     results: list[Result] = await relay.sequencer.submit(Submission(requester.nonce, items, len(body)))
     for result in results:
@@ -121,7 +121,7 @@ async def post_receipts(relay: Relay, request: web.Request) -> web.Response:
         asked = _model(api.ReceiptsRequest, body)
         return requester, asked, [_step(signed, requester.agency, directory) for signed in asked.receipts]
 
-    requester, asked, items = await relay.checks.run(check)
+    requester, asked, items = await relay.checks.run(len(body), check)
     relay.buckets.take(requester.agency, 1 + len(items))
     steps = Steps(requester.nonce, requester.agency, items, asked.notices, len(body))
     said: list[Said] = await relay.sequencer.submit(steps)
@@ -139,7 +139,7 @@ async def post_statements(relay: Relay, request: web.Request) -> web.Response:
         asked = _model(api.StatementsRequest, body)
         return requester, [_tried(_word, item) for item in asked.statements]
 
-    requester, items = await relay.checks.run(check)
+    requester, items = await relay.checks.run(len(body), check)
     relay.buckets.take(requester.agency, 1 + len(items))
     heard = await relay.sequencer.submit(Words(requester.nonce, requester.agency, items, len(body)))
     return _json({"results": [one.to_json() for one in heard]})
@@ -148,7 +148,7 @@ async def post_statements(relay: Relay, request: web.Request) -> web.Response:
 async def get_directory(relay: Relay, request: web.Request) -> web.Response:
     """GET directory?after=N, for agents and IG officers alike."""
     asking, body = await relay.read(request, api.JSON)
-    requester = await relay.checks.run(lambda: asking.verified(body))
+    requester = await relay.checks.run(len(body), lambda: asking.verified(body))
     relay.buckets.take(requester.agency)
     asked = numbers(request.query, {"after": 0})
     if asked["after"] < 0:
