@@ -348,14 +348,13 @@ def forget_ended(c: Connection, message: str) -> None:
             return
         if row.state != "accepted":
             continue
-        ended = set(
-            c.execute(
-                select(ladder.c.a, ladder.c.d).where(
-                    ladder.c.eid == row.eid,
-                    ladder.c.state.in_(("taken-on", "rejected", "withdrawn", "expired")),
-                )
-            ).tuples()
+        steps = c.execute(
+            select(ladder.c.a, ladder.c.d).where(
+                ladder.c.eid == row.eid,
+                ladder.c.state.in_(("taken-on", "rejected", "withdrawn", "expired")),
+            )
         )
+        ended = {(row.a, row.d) for row in steps}
         if {(a, d) for a, d in json.loads(row.desks)} - ended:
             return
     c.execute(update(outbox).where(outbox.c.id == message).values(draft=None))

@@ -170,7 +170,7 @@ class Showing:
             )
             return {
                 "waiting": c.execute(waiting).scalar_one(),
-                "waiting_because": {code: count for code, count in c.execute(stuck).tuples() if code},
+                "waiting_because": {code: count for code, count in c.execute(stuck) if code},
                 "receipts_waiting": c.execute(unposted).scalar_one(),
                 "to_take_on": c.execute(mine).scalar_one(),
                 "journal": [{"ts": r.ts, "event": r.event, "code": r.code} for r in recent],

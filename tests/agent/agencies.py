@@ -175,7 +175,7 @@ async def running(world: World, name: str, **changes: Any) -> AsyncIterator[Call
         await agent.close()
 
 
-def form(to: str, **changes: Any) -> dict[str, Any]:
+def form(to: str, /, **changes: Any) -> dict[str, Any]:
     return {
         "kind": "referral.universal",
         "payload": MESSAGE,
@@ -185,5 +185,5 @@ def form(to: str, **changes: Any) -> dict[str, Any]:
     }
 
 
-def agreement(to: str, **changes: Any) -> dict[str, Any]:
+def agreement(to: str, /, **changes: Any) -> dict[str, Any]:
     return {"to": [to], "purposes": ["SUPPORT"], "categories": CATEGORIES, "evidence": EVIDENCE, **changes}
