@@ -344,21 +344,32 @@ def play(town: Town, story: Story) -> None:
 
 
 def stay(town: Town, story: Story) -> None:
-    """Stand the partnership up, say what to try, and stay until Ctrl-C."""
+    """Stand the partnership up with one agreement on record, say what to try, and stay until Ctrl-C."""
     demo = Demonstration(town, story)
     demo.stand_up()
-    print(invitation(town), flush=True)
+    gid = demo.agree()
+    form = {
+        "kind": "referral.universal",
+        "case": json.loads(CASE.read_text()),
+        "to": [{"agency": IDVAS.name, "desk": IDVAS.desk}],
+        "gid": gid,
+    }
+    town.at("referral.json").write_text(json.dumps(form, indent=1))
+    town.at("agreement").write_text(gid + "\n")
+    shutil.copy(town.partnership / "partnership.json", town.at("partnership.json"))
+    print(INVITATION.format(root=town.root), flush=True)
     signal.sigwait({signal.SIGINT, signal.SIGTERM})
 
 
-def invitation(town: Town) -> str:
-    return f"""
- The partnership is up in {town.root}. Try, in a second terminal, the tour of README.md; or:
+INVITATION = """
+ The partnership is up in {root}: a relay and three agents, one agreement on record. In a second terminal, from the
+ same folder, type the five commands of the tour in README.md, or look around:
 
-   fenpost-agent status --dir {town.at("peacock")}
-   fenpost-agent inbox --dir {town.at("idvas")}
+   .venv/bin/fenpost-agent status --dir {root}/peacock
+   .venv/bin/fenpost-agent inbox --dir {root}/idvas --all
+   .venv/bin/fenpost-agent doctor --dir {root}/idvas
 
- (the commands are in .venv/bin). Ctrl-C ends it and removes the folder's processes, not the folder.
+ A JSON file dropped into {root}/peacock/OUT is sent too; what arrives is written to IN. Ctrl-C ends the processes.
 """
 
 
@@ -369,8 +380,9 @@ def main() -> int:
     parser.add_argument(
         "--stay", action="store_true", help="leave the partnership up instead of playing the story"
     )
+    parser.add_argument("--folder", type=Path, default=RUN_FOLDER, help="where --stay keeps the partnership")
     arguments = parser.parse_args()
-    root = RUN_FOLDER if arguments.stay else Path(tempfile.mkdtemp(prefix="fenpost-demo-"))
+    root = arguments.folder if arguments.stay else Path(tempfile.mkdtemp(prefix="fenpost-demo-"))
     if arguments.stay:
         shutil.rmtree(root, ignore_errors=True)
     town, story, ok = Town(root), Story(), False
