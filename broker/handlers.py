@@ -186,7 +186,7 @@ def _step(signed: api.SignedJson, agency: str, directory: Directory) -> Step | S
         read
     )  # what is not even a receipt spoils the request: there is no id to answer by
     try:
-        return examine_receipt(read, agency, directory)
+        return examine_receipt(receipt, read, agency, directory)
     except Refusal as refusal:
         return Said(receipt.eid, receipt.d, "refused", code=refusal.code)
 

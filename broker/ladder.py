@@ -13,7 +13,7 @@ from schemas.canonical import b64, unb64
 from schemas.directory import Directory
 from schemas.errors import Refusal
 from schemas.keys import Use
-from schemas.receipt import ENDED, Receipt, may_follow, parse_receipt
+from schemas.receipt import ENDED, Receipt, may_follow
 from schemas.signing import Purpose, Signed
 
 FINAL = (Event.TAKEN_ON, Event.REJECTED, Event.WITHDRAWN, Event.EXPIRED)
@@ -52,13 +52,12 @@ class Said:
         }
 
 
-def examine(signed: Signed, requester: str, view: Directory) -> Step:
+def examine(receipt: Receipt, signed: Signed, requester: str, view: Directory) -> Step:
     """A receipt of the requester's own, signed by one of its message keys.
 
     Raises:
-        Refusal: FORM, NOT_CANONICAL, NOT_FOUND, UNKNOWN_KEY, REVOKED_KEY, STALE_KEY, SIGNATURE.
+        Refusal: NOT_FOUND, UNKNOWN_KEY, REVOKED_KEY, STALE_KEY, SIGNATURE.
     """
-    receipt = parse_receipt(signed)
     if receipt.a != requester:
         raise Refusal("NOT_FOUND")
     key = view.key(receipt.signer, Use.MSG, receipt.ts, requester)
