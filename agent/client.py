@@ -10,6 +10,7 @@ Rules of this house:
 from __future__ import annotations
 
 import base64
+import io
 import ipaddress
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ CONNECT = 10.0
 ANSWER = 30.0
 ANSWER_LIMIT = 32 * 1024 * 1024
 NOTE_LIMIT = 8 * 1024
+PIECE = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +190,7 @@ class Relay:
         limits = aiohttp.ClientTimeout(total=patience, connect=CONNECT)
         try:
             async with self._open().request(
-                method, url, data=body, headers=headers, allow_redirects=False, timeout=limits
+                method, url, data=_piecewise(body), headers=headers, allow_redirects=False, timeout=limits
             ) as response:
                 data = await _read_all(response)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -217,6 +219,11 @@ class Relay:
                 skip_auto_headers=("Accept-Encoding",),
             )
         return self._session
+
+
+def _piecewise(body: bytes) -> bytes | io.BytesIO:
+    # A long body in one piece would hold everything else up while it is copied.
+    return body if len(body) < PIECE else io.BytesIO(body)
 
 
 class RelayRefusal(Refusal):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import json
 import secrets
 import time
@@ -111,7 +112,7 @@ class Caller:
         self.headers = {"Authorization": f"Bearer {token}"}
 
     async def ask(self, method: str, path: str, value: Any = None, **headers: str) -> tuple[int, Any]:
-        data = value if isinstance(value, bytes | None) else json.dumps(value).encode()
+        data = value if isinstance(value, bytes | io.BytesIO | None) else json.dumps(value).encode()
         url = f"http://127.0.0.1:{self.agent.port}{path}"
         async with self._http.request(
             method, url, data=data, headers={**self.headers, **headers}
