@@ -32,6 +32,7 @@ CARRIED = (
     "staff_safety", "third_party", "wishes",
 )  # fmt: skip
 """The kinds of information that she agreed to share."""
+ENDS = {signal.SIGINT, signal.SIGTERM}
 
 
 class Story:
@@ -357,8 +358,10 @@ def stay(town: Town, story: Story) -> None:
     town.at("referral.json").write_text(json.dumps(form, indent=1))
     town.at("agreement").write_text(gid + "\n")
     shutil.copy(town.partnership / "partnership.json", town.at("partnership.json"))
+    # Only now: a process that is started with a signal blocked never hears it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
     print(INVITATION.format(root=town.root), flush=True)
-    signal.sigwait({signal.SIGINT, signal.SIGTERM})
+    signal.sigwait(ENDS)
 
 
 INVITATION = """
@@ -386,7 +389,7 @@ def main() -> int:
     if arguments.stay:
         shutil.rmtree(root, ignore_errors=True)
     town, story, ok = Town(root), Story(), False
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM} if arguments.stay else set())
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     print("\n Fenpost: a referral, end to end. The people in it are invented.", flush=True)
     try:
         (stay if arguments.stay else play)(town, story)
