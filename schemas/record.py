@@ -124,9 +124,13 @@ def aead_open(key: bytes, nonce: bytes, aad: bytes, sealed: bytes, code: str) ->
 
 
 def seal_body(rk: bytes, rh: bytes, plain: bytes) -> bytes:
+    """Raises Refusal TOO_BIG for facts that no reader would take."""
     key = labelled("fenpost/v1/rec-key", rh, key=rk)
     nonce = labelled("fenpost/v1/rec-nonce", rh, key=rk, size=24)
-    return aead_seal(key, nonce, rh, pad(plain, RECORD_SMALLEST))
+    body = aead_seal(key, nonce, rh, pad(plain, RECORD_SMALLEST))
+    if len(body) > BODY_LIMIT:
+        raise Refusal("TOO_BIG")
+    return body
 
 
 def seal_epoch_record(
