@@ -181,6 +181,10 @@ class Mirror:
             self._db.executemany("INSERT OR IGNORE INTO epoch VALUES (?, ?, ?, ?)", rows)
         return self._db.total_changes - before
 
+    def officers(self) -> set[str]:
+        """The key ids of the officers whose epochs are kept here: one, unless her key changed."""
+        return {str(row[0]) for row in self._db.execute("SELECT DISTINCT kid FROM epoch")}
+
     def last_epoch(self, kid: str) -> int:
         """Where the newest epoch begins; -1 when there is none."""
         row = self._db.execute("SELECT max(first) FROM epoch WHERE kid = ?", (kid,)).fetchone()

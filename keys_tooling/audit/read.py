@@ -45,7 +45,7 @@ def read(
     view = replay(charter.oversight, mirror.statements(), None, lambda _size: None)
     epochs = mirror.epochs(keys.ig.kid)
     agency = next((a for a in view.agencies.values() if keys.ig.kid in a.keys), None)
-    if agency is None or not epochs:
+    if agency is None or keys.ig.kid not in (mirror.officers() or {keys.ig.kid}):
         raise Refusal(
             "UNKNOWN_KEY",
             "Nothing in this mirror is sealed to this officer's key. Check that the key file is the one of this "

@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import secrets
+import select
 import subprocess
 import sys
 from collections.abc import Callable
@@ -287,21 +288,31 @@ def test_a_typed_passphrase_is_asked_for_twice_and_never_shown(tmp_path: Path, a
     command = [BIN / "fenpost-audit", "init", "--dir", tmp_path / "o", "--demonstration-cost"]
     process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
     os.close(theirs)
-    said = b""
-    for line in (PASSPHRASE, again):
-        while not said.rstrip().endswith(b":"):
-            said += os.read(ours, 1000)
-        os.write(ours, line.encode() + b"\n")
-        said += os.read(ours, 1000)
-    if code:
-        while said.count(b"do not match") < 1:
-            said += os.read(ours, 1000)
-        os.write(ours, b"\x04")
+    try:
+        # The space after the colon is written once the echo is off; before that, what is typed is thrown away.
+        said = heard(ours, b": ")
+        os.write(ours, PASSPHRASE.encode() + b"\n")
+        said += heard(ours, b": ")
+        os.write(ours, again.encode() + b"\n")
+        if code:
+            said += heard(ours, b"do not match.")
+            process.kill()
+        assert process.wait(20) == (-9 if code else 0)
+        assert PASSPHRASE.encode() not in said
+        assert (tmp_path / "o/officer.fpk").exists() == (not code)
+    finally:
         process.kill()
-    assert process.wait(20) == (-9 if code else 0)
-    os.close(ours)
-    assert PASSPHRASE.encode() not in said
-    assert (tmp_path / "o/officer.fpk").exists() == (not code)
+        process.wait()
+        os.close(ours)
+
+
+def heard(terminal: int, end: bytes) -> bytes:
+    """What a program writes to its terminal until it has written `end`; at most 20 seconds."""
+    said = b""
+    while end not in said:
+        assert select.select([terminal], [], [], 20)[0], said
+        said += os.read(terminal, 1000)
+    return said
 
 
 # --- what is refused

@@ -141,6 +141,13 @@ async def test_entries_of_every_epoch_are_found(relay: PaperRelay, tmp_path: Pat
     assert (len(found.entries), found.closed) == (15, 0)
 
 
+async def test_a_mirror_without_an_epoch_of_hers_yet_is_all_closed(relay: PaperRelay, tmp_path: Path):
+    relay.fill(2, "DASS")
+    relay.wrapped.clear()
+    found = await reading(relay, tmp_path)
+    assert (len(found.entries), found.closed) == (0, 2)
+
+
 async def test_another_officers_key_opens_nothing_and_learns_nothing(relay: PaperRelay, tmp_path: Path):
     relay.accept(relay.world.seal("Peacock", "IDVAS"), "Peacock", "IDVAS")
     await reading(relay, tmp_path)
