@@ -17,6 +17,7 @@ Only schemas and keys_tooling.ceremony are used here; `relay` alone imports the 
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import secrets
 import socket
@@ -258,7 +259,7 @@ class World:
         headers: dict[str, str],
     ) -> Answer:
         url = path + (f"?{query}" if query else "")
-        async with http.request(method, url, data=body or None, headers=headers) as response:
+        async with http.request(method, url, data=io.BytesIO(body) if body else None, headers=headers) as response:
             return Answer(response.status, response.headers, await response.read())
 
     async def post_envelopes(

@@ -27,7 +27,9 @@ async def test_a_message_goes_from_one_agency_to_another(tmp_path: Path):
         opened = open_delivery(page.deliveries[0], world.parties["IDVAS"].member.agent.prekeys[0].key)
         assert opened.payload == '{"ask":"a simulated message"}'
         for state in ("collected", "opened", "taken-on"):
-            answer = await world.post_receipts(http, "IDVAS", world.receipt("IDVAS", page.deliveries[0], state))
+            answer = await world.post_receipts(
+                http, "IDVAS", world.receipt("IDVAS", page.deliveries[0], state)
+            )
             assert answer.json()["results"][0]["status"] == "recorded", answer.body
         assert (await world.mailbox(http, "IDVAS")).head.items == ()
         told = (await world.mailbox(http, "Peacock")).head.notices

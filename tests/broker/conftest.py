@@ -1,0 +1,33 @@
+"""A partnership of three agencies, its relay in this process, and a client."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from broker import logs
+from tests.simulated_world import World
+
+
+@pytest.fixture(autouse=True)
+def quiet_logs():
+    logs.configure("error")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World.found(tmp_path, "Peacock", "IDVAS", "Harbour")
+
+
+@pytest.fixture
+async def relay(world: World) -> AsyncIterator[Any]:
+    async with world.relay() as running:
+        yield running
+
+
+@pytest.fixture
+async def http(world: World, relay: Any) -> AsyncIterator[aiohttp.ClientSession]:
+    async with world.session() as session:
+        yield session
