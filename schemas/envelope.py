@@ -162,9 +162,12 @@ def parse_header(data: bytes) -> Header:
     try:
         header = Header.model_validate_json(data)
     except ValidationError as error:
-        fields = tuple(
-            ".".join(str(part) for part in row["loc"]) for row in error.errors(include_input=False)
-        )
+        # A member that nobody knows is named by where it stands: its own name is a stranger's words.
+        places = [
+            row["loc"][:-1] or ("header",) if row["type"] == "extra_forbidden" else row["loc"]
+            for row in error.errors(include_input=False)
+        ]
+        fields = tuple(".".join(str(part) for part in place) for place in places)
         raise Refusal("FORM", detail=fields[:8]) from None
     if header.att:
         raise Refusal("ATTACHMENTS")
