@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from keys_tooling.ceremony import make_agency
@@ -34,8 +34,8 @@ class Plan:
 class Locks:
     """Passphrases, the agent's apart from the administrator's, and argon2id cost."""
 
-    own: bytes
-    agent: bytes
+    own: bytes = field(repr=False)
+    agent: bytes = field(repr=False)
     cost: Cost
 
 

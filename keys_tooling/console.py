@@ -47,7 +47,7 @@ def run(command: click.Command, world: World) -> NoReturn:
     guard_process()
     try:
         command.main(obj=world, standalone_mode=False)
-    except click.UsageError as error:
+    except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
     except click.exceptions.Exit as done:

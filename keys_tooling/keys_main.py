@@ -111,16 +111,18 @@ def partnership_init(
       fenpost-keys partnership init --dir partnership --name "Fenland Partnership" \\
         --relay-url https://relay.example.org --officer officer.json
     """
+    import unicodedata
+
     from keys_tooling import partnership as founding
     from keys_tooling.demonstration import cost
     from keys_tooling.passphrases import known_passphrase, new_passphrase
     from schemas.directory import safety_number
 
-    authority = founding.authority(relay_url)
+    name = unicodedata.normalize("NFC", name)
     plan = founding.Plan(
         name=name,
         relay_url=relay_url,
-        origin=origin or f"{authority.rpartition(':')[0] or authority}/log",
+        origin=origin or founding.default_origin(relay_url),
         listen=listen,
         admin_listen=admin_listen,
         officers=officers,

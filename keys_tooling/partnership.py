@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from pydantic import ValidationError
 
 from keys_tooling.ceremony import Founded, Member, OfficerCard, found_partnership
 from keys_tooling.console import World
@@ -39,8 +41,8 @@ class Plan:
 class Locks:
     """Passphrases and argon2id cost. `relay` is None when the relay's passphrase is to be drawn."""
 
-    own: bytes
-    relay: tuple[Path, bytes] | None
+    own: bytes = field(repr=False)
+    relay: tuple[Path, bytes] | None = field(repr=False)
     cost: Cost
 
 
@@ -58,19 +60,30 @@ def init(folder: Path, plan: Plan, locks: Locks, world: World) -> Founded:
     with new_files(folder) as files, new_files(folder / "relay") as relay:
         files.absent(PARTNERSHIP, ADMIN, ROOTS, AGENT)
         relay.absent(PARTNERSHIP, RELAY_KEY, FOUNDING, TOML, PASSPHRASE)
-        founded = found_partnership(
-            plan.name,
-            plan.relay_url.rstrip("/"),
-            authority(plan.relay_url),
-            plan.origin,
-            world.now(),
-            world.draw,
-            cards,
-        )
+        founded = _found(plan, cards, world)
         write_member(files, founded.oversight, locks.own, locks.own, locks.cost, world)
         _write_relay(relay, founded, plan, locks, world)
         files.public(PARTNERSHIP, founded.partnership.to_bytes())
     return founded
+
+
+def _found(plan: Plan, cards: tuple[OfficerCard, ...], world: World) -> Founded:
+    named = authority(plan.relay_url)
+    relay = f"{urlsplit(plan.relay_url).scheme}://{named}"
+    try:
+        return found_partnership(plan.name, relay, named, plan.origin, world.now(), world.draw, cards)
+    except ValidationError as error:
+        fields = tuple(str(row["loc"][0]) for row in error.errors(include_input=False))
+        raise Refusal(
+            "SETTINGS",
+            "The relay's address and --origin are small letters, digits, dots and hyphens.",
+            detail=fields,
+        ) from None
+
+
+def default_origin(url: str) -> str:
+    """The audit log's name, when nobody chose one: the relay's host, and /log."""
+    return f"{(urlsplit(url).hostname or '').replace(':', '-')}/log"
 
 
 def authority(url: str) -> str:

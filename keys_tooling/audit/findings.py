@@ -111,17 +111,17 @@ class Report:
 
     def text(self, number: str) -> str:
         """For people. `number` is oversight's safety number, to be compared once with what oversight reads aloud."""
-        lines = [
+        counts = [
+            "",
             f"Entries        {self.entries:,}, root {self.root[:16]}",
             f"Checkpoints    {self.checkpoints:,}",
             f"Directory      {self.statements:,} statements",
             f"Oversight      safety number {number}",
-            "",
         ]
         if self.whole:
-            return "\n".join([*lines, "WHOLE. Everything stored is what the relay signed, in one history."])
+            return "\n".join(["WHOLE. Everything stored is what the relay signed, in one history.", *counts])
         found = self.ordered()
-        lines.append(f"NOT WHOLE. The first bad position is {found[0].place}.")
+        lines = [f"NOT WHOLE. The first bad position is {found[0].place}."]
         lines += [f"  {finding.place}: {finding.means}" for finding in found[:10]]
         more = len(found) - 10 + self.unlisted
-        return "\n".join([*lines, *([f"  and {more:,} more"] if more > 0 else [])])
+        return "\n".join([*lines, *([f"  and {more:,} more"] if more > 0 else []), *counts])

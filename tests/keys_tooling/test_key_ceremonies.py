@@ -380,12 +380,42 @@ def test_the_same_desk_twice_is_refused(place: Path, tmp_path: Path):
     "url",
     [
         "http://relay.example.org", "ftp://relay.example.org", "relay.example.org", "https://", "https://a/b",
-        "https://a:99999", "https://u@a", "https://a?x=1", "http://10.0.0.1:8440", "https://a:0",
+        "https://a:99999", "https://rélay.example.org", "https://u@a", "https://a?x=1", "http://10.0.0.1:8440", "https://a:0",
     ],
 )  # fmt: skip
 def test_a_relay_address_that_is_not_safe_to_use_is_refused(place: Path, tmp_path: Path, url: str):
     words = founding(place, tmp_path / "Q", **{"--relay-url": url})
     assert refused(keys, *words, *quick(place)).code == "SETTINGS"
+
+
+@pytest.mark.parametrize("origin", ["", "Relay/log", "relay log", "https://relay/log", "relay\nlog"])
+def test_a_log_name_that_is_none_is_refused(place: Path, tmp_path: Path, origin: str):
+    words = founding(place, tmp_path / "Q", **{"--origin": origin})
+    if origin:
+        assert (refusal := refused(keys, *words, *quick(place))).code == "SETTINGS"
+        assert refusal.detail[0] == "origin"
+    else:
+        done(keys, *words, *quick(place))
+
+
+def test_a_relay_address_is_kept_in_small_letters(place: Path, tmp_path: Path):
+    done(
+        keys,
+        *founding(place, tmp_path / "Q", **{"--relay-url": "https://Relay.Example.ORG:443/"}),
+        *quick(place),
+    )
+    charter = Partnership.parse((tmp_path / "Q/partnership.json").read_bytes()).charter
+    assert (charter.relay, charter.authority, charter.origin) == (
+        "https://relay.example.org", "relay.example.org", "relay.example.org/log",
+    )  # fmt: skip
+
+
+def test_passphrases_never_show_themselves(place: Path):
+    from keys_tooling import agency, partnership
+    from schemas.keyfile import QUICK
+
+    assert "secret" not in repr(partnership.Locks(b"secret", (place, b"secret"), QUICK))
+    assert "secret" not in repr(agency.Locks(b"secret", b"secret", QUICK))
 
 
 def test_a_partnership_file_with_a_changed_byte_is_refused(place: Path, tmp_path: Path):
