@@ -99,8 +99,8 @@ async def _run(settings: Any, passphrase: bytes) -> None:
 
     from agent.clock import wall
     from agent.run import Agent, World
-    from agent.secretfile import read_keys
     from agent.setup import read_partnership
+    from agent.unlocking import read_keys
     from schemas.opening import self_test
 
     self_test(secrets.token_bytes)
@@ -333,7 +333,7 @@ def _passphrase(given: Path | None, settings: Any) -> bytes:
 
 
 def _read(file: Any) -> Any:
-    from agent.forms import FORM_LIMIT
+    from agent.limits import FORM_LIMIT
     from schemas.canonical import strict_json
 
     return strict_json(file.read(FORM_LIMIT + 1), FORM_LIMIT)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agent.limits import TOKEN_LIMIT
 from agent.secretfile import read_secret
 from schemas.errors import KINDS, Refusal
 
@@ -47,7 +48,7 @@ class Line:
         return data
 
     def _token(self) -> str:
-        return read_secret(self.home / "api.token", 256).decode("ascii", "replace").strip()
+        return read_secret(self.home / "api.token", TOKEN_LIMIT).decode("ascii", "replace").strip()
 
     def _address(self) -> tuple[str, int]:
         try:

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from agent.forms import FORM_LIMIT, Give, Json, Reject, Send, TakeOn, Withdraw, read_form
+from agent.forms import Give, Json, Reject, Send, TakeOn, Withdraw, read_form
+from agent.limits import FORM_LIMIT
 from agent.logs import log
 from agent.office import Office
 from agent.showing import Showing

@@ -20,7 +20,8 @@ from typing import Any
 from sqlalchemy import Row, select, update
 
 from agent.clock import Clock
-from agent.forms import FORM_LIMIT, Act, Json, Send, read_act
+from agent.forms import Act, Json, Send, read_act
+from agent.limits import FORM_LIMIT
 from agent.logs import log
 from agent.office import Office
 from agent.secretfile import sync_folder

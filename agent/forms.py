@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
+from agent.limits import FORM_LIMIT
 from schemas.canonical import strict_json
 from schemas.envelope import DeskId, Frozen, Id16
 from schemas.errors import Refusal
 from schemas.lawful import Purpose, Rag, RejectReason
 from schemas.routes import Sector
 
-FORM_LIMIT = 1024 * 1024
 DAY = 24 * 3600
 LIFE = 5 * DAY
 T = TypeVar("T", bound=Frozen)

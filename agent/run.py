@@ -21,6 +21,7 @@ from agent.desk import build as build_desk
 from agent.directory import Book
 from agent.folders import Folders, make_folders
 from agent.inbox import Inbox
+from agent.limits import TOKEN_LIMIT
 from agent.logs import log
 from agent.notices import Notices
 from agent.office import Office
@@ -41,7 +42,6 @@ FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 SCAN_EVERY = 0.5
 TEND_EVERY = 600.0
-TOKEN_LIMIT = 256
 
 
 @dataclass(slots=True)

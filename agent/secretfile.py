@@ -1,4 +1,4 @@
-"""Reading secrets from disk: key file, passphrase file, token (PROTOCOL.md G8).
+"""Reading secrets from disk: key file, passphrase file, token (PROTOCOL.md G8). Nothing here knows what they hold.
 
 A secret that others can read is no secret: such a file is refused, never silently used.
 """
@@ -9,9 +9,7 @@ import os
 import stat
 from pathlib import Path
 
-from schemas import keyfile
 from schemas.errors import Refusal
-from schemas.keyring import AgentKeys
 
 PASSPHRASE_LIMIT = 4096
 
@@ -45,11 +43,6 @@ def read_passphrase(path: Path) -> bytes:
     if not passphrase:
         raise Refusal("KEYFILE", "The passphrase file is empty.")
     return passphrase
-
-
-def read_keys(path: Path, passphrase: bytes) -> AgentKeys:
-    """An agent's keys. Raises Refusal FILE, KEYFILE."""
-    return AgentKeys.from_json(keyfile.unlock(read_secret(path, keyfile.LIMIT), AgentKeys.HOLDS, passphrase))
 
 
 def write_new(path: Path, data: bytes) -> None:

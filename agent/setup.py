@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from agent.folders import make_folders
-from agent.secretfile import read_keys, read_passphrase, write_new
+from agent.secretfile import read_passphrase, write_new
 from agent.settings import TEMPLATE, read_settings
 from agent.store import Store
+from agent.unlocking import read_keys
 from schemas.canonical import b64
 from schemas.errors import Refusal
 from schemas.partnership import FILE_LIMIT, Partnership

@@ -17,9 +17,9 @@ import aiohttp
 from agent.client import Relay
 from agent.run import Agent
 from agent.run import World as Outside
-from agent.secretfile import read_keys
 from agent.settings import Settings
 from agent.setup import init, read_partnership
+from agent.unlocking import read_keys
 from schemas.errors import Refusal
 from schemas.keyfile import QUICK, lock
 from tests.simulated_world import PASSPHRASE, World

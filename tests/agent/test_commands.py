@@ -129,17 +129,14 @@ async def test_a_response_is_read_and_answered_by_command(world):
     assert "fenpost-agent run" in err
 
 
-@pytest.mark.parametrize(
-    ("words", "code"),
-    [
-        (["send", "--to", "no-slash"], 2),
-        (["reject", "x", "--reason", "dull"], 2),
-        (["take-on", "x"], 2),
-        (["nonsense"], 2),
-    ],
-)
-async def test_a_command_that_is_misspelt_ends_with_two(world, words, code):
-    assert (await type_in(*words))[0] == code
+async def test_a_command_that_is_misspelt_ends_with_two():
+    for words in (
+        ["send", "--to", "no-slash"],
+        ["reject", "x", "--reason", "dull"],
+        ["take-on", "x"],
+        ["nonsense"],
+    ):
+        assert (await type_in(*words))[0] == 2, words
 
 
 async def test_a_folder_becomes_an_agents_only_once(world):
@@ -171,7 +168,7 @@ async def test_a_killed_agent_loses_nothing_and_shows_nothing_twice(world):
         from agent.forms import Give, Send
 
         given = await peacock.office.give(Give.model_validate_json(json.dumps(agreement("IDVAS"))))
-        mids, deaths = [], 4
+        mids, deaths = [], 3
         for death in range(deaths):
             for _ in range(6):
                 value = form("IDVAS", gid=given["gid"])

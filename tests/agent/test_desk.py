@@ -5,6 +5,7 @@ import json
 
 import aiohttp
 import pytest
+import pytest_asyncio
 from pydantic import TypeAdapter
 
 from agent.desk import ROUTES
@@ -12,16 +13,18 @@ from agent.openapi import document
 from tests.agent.agencies import agreement, eventually, form, running
 from tests.simulated_world import World
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 
 @pytest.fixture
 def world(tmp_path):
     return World.found(tmp_path, "Peacock", "IDVAS")
 
 
-@pytest.fixture
-async def alone(world):
-    """An agent whose relay is away."""
-    async with running(world, "Peacock") as caller:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def alone(tmp_path_factory):
+    """An agent whose relay is away, for every test of this file that only asks."""
+    async with running(World.found(tmp_path_factory.mktemp("desk"), "Peacock"), "Peacock") as caller:
         yield caller
 
 
@@ -181,7 +184,7 @@ async def test_the_document_is_served_and_is_json(alone):
     assert await alone.ok("GET", "/v1/openapi.json") == json.loads(json.dumps(document()))
 
 
-def test_every_model_of_the_document_is_the_one_that_is_enforced():
+async def test_every_model_of_the_document_is_the_one_that_is_enforced():
     schemas = document()["components"]["schemas"]
     for route in ROUTES:
         if route.body is not None:
@@ -190,7 +193,7 @@ def test_every_model_of_the_document_is_the_one_that_is_enforced():
             assert schemas[route.body.__name__]["additionalProperties"] is False
 
 
-def test_every_reference_of_the_document_leads_somewhere():
+async def test_every_reference_of_the_document_leads_somewhere():
     text = json.dumps(document())
     names = {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}
     assert names <= set(document()["components"]["schemas"])

@@ -2,14 +2,19 @@
 
 import json
 import os
+import shutil
 
 import pytest
-from sqlalchemy import select
+import pytest_asyncio
+from sqlalchemy import delete, select
 
+from agent.folders import make_folders
 from agent.forms import Give
 from agent.tables import inbox, outbox, sealings
 from tests.agent.agencies import MESSAGE, agreement, form, quiet
 from tests.simulated_world import World
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.fixture
@@ -17,10 +22,22 @@ def world(tmp_path):
     return World.found(tmp_path, "Peacock", "IDVAS")
 
 
-@pytest.fixture
-async def agent(world):
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(tmp_path_factory):
+    world = World.found(tmp_path_factory.mktemp("folders"), "Peacock", "IDVAS")
     async with world.relay(), quiet(world, "Peacock", folders=True) as opened:
         yield opened
+
+
+@pytest.fixture
+async def agent(shared):
+    """One agent with a relay; its folders and its outbox are emptied for each test."""
+    for name in ("OUT", "SENT", "FAILED", "IN"):
+        shutil.rmtree(folder(shared, name))
+    make_folders(shared.settings.home)
+    await shared.store.run(lambda c: [c.execute(delete(table)).close() for table in (sealings, outbox)])
+    shared.folders._settle = 0.0
+    return shared
 
 
 async def give(agent):

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import pytest_asyncio
 from sqlalchemy import select, update
 
 from agent.client import Page, Relay
@@ -14,6 +15,8 @@ from tests.agent.agencies import agreement, form, open_agent, quiet
 from tests.simulated_world import World
 
 DAY = 24 * 3600
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 class Deaf(Relay):
@@ -27,6 +30,14 @@ class Deaf(Relay):
             type(self).lost -= 1
             raise Refusal("RELAY_AWAY")
         return answer
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(tmp_path_factory):
+    """One agent with a relay, for what is refused before it is queued."""
+    made = World.found(tmp_path_factory.mktemp("outbox"), "Peacock", "IDVAS")
+    async with made.relay(), quiet(made, "Peacock") as agent:
+        yield agent
 
 
 @pytest.fixture
@@ -214,14 +225,13 @@ async def test_without_a_fresh_directory_nothing_is_sealed(world):
         ({"gid": "AAAAAAAAAAAAAAAAAAAAAA"}, "GRANT_UNKNOWN"),
     ],
 )
-async def test_what_cannot_go_is_refused_before_it_is_queued(world, changes, code):
-    async with world.relay(), quiet(world, "Peacock") as agent:
-        value = {"gid": await give(agent), **changes}
-        with pytest.raises(Refusal) as refusal:
-            await queue(agent, **value)
-        assert refusal.value.code == code
-        assert refusal.value.say
-        assert await rows(agent, outbox) == []
+async def test_what_cannot_go_is_refused_before_it_is_queued(shared, changes, code):
+    value = {"gid": await give(shared), **changes}
+    with pytest.raises(Refusal) as refusal:
+        await queue(shared, **value)
+    assert refusal.value.code == code
+    assert refusal.value.say
+    assert await rows(shared, outbox) == []
 
 
 async def test_without_agreement_a_basis_has_to_be_named(world):

@@ -5,7 +5,8 @@ import secrets
 
 import pytest
 
-from agent.secretfile import read_keys, read_passphrase, read_secret, write_new
+from agent.secretfile import read_passphrase, read_secret, write_new
+from agent.unlocking import read_keys
 from schemas.errors import Refusal
 from schemas.keyfile import QUICK, lock
 
