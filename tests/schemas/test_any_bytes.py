@@ -34,7 +34,7 @@ FILES = {path.stem: json.loads(path.read_text(encoding="ascii")) for path in FOL
 MESSAGE = FILES["envelope"]["valid"][0]
 LOG_KEY = LogKey.parse(FILES["checkpoint"]["key"])
 TARGET = Target("POST", "relay.example", "/v1/receipts", "", "application/json")
-few = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 surrogates = st.characters(categories=["Cs", "Lu", "Nd", "No", "Zs", "Cc", "Pd"])
 
 

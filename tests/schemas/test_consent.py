@@ -235,7 +235,7 @@ LAWS = [
         "agree": agree, "why_no": why, "b6": b6, "gw": gw, "consent_only": only, "spec": spec, "child": child,
         "b9": None, "s1": (), "crim": False,
     }
-    for agree in ("GIVEN", "LIMITED", "NOT_SOUGHT", "REFUSED", "WITHDRAWN", "EXPIRED", "CANNOT_GIVE", "NOT_APPLICABLE")
+    for agree in ("GIVEN", "NOT_SOUGHT", "REFUSED", "WITHDRAWN", "CANNOT_GIVE", "NOT_APPLICABLE")
     for why in (None, *"AEFG") for b6 in ("6a", "6f", None) for gw in ((), ("CA89-47",))
     for only in (False, True) for spec in (False, True) for child in (False, True)
 ]  # fmt: skip

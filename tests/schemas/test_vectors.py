@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,7 @@ def test_sizes_are_padded_as_published():
 # --- envelopes
 
 
+@cache
 def envelope_view() -> tuple[Directory, LogKey]:
     file = FILES["envelope"]
     view = Directory(file["oversight"])
