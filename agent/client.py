@@ -37,6 +37,7 @@ ANSWER = 30.0
 ANSWER_LIMIT = 32 * 1024 * 1024
 NOTE_LIMIT = 8 * 1024
 PIECE = 256 * 1024
+SENTENCE = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,14 +227,19 @@ def _piecewise(body: bytes) -> bytes | io.BytesIO:
     return body if len(body) < PIECE else io.BytesIO(body)
 
 
+def plain(text: str) -> str:
+    """A relay's sentence as it may stand on a terminal: no escapes, no line breaks, not endless."""
+    return "".join(char for char in text[:SENTENCE] if char.isprintable())
+
+
 class RelayRefusal(Refusal):
     """A refusal that the relay gave; `status` is HTTP's, `after` the seconds it asked to wait, or None."""
 
     def __init__(self, problem: api.Problem, after: float | None) -> None:
         known = problem.code in KINDS
         super().__init__(
-            problem.code if known else "FORM",
-            problem.say[:400],
+            problem.code if known else "UNFORESEEN",
+            plain(problem.say),
             party=problem.party,
             retry=problem.retry,
             detail=problem.detail[:16],

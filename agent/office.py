@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Row, select, update
 
 from agent.clock import Clock
 from agent.consent import ConsentDesk, Held, Wish
@@ -74,23 +74,12 @@ class Office:
                 something else; DISK_FULL.
         """
         asked = b64(labelled("fenpost/v1/asked", form.model_dump_json().encode(), key=self._keys.subject))
-        if key is not None:
-            if not 0 < len(key) <= KEY_LIMIT:
-                raise Refusal(
-                    "FORM", "An idempotency key has 1 to 128 characters.", detail=("Idempotency-Key",)
-                )
-            known = await self._outbox.found(key)
-            if known is not None:
-                if known.asked != asked:
-                    raise Refusal("CONFLICT", "This idempotency key was used for another message.")
-                return {
-                    "id": known.id,
-                    "mid": known.id,
-                    "thread": known.thr,
-                    "state": "queued here",
-                    "repeat": True,
-                }
+        if key is not None and not 0 < len(key) <= KEY_LIMIT:
+            raise Refusal("FORM", "An idempotency key has 1 to 128 characters.", detail=("Idempotency-Key",))
         async with self._sending:
+            known = None if key is None else await self._outbox.found(key)
+            if known is not None:
+                return _again(known, asked)
             try:
                 plan, sealed, verdict, left_out = await self._prepare(form)
             except Refusal as refusal:
@@ -261,6 +250,12 @@ class Office:
         except Refusal:
             return False
         return True
+
+
+def _again(known: Row[Any], asked: str) -> Json:
+    if known.asked != asked:
+        raise Refusal("CONFLICT", "This idempotency key was used for another message.")
+    return {"id": known.id, "mid": known.id, "thread": known.thr, "state": "queued here", "repeat": True}
 
 
 def _evidence(form: Give, gid: str) -> ConsentGrant:

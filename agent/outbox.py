@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, select, update
 
 from agent.acceptance import check_acceptance
-from agent.client import Relay, RelayRefusal
+from agent.client import Relay, RelayRefusal, plain
 from agent.clock import Clock
 from agent.consent import ConsentDesk
 from agent.directory import Book
@@ -42,7 +42,7 @@ STALE_SEAL = 240
 """Seconds after which a seal that was never accepted is too old for the relay's clock rule."""
 MAX_TURNS = 4
 FRESH_SEAL = frozenset({"ID_CLASH", "STATUS_STALE", "STALE_KEY", "UNKNOWN_KEY", "REVOKED_KEY", "OFFICERS"})
-ABOUT_US = frozenset({"UNAUTHENTICATED", "AUTHORITY", "METHOD", "MEDIA", "NOT_FOUND", "FORM"})
+ABOUT_US = frozenset({"UNAUTHENTICATED", "AUTHORITY", "METHOD", "MEDIA", "NOT_FOUND"})
 """Refusals of the request rather than of the message in it: the message waits until somebody has put it right."""
 EVIDENCE = frozenset({"PROOF", "CHECKPOINT", "RECORD", "RECORD_DIFFERS", "FORK", "ROLLBACK"})
 
@@ -187,7 +187,7 @@ class Outbox:
 
     async def _one(self, row: Row[Any], result: api.EnvelopeResult) -> None:
         if result.status == "refused":
-            code, say = result.code or "UNFORESEEN", (result.say or "")[:400]
+            code, say = result.code or "UNFORESEEN", plain(result.say or "")
             if result.retry and code not in FRESH_SEAL:
                 await self._later(row, code, say, None)
             else:

@@ -8,7 +8,6 @@ Rules of this house:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
@@ -20,7 +19,7 @@ from agent.store import Store, note
 from agent.tables import inbox, receipts
 from schemas import api
 from schemas.canonical import b64
-from schemas.errors import Refusal
+from schemas.errors import KINDS, Refusal
 from schemas.keyring import AgentKeys
 from schemas.receipt import Receipt, sign_receipt
 
@@ -37,8 +36,6 @@ class Receipts:
         self._clock = clock
         self._lock = asyncio.Lock()
         self.kick = asyncio.Event()
-        self.on_settled: Callable[[], None] = lambda: None
-        """Called when the relay has settled receipts: something may now be handed over."""
 
     def write(
         self,
@@ -105,24 +102,36 @@ class Receipts:
 
     async def _settle(self, pairs: list[tuple[Row[Any], api.ReceiptResult]]) -> None:
         now = int(self._clock())
+        later = [result for _, result in pairs if _may_pass_later(result)]
 
         def work(c: Connection) -> None:
             for row, result in pairs:
-                c.execute(update(receipts).where(receipts.c.n == row.n).values(posted=1, code=result.code))
-                here = (inbox.c.eid == row.eid) & (inbox.c.d == row.d)
-                if result.status != "refused":
-                    c.execute(update(inbox).where(here).values(recorded=1))
-                else:
-                    note(c, now, "receipt-refused", result.code or "UNFORESEEN", row.eid)
-                    if result.code in GONE:
-                        _lost(c, here, row.state)
+                if not _may_pass_later(result):
+                    _settled(c, row, result, now)
 
-        if pairs:
-            await self._store.run(work)
-            self.on_settled()
+        await self._store.run(work)
         for _, result in pairs:
             if result.status == "refused":
                 log.warning("receipt-refused", code=result.code or "")
+        if later:
+            raise Refusal(later[0].code or "UNAVAILABLE")
+
+
+def _may_pass_later(result: api.ReceiptResult) -> bool:
+    kind = KINDS.get(result.code or "")
+    return result.status == "refused" and kind is not None and kind.retry
+
+
+def _settled(c: Connection, row: Row[Any], result: api.ReceiptResult, now: int) -> None:
+    c.execute(update(receipts).where(receipts.c.n == row.n).values(posted=1, code=result.code))
+    here = (inbox.c.eid == row.eid) & (inbox.c.d == row.d)
+    if result.status == "refused":
+        note(c, now, "receipt-refused", result.code or "UNFORESEEN", row.eid)
+    if result.status == "refused" and result.code in GONE:
+        _lost(c, here, row.state)
+    else:
+        # Also when the relay takes our receipt for wrong: that is no reason to keep the message from its desk.
+        c.execute(update(inbox).where(here).values(recorded=1))
 
 
 def _lost(c: Connection, here: Any, state: str) -> None:

@@ -188,8 +188,8 @@ class Agent:
         for event in (self.outbox.kick, self.consent.posted, self.receipts.kick):
             event.clear()
         await self.posting.flush()
-        await self.inbox.resume()
         pause = await self.outbox.flush()
+        await self.inbox.resume()
         self._reached()
         await self._first(pause, self.outbox.kick, self.consent.posted, self.receipts.kick)
 
