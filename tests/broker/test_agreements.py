@@ -1,0 +1,233 @@
+"""Agreements at the relay: what rests on one passes while it stands, and not a moment longer."""
+
+import asyncio
+import contextlib
+import secrets
+
+import pytest
+
+from schemas.canonical import b64
+from schemas.sealing import Sealed
+from schemas.signing import Signed
+from tests.simulated_world import AGREED, World
+
+DAY = 24 * 3600
+
+
+async def agree(world: World, http, *others: str) -> tuple[Signed, Signed]:
+    """Peacock's agreement with others, and its staple, both recorded."""
+    grant = world.grant("Peacock", *others)
+    status = world.status("Peacock", grant)
+    answer = await world.post_statements(http, "Peacock", ("grant", grant), ("status", status))
+    assert [r["status"] for r in answer.json()["results"]] == ["recorded", "recorded"], answer.body
+    return grant, status
+
+
+async def said(world: World, http, party: str, kind: str, signed: Signed) -> tuple[str, str | None]:
+    (result,) = (await world.post_statements(http, party, (kind, signed))).json()["results"]
+    return result["status"], result["code"]
+
+
+def resting(world: World, grant: Signed, status: Signed, *recipients: str, **changes) -> Sealed:
+    return world.seal("Peacock", *(recipients or ("IDVAS",)), grant=grant, status=status, **changes)
+
+
+async def test_a_message_within_its_agreement_passes(world: World, http):
+    grant, status = await agree(world, http, "IDVAS")
+    assert (await world.post_envelopes(http, "Peacock", resting(world, grant, status))).status == 200
+    # The response rests on the same agreement, the other way.
+    back = world.seal("IDVAS", "Peacock", grant=grant, status=status)
+    assert (await world.post_envelopes(http, "IDVAS", back)).status == 200
+
+
+async def test_unknown_withdrawn_and_not_for_this_sound_alike(world: World, http):
+    grant, status = await agree(world, http, "IDVAS")
+    withdrawn, stapled = await agree(world, http, "IDVAS")
+    assert await said(world, http, "Peacock", "withdraw", world.withdrawal("Peacock", withdrawn)) == (
+        "recorded",
+        None,
+    )
+    nowhere = world.grant("Peacock", "IDVAS")
+    theirs = world.grant("Harbour", "IDVAS")
+    await world.post_statements(
+        http, "Harbour", ("grant", theirs), ("status", world.status("Harbour", theirs))
+    )
+    over = world.grant("Peacock", "IDVAS", nbf=world.now - 60, exp=world.now + 1)
+    await world.post_statements(http, "Peacock", ("grant", over), ("status", world.status("Peacock", over)))
+    world.clock.advance(5)
+    refused = [
+        resting(world, withdrawn, stapled),
+        resting(world, nowhere, world.status("Peacock", nowhere)),
+        resting(world, theirs, status),
+        resting(world, over, world.status("Peacock", over)),
+        resting(world, grant, status, "Harbour"),
+        resting(world, grant, status, "IDVAS", "Harbour"),
+        resting(world, grant, status, purpose="HOUSING"),
+        resting(world, grant, status, categories=("ask", "risk")),
+    ]
+    answers = [await world.post_envelopes(http, "Peacock", sealed) for sealed in refused]
+    assert {(answer.status, answer.body) for answer in answers} == {(answers[0].status, answers[0].body)}
+    assert (answers[0].status, answers[0].json()["code"]) == (403, "GRANT")
+
+
+async def test_a_staple_older_than_a_day_is_named_to_the_party_that_can_renew_it(world: World, http):
+    grant, status = await agree(world, http, "IDVAS")
+    world.clock.advance(DAY + 1)
+    answer = await world.post_envelopes(http, "Peacock", resting(world, grant, status))
+    assert (answer.status, answer.json()["code"], answer.json()["retry"]) == (403, "STATUS_STALE", True)
+    renewed = world.status("Peacock", grant)
+    assert await said(world, http, "Peacock", "status", renewed) == ("recorded", None)
+    assert (await world.post_envelopes(http, "Peacock", resting(world, grant, renewed))).status == 200
+
+
+async def test_a_staple_that_the_relay_never_saw_counts_for_nothing(world: World, http):
+    grant, _ = await agree(world, http, "IDVAS")
+    unseen = world.status("Peacock", grant, exp=world.now + 60)
+    assert (await world.post_envelopes(http, "Peacock", resting(world, grant, unseen))).json()[
+        "code"
+    ] == "STATUS_STALE"
+
+
+async def test_a_grant_is_taken_from_its_issuer_only(world: World, http):
+    grant = world.grant("Peacock", "IDVAS")
+    assert await said(world, http, "IDVAS", "grant", grant) == ("refused", "NOT_ALLOWED")
+    agent = world.parties["Peacock"].member.agent
+    wrong_key = world.grant("Peacock", "IDVAS", key=agent.msg)
+    assert await said(world, http, "Peacock", "grant", wrong_key) == ("refused", "UNKNOWN_KEY")
+    forged = Signed(grant.text, world.grant("Peacock", "IDVAS").signature)
+    assert await said(world, http, "Peacock", "grant", forged) == ("refused", "SIGNATURE")
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"exp": "late"}, "GRANT"), ({"exp": "over"}, "EXPIRED"), ({"to": ["ag1" + "a" * 32]}, "UNKNOWN_AGENCY"), ({"v": 2}, "FORM"),
+        ({"cat": ["surname"]}, "FORM"), ({"name": "x"}, "FORM"), ({"gid": 5}, "FORM"),
+    ],
+    ids=str,
+)  # fmt: skip
+async def test_a_grant_that_does_not_hold_together_is_refused(world: World, http, changes, code):
+    times = {"late": world.now + 91 * DAY, "over": world.now - 1}
+    grant = world.grant(
+        "Peacock", "IDVAS", **{name: times.get(str(value), value) for name, value in changes.items()}
+    )
+    assert await said(world, http, "Peacock", "grant", grant) == ("refused", code)
+
+
+async def test_the_same_statement_again_is_a_repeat_and_another_under_its_id_clashes(world: World, http):
+    grant, status = await agree(world, http, "IDVAS")
+    assert await said(world, http, "Peacock", "grant", grant) == ("repeat", None)
+    assert await said(world, http, "Peacock", "status", status) == ("repeat", None)
+    other = world.grant("Peacock", "IDVAS", gid=grant.peek()["gid"], ver=2)
+    assert await said(world, http, "Peacock", "grant", other) == ("refused", "ID_CLASH")
+
+
+async def test_only_the_issuer_renews(world: World, http):
+    grant, _ = await agree(world, http, "IDVAS")
+    theirs = world.status("IDVAS", grant, exp=world.now + 60)
+    assert await said(world, http, "IDVAS", "status", theirs) == ("refused", "NOT_FOUND")
+    assert await said(world, http, "Peacock", "status", theirs) == ("refused", "UNKNOWN_KEY")
+
+
+async def test_any_party_withdraws_and_nobody_else(world: World, http):
+    grant, status = await agree(world, http, "IDVAS")
+    unknown = world.grant("Peacock", "IDVAS")
+    stranger = await said(world, http, "Harbour", "withdraw", world.withdrawal("Harbour", grant))
+    absent = await said(world, http, "Harbour", "withdraw", world.withdrawal("Harbour", unknown))
+    assert stranger == absent == ("refused", "NOT_FOUND")
+    in_anothers_name = world.withdrawal("Peacock", grant)
+    assert await said(world, http, "IDVAS", "withdraw", in_anothers_name) == ("refused", "NOT_ALLOWED")
+    assert await said(world, http, "IDVAS", "withdraw", world.withdrawal("IDVAS", grant)) == (
+        "recorded",
+        None,
+    )
+    assert await said(world, http, "Peacock", "withdraw", world.withdrawal("Peacock", grant)) == (
+        "repeat",
+        None,
+    )
+    assert await said(world, http, "Peacock", "status", world.status("Peacock", grant, exp=world.now + 9)) == (
+        "refused", "CONFLICT",
+    )  # fmt: skip
+    assert (await world.post_envelopes(http, "Peacock", resting(world, grant, status))).json()[
+        "code"
+    ] == "GRANT"
+
+
+async def test_a_withdrawal_stops_what_waits_and_tells_both_sides(world: World, relay, http):
+    grant, status = await agree(world, http, "IDVAS", "Harbour")
+    sealed = resting(world, grant, status, "IDVAS", "Harbour")
+    await world.post_envelopes(http, "Peacock", sealed)
+    other = world.seal("Peacock", "IDVAS")
+    await world.post_envelopes(http, "Peacock", other)
+    (held,) = (await world.mailbox(http, "Harbour")).deliveries
+    await world.post_receipts(http, "Harbour", world.receipt("Harbour", held, "collected"))
+    size, withdrawal = relay.relay.log.size, world.withdrawal("Peacock", grant)
+    answer = await world.post_statements(http, "Peacock", ("withdraw", withdrawal))
+    assert answer.json()["results"][0] == {"status": "recorded", "stopped": 1, "code": None, "say": None}
+    assert relay.relay.log.size == size + 2
+    page = await world.mailbox(http, "IDVAS")
+    assert [item.eid for item in page.head.items] == [other.eid]
+    for party, kinds in (
+        ("IDVAS", ["withdrawn"]),
+        ("Harbour", ["recall"]),
+        ("Peacock", ["recall", "withdrawn"]),
+    ):
+        notices = [n for n in (await world.mailbox(http, party)).head.notices if n.kind != "receipt"]
+        assert sorted(n.kind for n in notices) == kinds
+        assert all(n.evidence and n.evidence.t == withdrawal.text.decode() for n in notices)
+        assert all((n.eid, n.mid, n.gid) == (sealed.eid, sealed.mid, grant.peek()["gid"]) for n in notices)
+    answer = await world.post_receipts(http, "IDVAS", world.receipt("IDVAS", held, "collected"))
+    assert answer.json()["results"][0]["code"] == "ENDED"
+    answer = await world.post_receipts(http, "Harbour", world.receipt("Harbour", held, "taken-on"))
+    assert answer.json()["results"][0]["status"] == "recorded"
+
+
+async def test_what_may_go_without_the_agreement_is_not_stopped(world: World, http):
+    grant, status = await agree(world, http, "IDVAS")
+    law = {**AGREED, "b6": "6c", "why_no": "E", "gw": ["CA89-47"], "child": True}
+    duty = resting(world, grant, status, law=law, cls="SAFEGUARD")
+    answer = await world.post_envelopes(http, "Peacock", duty)
+    assert answer.status == 200, answer.body
+    answer = await world.post_statements(http, "Peacock", ("withdraw", world.withdrawal("Peacock", grant)))
+    assert answer.json()["results"][0]["stopped"] == 0
+    assert [item.eid for item in (await world.mailbox(http, "IDVAS")).head.items] == [duty.eid]
+
+
+async def test_a_grant_is_shown_to_its_parties_only(world: World, http):
+    grant, status = await agree(world, http, "IDVAS")
+    gid = grant.peek()["gid"]
+    page = (await world.call(http, "IDVAS", "GET", f"/v1/grants/{gid}")).json()
+    assert (page["grant"], page["status"], page["withdrawal"]) == (grant.to_json(), status.to_json(), None)
+    stranger = await world.call(http, "Harbour", "GET", f"/v1/grants/{gid}")
+    absent = await world.call(http, "Harbour", "GET", f"/v1/grants/{b64(secrets.token_bytes(16))}")
+    assert (stranger.status, stranger.body) == (absent.status, absent.body)
+    assert stranger.status == 404
+    withdrawal = world.withdrawal("IDVAS", grant)
+    await world.post_statements(http, "IDVAS", ("withdraw", withdrawal))
+    page = (await world.call(http, "Peacock", "GET", f"/v1/grants/{gid}")).json()
+    assert page["withdrawal"] == withdrawal.to_json()
+
+
+async def test_nothing_is_released_after_a_withdrawal_was_acknowledged(world: World, http):
+    """Withdrawals race with fetches and long polls: a page asked for after the acknowledgement never holds it."""
+    for number in range(150):
+        grant, status = await agree(world, http, "IDVAS")
+        waiting = asyncio.create_task(world.mailbox(http, "IDVAS", "wait=5&limit=64"))
+        sealed = resting(world, grant, status)
+        posted = asyncio.create_task(world.post_envelopes(http, "Peacock", sealed))
+        if number % 3:
+            assert (await posted).status == 200
+        withdrawn = await world.post_statements(
+            http, "Peacock", ("withdraw", world.withdrawal("Peacock", grant))
+        )
+        assert withdrawn.json()["results"][0]["status"] == "recorded"
+        after = await world.mailbox(http, "IDVAS")
+        assert (await posted).status in (200, 403)
+        late = await world.mailbox(http, "IDVAS")
+        for page in (after, late):
+            assert sealed.eid not in {item.eid for item in page.head.items}
+        waiting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await waiting
+        notices = tuple({notice.id for page in (after, late) for notice in page.head.notices})
+        await world.post_receipts(http, "IDVAS", notices=notices)
