@@ -37,6 +37,7 @@ from schemas.grants import (
 )
 from schemas.hashing import labelled
 from schemas.keyring import AgentKeys
+from schemas.sealing import new_id
 from schemas.signing import Purpose, Signed
 
 RENEW = 12 * 3600
@@ -95,7 +96,7 @@ class ConsentDesk:
     async def give(self, wish: Wish) -> str:
         """Record an agreement and have it posted; returns its handle. Raises Refusal GRANT."""
         now = int(self._clock())
-        gid, salt = b64(self._draw(16)), self._draw(32)
+        gid, salt = new_id(self._draw), self._draw(32)
         evidence = wish.evidence(gid)
         parties = sorted({self._keys.agency, *wish.to})
         body = {

@@ -24,6 +24,7 @@ from schemas.hashing import labelled
 from schemas.keyring import AgentKeys
 from schemas.messages.catalogue import CLASSES, Message, parse_payload, print_payload
 from schemas.minimise import Limits, RecipientProfile, minimise
+from schemas.never import refuse_never
 from schemas.sealing import Draft, Sealed, SealedFor, seal
 
 Draw = Callable[[int], bytes]
@@ -88,6 +89,7 @@ def compose(
         message = parse_payload(json.dumps(form.payload))
         if message.type != form.kind:
             raise Refusal("FORM", "`kind` names another form than the payload's type.", detail=("kind",))
+        refuse_never(message)
         return Composed(print_payload(message), message, categories_of(message), flags_of(message))
     found = minimise(
         form.case or {},

@@ -132,6 +132,14 @@ class Sealed:
     eid: str
 
 
+def new_id(draw: Draw) -> str:
+    """16 random bytes in base64url, drawn again while they start with "-": people type ids after a command's name."""
+    text = b64(draw(16))
+    while text.startswith("-"):
+        text = b64(draw(16))
+    return text
+
+
 def payload_hash(payload: str) -> str:
     """Raises Refusal NOT_CANONICAL for half a character, which has no bytes."""
     try:
@@ -178,7 +186,7 @@ def seal(draft: Draft, officers: tuple[Officer, ...], signer: SigningKey, draw: 
         Refusal: FORM when the draft does not make a valid header, NOT_CANONICAL when a text in it has no bytes,
             KEY for a malformed prekey, TOO_BIG.
     """
-    mid, cek, rk = b64(draw(16)), draw(32), draw(32)
+    mid, cek, rk = new_id(draw), draw(32), draw(32)
     record = seal_record(mid, encode(record_facts(draft, mid)), officers, rk)
     header = encode(_header(draft, mid, signer.kid, key_commitment(mid, cek), b64(record_hash(record))))
     parse_header(header)

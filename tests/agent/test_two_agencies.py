@@ -37,6 +37,17 @@ async def test_a_referral_is_sent_taken_on_and_answered(world):
         assert heard["gid"] == given["gid"]
 
 
+async def test_a_finished_message_is_looked_through_for_what_never_travels(world):
+    async with world.relay(), running(world, "Peacock") as peacock, running(world, "IDVAS"):
+        await eventually(lambda: fresh(peacock))
+        given = await peacock.ok("POST", "/v1/consent", agreement("IDVAS"))
+        asked = form("IDVAS", gid=given["gid"])
+        asked["payload"] = asked["payload"] | {"ask": "Ring the room at 12 Larkspur Lane, PE99 9ZZ."}
+        status, said = await peacock.ask("POST", "/v1/messages", asked)
+        assert (status, said["code"]) == (422, "NEVER_SHARED")
+        assert "Larkspur" not in str(said)
+
+
 async def fresh(caller):
     state = await caller.ok("GET", "/v1/status")
     return state["directory_fresh"] and not state["relay"]["code"]
