@@ -54,7 +54,7 @@ def install(npm: str, folder: Path) -> None:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=45,
+        timeout=60,
         check=False,
     )
     if done.returncode:
@@ -74,14 +74,17 @@ def javascript(node: str, npm: str) -> list[dict[str, object]]:
         install(npm, folder)
         for source in HERE.glob("*.mjs"):
             shutil.copy(source, folder)
-        done = subprocess.run(
-            [node, "open_vectors.mjs", str(VECTORS)],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=45,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                [node, "open_vectors.mjs", str(VECTORS)],
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                timeout=45,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return [{"name": "the JavaScript program ends", "ok": False, "said": "not within 45 seconds"}]
     found = [json.loads(line) for line in done.stdout.splitlines()]
     if done.returncode:
         found.append(
