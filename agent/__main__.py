@@ -83,6 +83,8 @@ def run(home: Path, as_json: bool, passphrase_file: Path | None) -> None:
     """Run the agent until it is told to stop (SIGTERM or Ctrl-C)."""
     import asyncio
 
+    # structlog loads rich, if there is one, for a console that a service does not have: 3 MB in each idle agent.
+    sys.modules["rich"] = None  # type: ignore[assignment]
     from agent import logs
     from agent.settings import read_settings
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
@@ -110,7 +111,9 @@ class Inbox:
         floor = self._trust.size
         page = await self._relay.mailbox(wait)
         await self._trust.head(page.head.checkpoint, floor)
-        acknowledged = await self._notices.take(page.head.notices)
+        async with self._stepping:
+            # Not while something is being handed over: a withdrawal is either before that or after it.
+            acknowledged = await self._notices.take(page.head.notices)
         found = [
             one
             for item, data in zip(page.head.items, page.deliveries, strict=True)
@@ -206,21 +209,27 @@ class Inbox:
 
     async def _open_all(self) -> None:
         waiting = select(inbox).where(inbox.c.state == "collected").order_by(inbox.c.received)
-        for row in await self._store.run(lambda c: c.execute(waiting).all()):
-            delivery = Delivery.parse(row.delivery)
+        rows = await self._store.run(lambda c: c.execute(waiting).all())
+        steps: list[Callable[[Connection], None]] = []
+        for row in rows:
+            gone = await self._was_withdrawn(row.gid)
             try:
-                # Verified before it was stored; done again because it is cheap and the key is found on the way.
-                passed = self._clear(delivery, row.d)
-                gone = await self._was_withdrawn(row.gid)
-                shown = sealed(passed, self._book.view(), withdrawn=gone is not None and gone <= row.ts)
+                shown = self._open_one(row, gone)
             except Refusal as refusal:
-                if refusal.retry or refusal.code == "FUTURE":
-                    continue
-                await self._store.run(lambda c, r=row, f=refusal: self._not_opened(c, r, f))  # type: ignore[misc]
+                if not refusal.retry and refusal.code != "FUTURE":
+                    steps.append(partial(self._not_opened, row=row, refusal=refusal))
                 continue
             await self._weigh_gossip(shown)
-            await self._store.run(lambda c, r=row, s=shown: self._opened(c, r, s))  # type: ignore[misc]
-            await self._ask_again(row)
+            steps.append(partial(self._opened, row=row, shown=shown))
+        if steps:
+            await self._store.run(lambda c: [step(c) for step in steps])
+        for gid in {row.gid for row in rows if row.gid is not None}:
+            await self._ask_again(gid)
+
+    def _open_one(self, row: Row[Any], gone: int | None) -> Shown:
+        # Rules 2 to 5 held before it was stored; they are cheap, and the key is found on the way.
+        passed = self._clear(Delivery.parse(row.delivery), row.d)
+        return sealed(passed, self._book.view(), withdrawn=gone is not None and gone <= row.ts)
 
     def _not_opened(self, c: Connection, row: Row[Any], refusal: Refusal) -> None:
         state = "expired" if refusal.code == "EXPIRED" else "rejected"
@@ -262,15 +271,14 @@ class Inbox:
             return None
         return None if held.withdrawal is None else held.withdrawal.ts
 
-    async def _ask_again(self, row: Row[Any]) -> None:
-        """The agreement as it stands now: withdrawn since, the message is marked (V8)."""
-        if row.gid is None:
-            return
-        await self._consent.ask(row.gid)
-        gone = await self._was_withdrawn(row.gid)
+    async def _ask_again(self, gid: str) -> None:
+        """The agreement as it stands now: withdrawn since, what rests on it is marked (V8)."""
+        await self._consent.ask(gid)
+        gone = await self._was_withdrawn(gid)
         if gone is not None:
+            fresh = (inbox.c.gid == gid) & inbox.c.withdrawn.is_(None)
             await self._store.run(
-                lambda c: c.execute(update(inbox).where(inbox.c.id == row.id).values(withdrawn=gone)).close()
+                lambda c: c.execute(update(inbox).where(fresh).values(withdrawn=gone)).close()
             )
 
     # --- handing over
@@ -282,15 +290,16 @@ class Inbox:
             inbox.c.handed.is_(None),
             (inbox.c.recorded == 1) | (inbox.c.rag == "RED"),
         )
-        for row in await self._store.run(lambda c: c.execute(ready).all()):
-            await self._hand_over(row)
-            now = int(self._clock())
-            await self._store.run(
-                lambda c, r=row, at=now: c.execute(  # type: ignore[misc]
-                    update(inbox).where(inbox.c.id == r.id).values(handed=at)
-                ).close()
-            )
-            log.info("handed-over", kind=row.cls)
+        handed: list[str] = []
+        try:
+            for row in await self._store.run(lambda c: c.execute(ready).all()):
+                await self._hand_over(row)
+                handed.append(row.id)
+        finally:
+            if handed:
+                done = update(inbox).where(inbox.c.id.in_(handed)).values(handed=int(self._clock()))
+                await self._store.run(lambda c: c.execute(done).close())
+                log.info("handed-over", count=len(handed))
 
     async def _journal(self, event: str, code: str, eid: str | None) -> None:
         now = int(self._clock())

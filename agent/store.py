@@ -118,7 +118,7 @@ def _connect(path: Path, key: bytes) -> sqlcipher3.dbapi2.Connection:
         "synchronous = FULL",
         "secure_delete = ON",
         "temp_store = MEMORY",
-        "cache_size = -4096",
+        "cache_size = -1024",
         "journal_size_limit = 16777216",
     ):
         connection.execute(f"PRAGMA {pragma}").close()

@@ -106,7 +106,9 @@ async def test_a_session(world):
         assert err.startswith("BASIS: ")
         code, out, _ = await type_in("doctor", "--dir", home, "--json")
         assert (code, json.loads(out)["ok"]) == (0, True)
-        assert psutil.Process(process.pid).rlimit(psutil.RLIMIT_CORE) == (0, 0)
+        running = psutil.Process(process.pid)
+        assert running.rlimit(psutil.RLIMIT_CORE) == (0, 0)
+        assert running.memory_info().rss <= 100 * 2**20
         code, out, err = await type_in("run", "--dir", home)
         assert (code, out) == (1, "")
         assert err.startswith("STORE_BUSY: ")
