@@ -21,11 +21,24 @@ class Chain:
 
     @classmethod
     def begin(
-        cls, op: SigningKey, roots: tuple[SigningKey, ...], threshold: int, ts: int
+        cls,
+        op: SigningKey,
+        roots: tuple[SigningKey, ...],
+        threshold: int,
+        ts: int,
+        next_roots: tuple[str, ...] = (),
     ) -> tuple[Chain, Signed]:
-        """A new agency and its inception; the root keys are committed to and then kept offline."""
+        """A new agency and its inception; the root keys are named in it and then kept offline (K11).
+
+        Args:
+            op: the first operational key.
+            roots: the root keys, of which `threshold` must agree to replace an operational key.
+            ts: now.
+            next_roots: key ids of the roots after these. They can only be committed to here: the agency's id is the
+                hash of this very statement.
+        """
         body: Json = {
-            "next_roots": [],
+            "next_roots": list(next_roots),
             "op_key": b64(op.public),
             "roots": [b64(root.public) for root in roots],
             "threshold": threshold,

@@ -47,7 +47,8 @@ class Keys:
             setattr(self, use, SigningKey(seed(f"{self.name} {use}")))
         self.prekey, self.ig = (OpeningKey(seed(f"{self.name} {use}")) for use in ("prekey", "ig"))
         roots = tuple(SigningKey(seed(f"{self.name} root {n}")) for n in range(3))
-        self.chain, inception = Chain.begin(self.op, roots, 2, T0)
+        after = tuple(SigningKey(seed(f"{self.name} next root {n}")).kid for n in range(3))
+        self.chain, inception = Chain.begin(self.op, roots, 2, T0, after)
         dated = [
             (Use.MSG, self.msg.public, 90, None),
             (Use.AUTH, self.auth.public, 30, None),
