@@ -9,12 +9,13 @@ import pytest
 
 from schemas.canonical import decode, encode
 from schemas.checkpoint import Checkpoint, LogKey, LogProof, open_checkpoint
+from schemas.consent import Facts, Outcome, decide
 from schemas.directory import Directory, agency_id, safety_number
 from schemas.envelope import Delivery, Upload
 from schemas.errors import KINDS, Refusal
-from schemas.grants import parse_grant, parse_status, parse_withdrawal
+from schemas.grants import check_grant, parse_grant, parse_status, parse_withdrawal
 from schemas.keyfile import QUICK, lock, unlock
-from schemas.keys import ED25519, OpeningKey, SigningKey, check_public, kid_of
+from schemas.keys import ED25519, OpeningKey, SigningKey, Use, check_public, kid_of
 from schemas.merkle import verify_consistency, verify_inclusion
 from schemas.messages.catalogue import parse_payload
 from schemas.opening import (
@@ -30,6 +31,7 @@ from schemas.partnership import Partnership
 from schemas.receipt import parse_receipt
 from schemas.record import SealedRecord, record_hash, seal_epoch_record, veil_record
 from schemas.request import Target, digest_header, read_claim, sign_request, verify_claim
+from schemas.sealing import status_hash
 from schemas.signing import Purpose, Signed
 from tests.tools import write_vectors
 from tests.tools.forge import unb
@@ -150,6 +152,25 @@ def test_every_recipient_opens_it(row: dict):
         assert opened.payload == row["payload"]
         assert encode(opened.facts).decode() == row["facts"]
         assert opened == open_delivery(Delivery.parse(data), key)
+
+
+@each("envelope", "valid")
+def test_it_rests_on_the_agreement_inside(row: dict):
+    view, _ = envelope_view()
+    part = row["deliveries"][0]
+    delivery = Delivery.parse(unb(part["delivery"]))
+    header = delivery.envelope.header
+    opened = open_delivery(delivery, OpeningKey(unb(part["prekey_seed"])))
+    grant, status = parse_grant(opened.grant), parse_status(opened.status)
+    opened.grant.verified(view.key(grant.signer, Use.CONSENT, grant.nbf, grant.iss).public, Purpose.GRANT)
+    opened.status.verified(view.key(status.signer, Use.CONSENT, status.ts, grant.iss).public, Purpose.STATUS)
+    assert header.st == status_hash(opened.status)
+    check_grant(header, grant, status, header.ts)
+    parties = tuple(view.member(to.a).flags for to in header.to)
+    assert (
+        decide(Facts(header, "covers", view.member(header.sender.a).flags, parties)).outcome
+        == Outcome.DELIVER
+    )
 
 
 @each("envelope", "valid")

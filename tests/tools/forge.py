@@ -18,7 +18,19 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, MLKEM768X25519PublicKey, Suite
 
 from schemas.keys import OpeningKey, SigningKey
-from tests.tools.vector_world import ALDER, BIRCH, CEDAR, DAY, OVERSIGHT, T0, Keys, seed
+from tests.tools.vector_world import (
+    ALDER,
+    BIRCH,
+    CEDAR,
+    DAY,
+    GID,
+    GRANT,
+    OVERSIGHT,
+    STAPLE,
+    T0,
+    Keys,
+    seed,
+)
 
 SUITE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305)
 PAYLOAD = (
@@ -164,8 +176,8 @@ def forge(
     sealed = record(sender_record(b(mid), facts_text, rk, {keys for keys, _ in to}))
     head = header_bytes(header({
         **address, "ar": b(h("fenpost/v1/rec", sealed)), "att": [], "cat": CATEGORIES, "cls": "REFER",
-        "exp": T0 + 2 * DAY, "gid": None, "kc": b(h("fenpost/v1/commit", mid, committed(cek))), "law": law, "mid": b(mid),
-        "ovr": None, "pur": "SUPPORT", "rag": "AMBER", "signer": ALDER.msg.kid, "st": None,
+        "exp": T0 + 2 * DAY, "gid": GID, "kc": b(h("fenpost/v1/commit", mid, committed(cek))), "law": law, "mid": b(mid),
+        "ovr": None, "pur": "SUPPORT", "rag": "AMBER", "signer": ALDER.msg.kid, "st": b(h("fenpost/v1/status", STAPLE.text + STAPLE.signature)),
         "thr": b(seed(f"{name} thread")[:16]), "ts": T0 + 60, "v": 1,
         "to": [{"a": keys.id, "d": desk, "k": keys.prekey.kid} for keys, desk in to],
     }))  # fmt: skip
@@ -175,7 +187,7 @@ def forge(
         b"".join(unb(k.prekey.kid) + h("fenpost/v1/w", w) for (k, _), w in zip(to, made, strict=True))
     )
     inside = inner_bytes(inner({
-        "att": [], "cp": [], "grant": None, "p": payload, "rk": b(rk), "seq": [1] * len(to), "status": None,
+        "att": [], "cp": [], "grant": GRANT.to_json(), "p": payload, "rk": b(rk), "seq": [1] * len(to), "status": STAPLE.to_json(),
     }))  # fmt: skip
     key, nonce = h("fenpost/v1/body-key", hh, cek), h("fenpost/v1/body-nonce", hh, cek, 24)
     sealed_body = body(aead(key, nonce, hh, pad(inside)))

@@ -133,7 +133,7 @@ def bad_headers() -> Iterator[tuple[str, bytes, str]]:
     yield "expires when it was sealed", forge(header=with_(exp=T0 + 60)).upload, "FORM"
     yield "categories out of order", forge(header=with_(cat=["person", "ask"])).upload, "FORM"
     yield "a category of no list", forge(header=with_(cat=["secrets"])).upload, "FORM"
-    yield "an agreement without its status", forge(header=with_(gid="A" * 22)).upload, "FORM"
+    yield "an agreement without its status", forge(header=with_(st=None)).upload, "FORM"
     yield "a desk that stands twice", forge("three", (THREE[0], THREE[0])).upload, "FORM"
     yield "nobody to receive it", forge(header=with_(to=[])).upload, "FORM"
     yield "a told-by date without a told code for it", forge(header=_law(told_by=T0)).upload, "FORM"

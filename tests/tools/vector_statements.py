@@ -2,21 +2,24 @@
 
 from schemas.canonical import encode
 from schemas.directory import safety_number
-from schemas.grants import Grant, Status, Withdrawal
+from schemas.grants import Withdrawal
 from schemas.keyfile import QUICK, lock
 from schemas.keys import OpeningKey, SigningKey
 from schemas.padding import bucket
 from schemas.receipt import Receipt
 from schemas.request import Target, sign_request
 from schemas.signing import Purpose, Signed
-from tests.tools.forge import b, h, text
+from tests.tools.forge import b, text
 from tests.tools.vector_world import (
     ALDER,
     BIRCH,
     CEDAR,
     DAY,
+    GID,
+    GRANT,
     LOG_KEY,
     OVERSIGHT,
+    STAPLE,
     STATEMENTS,
     T0,
     directory,
@@ -206,30 +209,20 @@ def partnerships() -> dict[str, object]:
 
 
 def grants() -> dict[str, object]:
-    gid = b(seed("gid")[:16])
-    pair = (ALDER.id, BIRCH.id)
-    grant = Grant.model_validate({
-        "v": 1, "gid": gid, "iss": ALDER.id, "signer": ALDER.consent.kid, "ver": 1, "limited": False, "from": pair, "to": pair,
-        "pur": ("SUPPORT",), "cat": ("ask", "contact", "person", "wishes"), "nbf": T0, "exp": T0 + 90 * DAY,
-        "ev": b(h("example", b"evidence")),
-    }).model_dump(mode="json", by_alias=True)  # fmt: skip
-    status = Status(v=1, gid=gid, state="active", signer=ALDER.consent.kid, ts=T0, exp=T0 + DAY).model_dump(
-        mode="json"
-    )
+    gid, grant, status = GID, GRANT.peek(), STAPLE.peek()
     end = Withdrawal(v=1, gid=gid, by=BIRCH.id, signer=BIRCH.consent.kid, ts=T0 + 5).model_dump(mode="json")
 
     def bad(name: str, kind: str, value: dict, code: str, **fields: object) -> dict[str, object]:
         made = Signed.make(ALDER.consent, Purpose(f"fenpost/v1/{kind}"), {**value, **fields})
         return {"name": name, "kind": kind, "statement": made.to_json(), "refusal": code}
 
-    flipped = Signed.make(ALDER.consent, Purpose.GRANT, grant)
-    flipped = Signed(flipped.text, flipped.signature[:-1] + bytes([flipped.signature[-1] ^ 1]))
+    flipped = Signed(GRANT.text, GRANT.signature[:-1] + bytes([GRANT.signature[-1] ^ 1]))
     return {
         "description": "Agreements, staples and withdrawals (C1 to C3), signed by consent keys.",
         "public": {"alder": b(ALDER.consent.public), "birch": b(BIRCH.consent.public)},
         "valid": [
-            {"name": "grant", "kind": "grant", "by": "alder", "statement": Signed.make(ALDER.consent, Purpose.GRANT, grant).to_json()},
-            {"name": "status", "kind": "grant-status", "by": "alder", "statement": Signed.make(ALDER.consent, Purpose.STATUS, status).to_json()},
+            {"name": "grant", "kind": "grant", "by": "alder", "statement": GRANT.to_json()},
+            {"name": "status", "kind": "grant-status", "by": "alder", "statement": STAPLE.to_json()},
             {"name": "withdrawal", "kind": "withdraw", "by": "birch", "statement": Signed.make(BIRCH.consent, Purpose.WITHDRAW, end).to_json()},
         ],
         "invalid": [

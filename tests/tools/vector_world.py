@@ -7,12 +7,13 @@ no key of it may ever be used.
 import hashlib
 from dataclasses import dataclass, field
 
+from schemas.canonical import b64
 from schemas.chain import Chain
 from schemas.checkpoint import Checkpoint, LogKey, LogProof, sign_checkpoint
 from schemas.directory import Directory
 from schemas.keys import OpeningKey, SigningKey, Use
 from schemas.partnership import Charter, Partnership
-from schemas.signing import Signed
+from schemas.signing import Purpose, Signed
 from tests.tools import naive_merkle
 
 T0 = 1_800_000_000
@@ -77,6 +78,22 @@ STATEMENTS: tuple[Signed, ...] = (
     OVERSIGHT.chain.admit(ALDER.id, "Alder Support", ("duty",), FLAGS, T0),
     OVERSIGHT.chain.admit(BIRCH.id, "Birch Advisers", ("idva", "duty"), FLAGS, T0),
     OVERSIGHT.chain.admit(CEDAR.id, "Cedar Council", ("housing",), PUBLIC, T0),
+)
+EVERYBODY = (ALDER.id, BIRCH.id, CEDAR.id)
+GID = b64(seed("gid")[:16])
+GRANT = Signed.make(
+    ALDER.consent,
+    Purpose.GRANT,
+    {
+        "v": 1, "gid": GID, "iss": ALDER.id, "signer": ALDER.consent.kid, "ver": 1, "limited": False, "from": list(EVERYBODY),
+        "to": list(EVERYBODY), "pur": ["SUPPORT"], "cat": ["ask", "contact", "person", "wishes"], "nbf": T0, "exp": T0 + 90 * DAY,
+        "ev": b64(seed("a salted hash of evidence")),
+    },
+)  # fmt: skip
+STAPLE = Signed.make(
+    ALDER.consent,
+    Purpose.STATUS,
+    {"v": 1, "gid": GID, "state": "active", "signer": ALDER.consent.kid, "ts": T0, "exp": T0 + DAY},
 )
 LOG = SigningKey(seed("log"))
 KEYS_LOG = SigningKey(seed("keys log"))
