@@ -188,7 +188,9 @@ async def test_officers_read_what_concerns_their_agency_and_oversight_reads_all(
     (delivery,) = (await world.mailbox(http, "IDVAS")).deliveries
     receipt = world.receipt("IDVAS", delivery, "taken-on")
     await world.post_receipts(http, "IDVAS", receipt)
-    await world.post_envelopes(http, "Harbour", world.seal("Harbour", "IDVAS", ts=world.now - 99, exp=world.now))
+    await world.post_envelopes(
+        http, "Harbour", world.seal("Harbour", "IDVAS", ts=world.now - 99, exp=world.now)
+    )
     for party in ("Peacock", "IDVAS", "oversight"):
         accept, taken, *_ = await opened(world, http, party)
         assert (accept["event"], taken["event"]) == ("accept", "taken-on")
