@@ -38,6 +38,7 @@ from schemas.signing import Purpose, Signed
 
 Model = TypeVar("Model", bound=Frozen)
 T = TypeVar("T")
+_PRINTER = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 P = ParamSpec("P")
 
 
@@ -212,4 +213,4 @@ def _model(model: type[Model], body: bytes) -> Model:
 
 
 def _json(value: Any) -> web.Response:
-    return answer(json.dumps(value, separators=(",", ":")).encode("ascii"))
+    return answer(_PRINTER.encode(value).encode("ascii"))

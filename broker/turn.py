@@ -244,7 +244,7 @@ class Turn:
             "d": address[1],
             "evidence": None if evidence is None else evidence.to_json(),
         }
-        text = json.dumps(said, separators=(",", ":"))
+        text = _PRINTER.encode(said)
         self.rows.notices.append({"id": said["id"], "agency": agency, "said": text, "ts": self.now})
         self.rings.add(agency)
 
@@ -263,6 +263,9 @@ class Turn:
     def gone(self) -> list[bytes]:
         """Envelopes that every desk has ended."""
         return [held.eid for held in self.held.values() if held.ended and any(d.changed for d in held.desks)]
+
+
+_PRINTER = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 
 
 @lru_cache(maxsize=256)

@@ -14,7 +14,7 @@ import nacl.bindings
 import nacl.exceptions
 from pydantic import Field, ValidationError, model_validator
 
-from schemas.canonical import b64, decode, encode, unb64
+from schemas.canonical import b64, decode, unb64
 from schemas.envelope import WRAP_SIZE, Frozen, Hash32, Id16
 from schemas.errors import Refusal
 from schemas.hashing import Frames, framed, labelled
@@ -148,8 +148,10 @@ def seal_epoch_record(
     """
     seed = ctx.encode("ascii")
     rows = sorted([(epoch_tag(seed, key), key) for key in {*epoch_keys}] + [(blank, b"") for blank in blanks])
-    head = encode(
-        {"ctx": ctx, "kc": commitment(ctx, rk), "to": [tag for tag, _ in rows], "v": 1, "w": "epoch"}
+    readers = ",".join(f'"{tag}"' for tag, _ in rows)
+    # Canonical as it stands: base64url needs no escapes. The relay makes two of these for every message.
+    head = f'{{"ctx":"{ctx}","kc":"{commitment(ctx, rk)}","to":[{readers}],"v":1,"w":"epoch"}}'.encode(
+        "ascii"
     )
     rh = labelled("fenpost/v1/rec-head", head)
     wraps = b"".join(wrap_epoch(key, rh, rk) if key else _blank_wrap(rk, tag, rh) for tag, key in rows)
