@@ -141,7 +141,9 @@ async def _run(settings: Any, passphrase: bytes) -> None:
     "--law", type=click.File("rb"), help="JSON: entries of the law block where the defaults do not fit."
 )
 @click.option(
-    "--recipient", type=click.File("rb"), help="JSON: what the receiving desk does (sector and so on)."
+    "--recipient",
+    type=click.File("rb"),
+    help="JSON: what the receiving desk does (searches_files and so on).",
 )
 @click.option("--anyway", is_flag=True, help="Send although the rule would refuse it; the relay decides.")
 @click.option("--key", help="Idempotency key: the same key never sends twice.")

@@ -11,7 +11,6 @@ from schemas.canonical import strict_json
 from schemas.envelope import DeskId, Frozen, Id16
 from schemas.errors import Refusal
 from schemas.lawful import Purpose, Rag, RejectReason
-from schemas.routes import Sector
 
 DAY = 24 * 3600
 LIFE = 5 * DAY
@@ -28,9 +27,11 @@ class To(Frozen):
 
 
 class Profile(Frozen):
-    """What the receiving desks do; left unsaid, they get the least. Of several desks, say what holds for all."""
+    """What the receiving desks do; left unsaid, they get the least. Of several desks, say what holds for all.
 
-    sector: Sector = "other"
+    What kind of agency they belong to is not said here: the directory knows (K14).
+    """
+
     sees_children: bool = False
     searches_files: bool = False
     supports_harm_causer: bool = False

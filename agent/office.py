@@ -113,7 +113,7 @@ class Office:
             form = form.model_copy(update={"gid": answered.gid})
         desk = form.from_desk or (answered.d if answered is not None else self._only_desk())
         held = None if form.gid is None else await self._agreement(form.gid)
-        composed = compose(form, recipients, held, _day(now))
+        composed = compose(form, recipients, held, view, _day(now))
         plan = plan_of(form, composed, desk, recipients, thread, held, view, self._keys, now)
         plan = plan.numbered(await self._outbox.numbers(recipients))
         sealed = seal_plan(plan, held, view, self._keys, self._trust.gossip, now, self._draw)

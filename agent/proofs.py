@@ -82,8 +82,5 @@ def coverage(
 
 def decision(header: Header, covered: Coverage, view: Directory) -> Decision:
     """The consent rule's answer for a header, as every party works it out. Raises Refusal UNKNOWN_AGENCY."""
-    sender = view.member(header.sender.a).flags
-    parties = tuple(view.member(r.a).flags for r in header.to)
-    if sender is None or None in parties:
-        raise Refusal("UNKNOWN_AGENCY")
-    return decide(Facts(header, covered, sender, tuple(p for p in parties if p is not None)))
+    parties = tuple(view.party(recipient.a) for recipient in header.to)
+    return decide(Facts(header, covered, view.party(header.sender.a), parties))

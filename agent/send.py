@@ -76,12 +76,16 @@ class Composed:
 
 
 def compose(
-    form: Send, recipients: tuple[tuple[str, str], ...], held: Held | None, today: datetime.date
+    form: Send,
+    recipients: tuple[tuple[str, str], ...],
+    held: Held | None,
+    view: Directory,
+    today: datetime.date,
 ) -> Composed:
     """The message that a form asks for.
 
     Raises:
-        Refusal: the message's own codes (schemas.messages, schemas.minimise), UNKNOWN_TYPE.
+        Refusal: the message's own codes (schemas.messages, schemas.minimise), UNKNOWN_TYPE, UNKNOWN_AGENCY.
     """
     if form.kind not in CLASSES:
         raise Refusal("UNKNOWN_TYPE", f"There is no form of this kind. Forms: {', '.join(sorted(CLASSES))}.")
@@ -94,7 +98,7 @@ def compose(
     found = minimise(
         form.case or {},
         form.kind,
-        recipient=_profile(form, recipients),
+        recipient=_profile(form, recipients, view),
         purpose=form.purpose,
         limits=None if held is None else limits_of(held),
         on=today,
@@ -200,10 +204,16 @@ def limits_of(held: Held) -> Limits:
     )
 
 
-def _profile(form: Send, recipients: tuple[tuple[str, str], ...]) -> RecipientProfile:
-    """One message goes to all its desks, so it holds what the least entitled of them may have."""
+def _profile(form: Send, recipients: tuple[tuple[str, str], ...], view: Directory) -> RecipientProfile:
+    """One message goes to all its desks, so it holds what the least entitled of them may have.
+
+    The sector is oversight's word in the directory; agencies of different sectors get what "other" gets.
+    """
     agency, desk = recipients[0]
-    return RecipientProfile(agency=agency, desk=desk, **form.recipient.model_dump())
+    sector, *different = {view.member(a).sector for a, _ in recipients}
+    return RecipientProfile(
+        agency=agency, desk=desk, sector="other" if different else sector, **form.recipient.model_dump()
+    )
 
 
 def _subject(form: Send, composed: Composed, thread: str, keys: AgentKeys) -> str:

@@ -11,7 +11,7 @@ import nacl.signing
 from benchmarks.timing import median_ms, median_us
 from schemas.canonical import Json
 from schemas.consent import Facts, decide
-from schemas.directory import Flags
+from schemas.directory import Flags, Party
 from schemas.envelope import Delivery, Header, Upload
 from schemas.keys import OpeningKey, SigningKey
 from schemas.opening import open_delivery, unwrap_key
@@ -19,7 +19,7 @@ from schemas.sealing import Draft, Officer, Sealed, SealedFor, seal, wrap_key
 
 AGENCY = "ag1" + "a" * 32
 PAYLOAD = "x" * 15_000
-FLAGS = Flags(public_authority=False, s16la_member=False, cda_relevant=False)
+PARTY = Party(Flags(public_authority=False, s16la_member=False, cda_relevant=False), "other")
 LAW: Json = {
     "adult_at_risk": False,
     "agree": "GIVEN",
@@ -111,7 +111,7 @@ def _decisions(upload: Upload, seconds: float) -> dict[str, float]:
 
 
 def _decide(header: Header, recipients: int) -> object:
-    return decide(Facts(header, "covers", FLAGS, (FLAGS,) * recipients))
+    return decide(Facts(header, "covers", PARTY, (PARTY,) * recipients))
 
 
 def _open(delivery: bytes, key: OpeningKey) -> object:

@@ -16,7 +16,7 @@ from broker.turn import Agreement
 from schemas.api import UPLOAD_LIMIT
 from schemas.canonical import Json, b64
 from schemas.consent import Coverage, Decision, Facts, decide
-from schemas.directory import Directory, Flags
+from schemas.directory import Directory
 from schemas.envelope import Header, Upload
 from schemas.errors import Refusal
 from schemas.grants import check_grant
@@ -184,8 +184,8 @@ def facts(header: Header, coverage: Coverage, view: Directory) -> Facts:
     return Facts(
         header,
         coverage,
-        _flags(view, header.sender.a),
-        tuple(_flags(view, recipient.a) for recipient in header.to),
+        view.party(header.sender.a),
+        tuple(view.party(recipient.a) for recipient in header.to),
     )
 
 
@@ -221,10 +221,3 @@ def record_facts(item: Examined, decision: Mapping[str, Json], agreement: Agreem
         said["status"] = None if found is None else found[1].to_json()
         said["withdrawal"] = None if agreement.withdrawal is None else agreement.withdrawal.to_json()
     return said
-
-
-def _flags(view: Directory, agency: str) -> Flags:
-    flags = view.member(agency).flags
-    if flags is None:
-        raise Refusal("UNKNOWN_AGENCY")
-    return flags

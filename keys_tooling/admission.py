@@ -134,12 +134,14 @@ def missing_statements(
     if not any(key.use == Use.AUTH and key.stands(now) for key in agency.keys.values()):
         raise Refusal("STALE_KEY", "The agency's keys are outside their dates. Ask it to make them again.")
     if agency.member:
-        if (agency.name, agency.desks, agency.flags) != (said.name, said.desks, said.flags):
+        held = (agency.name, agency.desks, agency.flags, agency.sector)
+        if held != (said.name, said.desks, said.flags, said.sector):
             raise Refusal("CONFLICT", "The agency is a member already, under other particulars.")
         return tuple(missing)
     own = view.agencies[oversight.admin.agency]
     chain = Chain(own.id, oversight.admin.op, own.seq, own.head)
-    return (*missing, chain.admit(said.agency, said.name, said.desks, said.flags.model_dump(), now))
+    flags = said.flags.model_dump()
+    return (*missing, chain.admit(said.agency, said.name, said.desks, flags, now, said.sector))
 
 
 def _try(view: Directory, missing: list[Signed]) -> None:

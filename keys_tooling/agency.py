@@ -10,10 +10,11 @@ from keys_tooling.console import World, shown
 from keys_tooling.enrolment import LIMIT, Enrolment, make_enrolment, parse_enrolment
 from keys_tooling.keyfiles import new_files, read_public
 from keys_tooling.names import check_desks, check_name
-from keys_tooling.partnership import ADMIN, AGENT, PARTNERSHIP, ROOTS, read_cards, write_member
+from keys_tooling.partnership import ADMIN, AGENT, NEXT_ROOTS, PARTNERSHIP, ROOTS, read_cards, write_member
 from schemas.canonical import Json
 from schemas.directory import Flags
 from schemas.keyfile import Cost
+from schemas.lawful import Sector
 from schemas.partnership import FILE_LIMIT, Partnership
 
 ENROLMENT = "enrolment.json"
@@ -26,6 +27,7 @@ class Plan:
     name: str
     desks: tuple[str, ...]
     flags: Flags
+    sector: Sector
     officers: tuple[Path, ...]
     partnership: Path
 
@@ -50,11 +52,11 @@ def init(folder: Path, plan: Plan, locks: Locks, world: World) -> tuple[Enrolmen
     cards = read_cards(plan.officers)
     partnership = Partnership.parse(read_public(plan.partnership, FILE_LIMIT))
     with new_files(folder) as files:
-        files.absent(ROOTS, ADMIN, AGENT, PARTNERSHIP, ENROLMENT)
+        files.absent(ROOTS, NEXT_ROOTS, ADMIN, AGENT, PARTNERSHIP, ENROLMENT)
         now = world.now()
         member = make_agency(now, world.draw, cards)
         enrolment = make_enrolment(
-            member, partnership.charter.oversight, plan.name, plan.desks, plan.flags, now
+            member, partnership.charter.oversight, plan.name, plan.desks, plan.flags, now, plan.sector
         )
         write_member(files, member, locks.own, locks.agent, locks.cost, world)
         files.public(PARTNERSHIP, partnership.to_bytes())
@@ -81,6 +83,7 @@ def facts(enrolment: Enrolment) -> dict[str, Json]:
         "name": said.name,
         "partnership": said.partnership,
         "safety_number": enrolment.number,
+        "sector": said.sector,
         "statements": len(enrolment.statements),
     }
 
@@ -97,6 +100,7 @@ def described(enrolment: Enrolment, *, number: bool = True) -> str:
         f"Id             {said.agency}",
         *([f"Safety number  {enrolment.number}"] if number else []),
         f"Desks          {', '.join(said.desks)}",
+        f"Sector         {said.sector}",
         f"In law         {', '.join(flags) or 'no flags'}",
         f"Keys           {', '.join(f'{count} {use}' for use, count in sorted(counted.items()))}",
     ]

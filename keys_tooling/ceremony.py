@@ -14,6 +14,7 @@ from schemas.chain import Chain
 from schemas.checkpoint import LogKey
 from schemas.keyring import AdminKeys, AgentKeys, OfficerKeys, Prekey, RelayKeys
 from schemas.keys import OpeningKey, SigningKey, Use
+from schemas.lawful import Sector
 from schemas.partnership import Charter, Partnership
 from schemas.signing import Signed
 
@@ -27,6 +28,7 @@ LIFE = {
     Use.IG: 365 * DAY,
     Use.IG_AUTH: 365 * DAY,
 }
+ROOTS, THRESHOLD = 3, 2
 WEEK = 7 * DAY
 PREKEYS = 8
 """Prekeys made ahead, one a week, so that an agent can receive for two months before its admin comes back."""
@@ -36,9 +38,13 @@ BACKDATE = 3600
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A new agency: its secrets by holder, and the statements that publish it."""
+    """A new agency: its secrets by holder, and the statements that publish it.
+
+    `next_roots` are the roots after `roots`. The inception holds only their ids, and no other moment can add them.
+    """
 
     roots: tuple[SigningKey, ...]
+    next_roots: tuple[SigningKey, ...]
     admin: AdminKeys
     agent: AgentKeys
     statements: tuple[Signed, ...]
@@ -73,8 +79,10 @@ def make_officer(draw: Draw, person: str = "ig") -> tuple[OfficerKeys, OfficerCa
 
 def make_agency(now: int, draw: Draw, officers: tuple[OfficerCard, ...]) -> Member:
     """A new agency with every running key, its officers' keys and prekeys for the coming weeks."""
-    roots = tuple(SigningKey(draw(32)) for _ in range(3))
-    chain, inception = Chain.begin(SigningKey(draw(32)), roots, 2, now)
+    roots, after = (tuple(SigningKey(draw(32)) for _ in range(ROOTS)) for _ in range(2))
+    chain, inception = Chain.begin(
+        SigningKey(draw(32)), roots, THRESHOLD, now, tuple(key.kid for key in after)
+    )
     prekeys = tuple(Prekey(OpeningKey(draw(32)), now - BACKDATE + week * WEEK) for week in range(PREKEYS))
     signing = {use: SigningKey(draw(32)) for use in (Use.MSG, Use.AUTH, Use.CONSENT, Use.WITNESS)}
     agent = AgentKeys(
@@ -99,7 +107,7 @@ def make_agency(now: int, draw: Draw, officers: tuple[OfficerCard, ...]) -> Memb
             chain.add_key(Use.IG_AUTH, card.auth, start, start + LIFE[Use.IG_AUTH], now, card.person)
         )
     admin = AdminKeys(chain.agency, chain.op, chain.seq, chain.head)
-    return Member(roots, admin, agent, tuple(statements))
+    return Member(roots, after, admin, agent, tuple(statements))
 
 
 def found_partnership(
@@ -130,9 +138,15 @@ def found_partnership(
 
 
 def admit(
-    admin: AdminKeys, member: str, name: str, desks: tuple[str, ...], flags: dict[str, bool], now: int
+    admin: AdminKeys,
+    member: str,
+    name: str,
+    desks: tuple[str, ...],
+    flags: dict[str, bool],
+    now: int,
+    sector: Sector = "other",
 ) -> tuple[AdminKeys, Signed]:
     """Oversight's statement that an agency is in, and oversight's keys with the chain moved on."""
     chain = Chain(admin.agency, admin.op, admin.seq, admin.head)
-    signed = chain.admit(member, name, desks, flags, now)
+    signed = chain.admit(member, name, desks, flags, now, sector)
     return AdminKeys(chain.agency, chain.op, chain.seq, chain.head), signed

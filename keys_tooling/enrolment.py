@@ -1,7 +1,8 @@
 """The enrolment: what a new agency hands to oversight, and how oversight makes sure of it. Pure.
 
-It holds public things only: the agency's name, desks and flags, signed by its operational key, and the directory
-statements that publish its keys. What settles whose it is, is the safety number, read aloud on a known number.
+It holds public things only: the agency's name, desks, flags and sector, signed by its operational key, and the
+directory statements that publish its keys. What settles whose it is, is the safety number, read aloud on a known
+number.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from schemas.directory import Agency, Directory, Flags, safety_number
 from schemas.envelope import AgencyId, DeskId, Frozen, Hash32, Seconds
 from schemas.errors import Refusal
 from schemas.keys import Use
+from schemas.lawful import Sector
 from schemas.signing import STATEMENT_LIMIT, Purpose, Signed
 
 LIMIT = 512 * 1024
@@ -37,6 +39,7 @@ class Particulars(Frozen):
     name: Annotated[str, Field(min_length=1, max_length=120)]
     desks: tuple[DeskId, ...] = Field(min_length=1, max_length=32)
     flags: Flags
+    sector: Sector
     head: Hash32
     ts: Seconds
 
@@ -63,7 +66,13 @@ class Enrolment:
 
 
 def make_enrolment(
-    member: Member, partnership: str, name: str, desks: tuple[str, ...], flags: Flags, now: int
+    member: Member,
+    partnership: str,
+    name: str,
+    desks: tuple[str, ...],
+    flags: Flags,
+    now: int,
+    sector: Sector = "other",
 ) -> Enrolment:
     """A new agency's enrolment. Raises Refusal NAME, SETTINGS."""
     value = {
@@ -73,6 +82,7 @@ def make_enrolment(
         "head": member.admin.head,
         "name": name,
         "partnership": partnership,
+        "sector": sector,
         "ts": now,
         "v": 1,
     }

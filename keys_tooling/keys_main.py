@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from keys_tooling.console import World, report, run, tell
+from schemas.lawful import SECTORS, Sector
 
 FILE = click.Path(path_type=Path)
 NEXT = "\nNext:\n  "
@@ -69,6 +70,15 @@ _officer = click.option(
     multiple=True,
     help="An IG officer's card (officer.json from fenpost-audit init). May be given several times.",
 )
+
+
+def _offline(folder: Path) -> str:
+    from keys_tooling.partnership import NEXT_ROOTS, ROOTS
+
+    return (
+        f"Take {folder / ROOTS} and {folder / NEXT_ROOTS} off this machine, to two different places:\n"
+        "they are needed only to recover, and whoever finds the one must not find the other beside it."
+    )
 
 
 @partnership.command("init")
@@ -148,7 +158,7 @@ def partnership_init(
         f"Oversight      {founded.oversight.id}\n"
         f"Safety number  {number}\n\n"
         "Read the safety number aloud to every agency that joins, and hand it partnership.json.\n"
-        f"Take {folder / founding.ROOTS} off this machine: it is needed only to recover.\n"
+        f"{_offline(folder)}\n"
         f"{NEXT}fenpost-broker run --config {folder / 'relay' / founding.TOML}"
     )
     report(facts, text, as_json=as_json)
@@ -163,6 +173,13 @@ def partnership_init(
 @click.option("--public-authority", is_flag=True, help="The agency is a public authority.")
 @click.option("--s16la-member", is_flag=True, help="Takes part under Children Act 2004 s.16LA.")
 @click.option("--cda-relevant", is_flag=True, help="A relevant authority, Crime and Disorder Act 1998 s.115.")
+@click.option(
+    "--sector",
+    type=click.Choice(SECTORS),
+    default="other",
+    show_default=True,
+    help="What kind of agency it is. It gets what its kind needs; other gets the least.",
+)
 @_passphrase
 @click.option(
     "--agent-passphrase-file",
@@ -182,6 +199,7 @@ def agency_init(
     public_authority: bool,
     s16la_member: bool,
     cda_relevant: bool,
+    sector: Sector,
     passphrase_file: Path | None,
     agent_passphrase_file: Path | None,
     demonstration_cost: bool,
@@ -198,12 +216,11 @@ def agency_init(
 
     from keys_tooling import agency as making
     from keys_tooling.demonstration import cost
-    from keys_tooling.partnership import ROOTS
     from keys_tooling.passphrases import new_passphrase
     from schemas.directory import Flags, safety_number
 
     flags = Flags(public_authority=public_authority, s16la_member=s16la_member, cda_relevant=cda_relevant)
-    plan = making.Plan(unicodedata.normalize("NFC", name), desks, flags, officers, partnership_file)
+    plan = making.Plan(unicodedata.normalize("NFC", name), desks, flags, sector, officers, partnership_file)
     own = new_passphrase(passphrase_file, "the administrator's keys")
     agent = new_passphrase(agent_passphrase_file, "the agent's keys") if agent_passphrase_file else own
     enrolment, joined = making.init(folder, plan, making.Locks(own, agent, cost(demonstration_cost)), world)
@@ -213,7 +230,7 @@ def agency_init(
         f"{making.described(enrolment)}\n\n"
         f"Hand {file} to oversight. Oversight rings you and asks for the safety number above.\n"
         f"Ask oversight for its own: {oversight}\n"
-        f"Take {folder / ROOTS} off this machine: it is needed only to recover.\n"
+        f"{_offline(folder)}\n"
         f"{NEXT}fenpost-agent init --dir {folder}"
     )
     report(

@@ -21,6 +21,7 @@ from schemas.keyring import AdminKeys, AgentKeys, RelayKeys
 
 PARTNERSHIP = "partnership.json"
 ADMIN, ROOTS, AGENT = "admin.fpk", "roots.fpk", "agent.fpk"
+NEXT_ROOTS = "next-roots.fpk"
 RELAY_KEY, FOUNDING, TOML, PASSPHRASE = "relay.fpk", "founding.json", "relay.toml", "passphrase"
 DEFAULT_PORT = {"http": 80, "https": 443}
 
@@ -58,7 +59,7 @@ def init(folder: Path, plan: Plan, locks: Locks, world: World) -> Founded:
     check_url(plan.relay_url)
     cards = read_cards(plan.officers)
     with new_files(folder) as files, new_files(folder / "relay") as relay:
-        files.absent(PARTNERSHIP, ADMIN, ROOTS, AGENT)
+        files.absent(PARTNERSHIP, ADMIN, ROOTS, NEXT_ROOTS, AGENT)
         relay.absent(PARTNERSHIP, RELAY_KEY, FOUNDING, TOML, PASSPHRASE)
         founded = _found(plan, cards, world)
         write_member(files, founded.oversight, locks.own, locks.own, locks.cost, world)
@@ -116,9 +117,10 @@ def read_cards(paths: tuple[Path, ...]) -> tuple[OfficerCard, ...]:
 def write_member(
     files: NewFiles, member: Member, passphrase: bytes, agent_passphrase: bytes, cost: Cost, world: World
 ) -> None:
-    """An agency's three key files: roots, admin, agent."""
-    roots: Json = {"roots": [b64(root.seed()) for root in member.roots]}
-    files.secret(ROOTS, lock(roots, "roots", passphrase, cost, world.draw))
+    """An agency's four key files: roots, the roots after them, admin, agent."""
+    for name, keys in ((ROOTS, member.roots), (NEXT_ROOTS, member.next_roots)):
+        roots: Json = {"roots": [b64(root.seed()) for root in keys]}
+        files.secret(name, lock(roots, "roots", passphrase, cost, world.draw))
     files.secret(ADMIN, lock(member.admin.to_json(), AdminKeys.HOLDS, passphrase, cost, world.draw))
     files.secret(AGENT, lock(member.agent.to_json(), AgentKeys.HOLDS, agent_passphrase, cost, world.draw))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from schemas.canonical import Json, b64
 from schemas.directory import NO_PREVIOUS, agency_id, statement_hash
 from schemas.keys import ALGORITHM, SigningKey, Use
+from schemas.lawful import Sector
 from schemas.signing import Purpose, Signed
 
 
@@ -79,7 +80,14 @@ class Chain:
         return self.state("revoke", {"kid": kid, "reason": reason, "since": since}, ts)
 
     def admit(
-        self, member: str, name: str, desks: tuple[str, ...], flags: dict[str, bool], ts: int
+        self,
+        member: str,
+        name: str,
+        desks: tuple[str, ...],
+        flags: dict[str, bool],
+        ts: int,
+        sector: Sector = "other",
     ) -> Signed:
         """Oversight's word that an agency is in; only oversight's chain may say it."""
-        return self.state("admit", {"desks": list(desks), "flags": flags, "member": member, "name": name}, ts)
+        body = {"desks": list(desks), "flags": flags, "member": member, "name": name, "sector": sector}
+        return self.state("admit", body, ts)

@@ -14,15 +14,15 @@ would permit is refused, and what no row foresees is held.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal
 
-from schemas.directory import Flags
+from schemas.directory import Party
 from schemas.envelope import Header, Law
 from schemas.errors import KINDS
-from schemas.lawful import DUTY_GATEWAYS, Agreement
+from schemas.lawful import DUTY_GATEWAYS, Agreement, Gateway
 
 Coverage = Literal["none", "covers", "outside", "withdrawn", "stale", "unknown"]
 """What is provable about the agreement that a header names: none is named, it covers this message, it does not,
@@ -40,12 +40,12 @@ class Outcome(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that the rule may know. `parties` are the recipients' flags, in header order."""
+    """All that the rule may know. `parties` are the recipients, in header order."""
 
     header: Header
     coverage: Coverage
-    sender: Flags
-    parties: tuple[Flags, ...]
+    sender: Party
+    parties: tuple[Party, ...]
 
     @property
     def law(self) -> Law:
@@ -126,6 +126,23 @@ BREAKABLE = frozenset({"SCOPE", "REFUSED", "REASON", "GRANT"})
 SWITCHED_OFF_BY_DUTY = frozenset({9, 10, 11, 13, 14, 15, 17})
 NEVER_BROKEN = frozenset({1, 3, 6, 13, 20})
 DELIVER = Verdict(Outcome.DELIVER)
+ENQUIRERS = frozenset({"childrens_services", "police", "health", "education"})
+"""Who makes, or must help with, enquiries about a child at risk (Children Act 1989 s.47)."""
+
+
+def _all_in(parties: tuple[Party, ...], sectors: frozenset[str]) -> bool:
+    return all(party.sector in sectors for party in parties)
+
+
+# Every recipient must be inside the gateway: a duty towards one desk is no reason to tell the desk beside it.
+OPEN: Mapping[Gateway, Callable[[Party, tuple[Party, ...]], bool]] = {
+    "CDA-115": lambda _, to: all(p.flags.cda_relevant for p in to),
+    "CA04-16LA": lambda sender, to: all(p.flags.s16la_member for p in (sender, *to)),
+    "CA89-47": lambda _, to: _all_in(to, ENQUIRERS),
+    "DAA21": lambda sender, to: sender.sector == "police" and _all_in(to, frozenset({"education"})),
+    "FGM-5B": lambda _, to: _all_in(to, frozenset({"police"})),
+}
+"""The gateways with a party test (C9): whether this sender and these recipients are inside."""
 
 
 def _paper(facts: Facts, code: str) -> Verdict:
@@ -143,7 +160,7 @@ def _special(facts: Facts) -> Verdict | None:
 
 def _criminal(facts: Facts) -> Verdict | None:
     law = facts.law
-    authority = facts.sender.public_authority and law.b6 in ("6e", "LE")
+    authority = facts.sender.flags.public_authority and law.b6 in ("6e", "LE")
     bare = not law.s1 and (law.hc is None or not law.hc.s1)
     return _paper(facts, "PAPER_CRIMINAL") if law.crim and bare and not authority else None
 
@@ -163,14 +180,11 @@ def _incapable(facts: Facts) -> Verdict | None:
 def _public_basis(facts: Facts) -> Verdict | None:
     bases = (facts.law.b6, None if facts.law.hc is None else facts.law.hc.b6)
     private = any(basis is not None and basis.startswith(("6f", "6ea:")) for basis in bases)
-    return _paper(facts, "PAPER_PUBLIC") if private and facts.sender.public_authority else None
+    return _paper(facts, "PAPER_PUBLIC") if private and facts.sender.flags.public_authority else None
 
 
 def _gateway(facts: Facts) -> Verdict | None:
-    law, parties = facts.law, facts.parties
-    shut = ("CDA-115" in law.gw and not all(p.cda_relevant for p in parties)) or (
-        "CA04-16LA" in law.gw and not (facts.sender.s16la_member and all(p.s16la_member for p in parties))
-    )
+    shut = any(gw in OPEN and not OPEN[gw](facts.sender, facts.parties) for gw in facts.law.gw)
     return _paper(facts, "PAPER_GATEWAY") if shut else None
 
 

@@ -3,7 +3,7 @@
 Rules of this house:
 - a statement counts only if it follows from the ones before: right sequence number, right previous hash, right signer;
 - an agency's id is the hash of its inception, so nobody can claim another's;
-- a member is an agency that oversight admitted, with its name, desks and flags; nobody admits itself;
+- a member is an agency that oversight admitted, with its name, desks, flags and sector; nobody admits itself;
 - looking up a key says for what use and at what time, or refuses.
 """
 
@@ -20,6 +20,7 @@ from schemas.envelope import AgencyId, DeskId, Frozen, Hash32, Seconds
 from schemas.errors import Refusal
 from schemas.hashing import labelled
 from schemas.keys import ALGORITHM, ED25519, Use, check_public, kid_of
+from schemas.lawful import Sector
 from schemas.merkle import Frontier, leaf_hash
 from schemas.sealing import Officer
 from schemas.signing import STATEMENT_LIMIT, Purpose, Signed
@@ -82,6 +83,14 @@ class Flags(Frozen):
     cda_relevant: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Party:
+    """A member as the consent rule's party tests see it: all on oversight's word, nothing on its own."""
+
+    flags: Flags
+    sector: Sector
+
+
 class Admit(Frozen):
     """Oversight takes an agency into the partnership, or renews its entry."""
 
@@ -89,6 +98,7 @@ class Admit(Frozen):
     name: Text
     desks: tuple[DeskId, ...] = Field(min_length=1, max_length=32)
     flags: Flags
+    sector: Sector
 
 
 class Statement(Frozen):
@@ -141,6 +151,7 @@ class Agency:
     name: str = ""
     desks: tuple[str, ...] = ()
     flags: Flags | None = None
+    sector: Sector = "other"
 
     @property
     def member(self) -> bool:
@@ -245,7 +256,8 @@ class Directory:
             if statement.agency != self.oversight:
                 raise Refusal("NOT_ALLOWED", "Only the partnership's oversight admits agencies.")
             member = self._known(body.member)
-            member.name, member.desks, member.flags = body.name, body.desks, body.flags
+            member.name, member.desks = body.name, body.desks
+            member.flags, member.sector = body.flags, body.sector
 
     def _add_key(self, agency: Agency, body: AddKey) -> None:
         use, public = Use(body.use), unb64(body.pub)
@@ -297,6 +309,13 @@ class Directory:
         if desk not in member.desks:
             raise Refusal("UNKNOWN_DESK")
         return member
+
+    def party(self, agency: str) -> Party:
+        """What this member is in law. Raises Refusal UNKNOWN_AGENCY."""
+        known = self._known(agency)
+        if known.flags is None:
+            raise Refusal("UNKNOWN_AGENCY")
+        return Party(known.flags, known.sector)
 
     def key(self, kid: str, use: Use, at: int, agency: str | None = None) -> Key:
         """The key with this id, for this use, standing at this time.

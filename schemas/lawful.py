@@ -1,4 +1,4 @@
-"""The closed lists of codes that a header may carry (PROTOCOL.md H3).
+"""The closed lists of codes that a header, or a member's entry, may carry (PROTOCOL.md H3, K14).
 
 Nothing here is free text, and there is no code for immigration enforcement. Codes name the law of England in 2026:
 UK GDPR articles 6 and 9, Data Protection Act 2018 schedule 1, the Data (Use and Access) Act 2025 annex 1 list, and
@@ -99,10 +99,29 @@ Told = Literal["YES", "BY", "UNSAFE", "NA"]
 Onward = Literal["NONE", "ASK", "WITHIN_PURPOSE"]
 Retention = Literal["R1", "R2", "R3", "R4", "R5", "R6"]
 ReceiptState = Literal["collected", "opened", "taken-on", "rejected"]
+Sector = Literal[
+    "da_support",
+    "idva",
+    "sarc",
+    "isva",
+    "rape_crisis",
+    "childrens_services",
+    "adult_care",
+    "police",
+    "health",
+    "education",
+    "housing",
+    "probation",
+    "advice",
+    "behaviour_change",
+    "other",
+]
 RejectReason = Literal["wrong-recipient", "over-shared", "cannot-read", "no-authority"]
 
 RAGS: tuple[Rag, ...] = get_args(Rag)
 """Most urgent first: the order in which a mailbox hands out what waits."""
 GATEWAYS: tuple[Gateway, ...] = get_args(Gateway)
+SECTORS: tuple[Sector, ...] = get_args(Sector)
+"""What kind of agency a member is; the header does not carry it, the directory does (K14)."""
 DUTY_GATEWAYS: frozenset[Gateway] = frozenset({"CA04-16LA", "CA89-47", "DAA21", "FGM-5B"})
 """Gateways under which a statute requires the sharing (why_no = E)."""

@@ -10,32 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from schemas.errors import Refusal
+from schemas.lawful import Sector
 from schemas.messages.catalogue import CLASSES
 from schemas.messages.concern import AdultConcern, ChildConcern
 from schemas.messages.referral import Referral
-
-Sector = Literal[
-    "da_support",
-    "idva",
-    "sarc",
-    "isva",
-    "rape_crisis",
-    "childrens_services",
-    "adult_care",
-    "police",
-    "health",
-    "education",
-    "housing",
-    "probation",
-    "advice",
-    "behaviour_change",
-    "other",
-]
 
 
 class RecipientProfile(BaseModel):

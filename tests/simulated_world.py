@@ -37,6 +37,7 @@ from schemas.hashing import Frames, framed
 from schemas.keyfile import QUICK, lock
 from schemas.keyring import AdminKeys, OfficerKeys
 from schemas.keys import SigningKey
+from schemas.lawful import Sector
 from schemas.receipt import Receipt, sign_receipt
 from schemas.request import Target, sign_request
 from schemas.sealing import Draft, Sealed, SealedFor, seal
@@ -146,10 +147,14 @@ class World:
         *names: str,
         desks: tuple[str, ...] = (DESK,),
         flags: dict[str, bool] | None = None,
+        sectors: Mapping[str, Sector] | None = None,
         now: float = NOW,
         port: int | None = None,
     ) -> World:
-        """Found a partnership whose members are `names`, and write the relay's folder to `folder`/relay."""
+        """Found a partnership whose members are `names`, and write the relay's folder to `folder`/relay.
+
+        `sectors` by name; a member that it leaves out is of the sector "other".
+        """
         clock = SteppedClock(now)
         port = port or free_port()
         keys, card = make_officer(secrets.token_bytes)
@@ -162,20 +167,26 @@ class World:
             folder, clock, port, founded, {"oversight": oversight}, list(founded.oversight.statements)
         )
         for name in names:
-            for signed in world.join(name, desks, flags):
+            for signed in world.join(name, desks, flags, (sectors or {}).get(name, "other")):
                 world.take(signed)
         world.write_relay_folder()
         return world
 
     def join(
-        self, name: str, desks: tuple[str, ...] = (DESK,), flags: dict[str, bool] | None = None
+        self,
+        name: str,
+        desks: tuple[str, ...] = (DESK,),
+        flags: dict[str, bool] | None = None,
+        sector: Sector = "other",
     ) -> list[Signed]:
         """A new agency's statements and oversight's admission, not yet taken into this world's directory."""
         keys, card = make_officer(secrets.token_bytes)
         member = make_agency(self.now, secrets.token_bytes, (card,))
         self.parties[name] = Party(name, member, member.admin, keys, desks)
         oversight = self.parties["oversight"]
-        oversight.admin, admission = admit(oversight.admin, member.id, name, desks, flags or FLAGS, self.now)
+        oversight.admin, admission = admit(
+            oversight.admin, member.id, name, desks, flags or FLAGS, self.now, sector
+        )
         return [*member.statements, admission]
 
     def take(self, signed: Signed) -> None:
@@ -259,7 +270,9 @@ class World:
         headers: dict[str, str],
     ) -> Answer:
         url = path + (f"?{query}" if query else "")
-        async with http.request(method, url, data=io.BytesIO(body) if body else None, headers=headers) as response:
+        async with http.request(
+            method, url, data=io.BytesIO(body) if body else None, headers=headers
+        ) as response:
             return Answer(response.status, response.headers, await response.read())
 
     async def post_envelopes(

@@ -34,20 +34,21 @@ class TownError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class AgencyPlan:
-    """An agency of the founding documents: its folder, name, desk and what it is in law."""
+    """An agency of the founding documents: its folder, name, desk, what it is in law and of which kind."""
 
     key: str
     name: str
     desk: str
     flags: tuple[str, ...] = ()
+    sector: str = "other"
 
 
-PEACOCK = AgencyPlan("peacock", "The Peacock Project", "referrals")
+PEACOCK = AgencyPlan("peacock", "The Peacock Project", "referrals", sector="da_support")
 IDVAS = AgencyPlan(
-    "idvas", "Peterborough IDVAS", "duty", ("--public-authority", "--s16la-member", "--cda-relevant")
+    "idvas", "Peterborough IDVAS", "duty", ("--public-authority", "--s16la-member", "--cda-relevant"), "idva"
 )
-DASS = AgencyPlan("dass", "IMPAKT DASS", "outreach")
-SARC = AgencyPlan("sarc", "The Elms SARC", "reception", ("--cda-relevant",))
+DASS = AgencyPlan("dass", "IMPAKT DASS", "outreach", sector="da_support")
+SARC = AgencyPlan("sarc", "The Elms SARC", "reception", ("--cda-relevant",), "sarc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,8 @@ class Town:
         self.run(
             "fenpost-keys", "agency", "init", "--dir", self.at(plan.key), "--name", plan.name, "--desk", plan.desk,
             "--officer", self.officer(plan.key), "--partnership", self.partnership / "partnership.json",
-            "--passphrase-file", self.passphrase(plan.key), "--demonstration-cost", *plan.flags,
+            "--passphrase-file", self.passphrase(plan.key), "--demonstration-cost",
+            "--sector", plan.sector, *plan.flags,
         )  # fmt: skip
 
     def enrol(self, plan: AgencyPlan) -> str:

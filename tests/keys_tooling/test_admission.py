@@ -59,6 +59,7 @@ def enrolment(world: World, name: str = "Peterborough IDVAS", **changes: object)
         given["desks"],
         NO_FLAGS,
         world.now,
+        given.get("sector", "idva"),
     )
 
 
@@ -70,7 +71,8 @@ async def test_an_enrolled_agency_is_a_member_with_its_desks(relay, oversight, w
     new = enrolment(world)
     done = await taken(relay, oversight, new)
     agency = world.directory.find("Peterborough IDVAS")
-    assert (agency.id, agency.desks, agency.flags) == (new.particulars.agency, ("duty",), NO_FLAGS)
+    assert (agency.id, agency.desks) == (new.particulars.agency, ("duty",))
+    assert (agency.flags, agency.sector) == (NO_FLAGS, "idva")
     assert (done.posted, done.before, done.members) == (len(new.statements) + 1, False, 2)
 
 
@@ -133,11 +135,12 @@ async def test_a_look_alike_of_a_member_or_of_the_partnership_is_refused(relay, 
     assert relay.statements == before
 
 
-async def test_a_member_under_other_particulars_is_refused(relay, oversight, world):
+@pytest.mark.parametrize("changes", [{"desks": ("duty", "referrals")}, {"sector": "police"}])
+async def test_a_member_under_other_particulars_is_refused(relay, oversight, world, changes: dict):
     new = member(world)
     await taken(relay, oversight, enrolment(world, member=new))
     with pytest.raises(Refusal, match="CONFLICT"):
-        await taken(relay, oversight, enrolment(world, member=new, desks=("duty", "referrals")))
+        await taken(relay, oversight, enrolment(world, member=new, **changes))
 
 
 async def test_an_enrolment_for_another_partnership_is_refused(relay, oversight, world, tmp_path):
@@ -231,13 +234,13 @@ def test_every_changed_byte_of_an_enrolment_is_refused_or_means_the_same(world):
         assert found.statements == new.statements
 
 
-@pytest.mark.parametrize("field", ["name", "desks", "flags"])
+@pytest.mark.parametrize("field", ["name", "desks", "flags", "sector"])
 def test_particulars_that_the_agency_did_not_sign_are_refused(world, field: str):
     value = json.loads(enrolment(world).to_bytes())
     said = json.loads(value["enrolment"]["t"])
-    said[field] = {"name": "Another", "desks": ["other"], "flags": {**said["flags"], "cda_relevant": True}}[
-        field
-    ]
+    said[field] = {
+        "name": "Another", "desks": ["other"], "flags": {**said["flags"], "cda_relevant": True}, "sector": "police",
+    }[field]  # fmt: skip
     value["enrolment"]["t"] = encode(said).decode()
     with pytest.raises(Refusal, match="SIGNATURE"):
         parse_enrolment(json.dumps(value).encode())

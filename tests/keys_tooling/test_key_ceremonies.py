@@ -14,12 +14,15 @@ import pytest
 from click.testing import CliRunner, Result
 
 from keys_tooling.audit_main import audit
+from keys_tooling.ceremony import make_agency
 from keys_tooling.console import World
 from keys_tooling.keys_main import keys
-from schemas.directory import Directory
+from schemas.canonical import b64, unb64
+from schemas.directory import Directory, agency_id
 from schemas.errors import Refusal
 from schemas.keyfile import unlock
 from schemas.keyring import AdminKeys, AgentKeys, RelayKeys
+from schemas.keys import SigningKey
 from schemas.partnership import Partnership
 from schemas.signing import Signed
 
@@ -96,7 +99,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def test_secret_files_are_for_their_owner_only_whatever_the_umask(place: Path):
     secret = [p for p in place.rglob("*") if p.suffix == ".fpk" or p.name == "passphrase"]
-    assert len(secret) == 2 + 3 + 2 + 3
+    assert len(secret) == 2 + 4 + 2 + 4
     assert {path.stat().st_mode & 0o777 for path in secret} == {0o600}
 
 
@@ -121,8 +124,64 @@ def test_each_key_file_holds_what_its_holder_needs(place: Path):
     assert AdminKeys.from_json(held("A/admin.fpk", "admin")).agency == agency
     assert AgentKeys.from_json(held("A/agent.fpk", "agent")).agency == agency
     assert len(held("A/roots.fpk", "roots")["roots"]) == 3
+    assert len(held("A/next-roots.fpk", "roots")["roots"]) == 3
     relay = held("P/relay/relay.fpk", "relay", (place / "P/relay/passphrase").read_bytes().strip())
     assert RelayKeys.from_json(relay)
+
+
+def seeds(path: Path) -> list[str]:
+    return unlock(path.read_bytes(), "roots", PASSPHRASE.encode())["roots"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "statements"), [("P", "P/relay/founding.json"), ("A", "A/enrolment.json")]
+)
+def test_the_inception_names_the_roots_held_and_commits_to_the_next(
+    place: Path, folder: str, statements: str
+):
+    rows = json.loads((place / statements).read_text())
+    inception = Signed.from_json((rows if folder == "P" else rows["statements"])[0]).peek()["body"]
+    roots, after = (
+        [SigningKey(unb64(seed)) for seed in seeds(place / folder / name)]
+        for name in ("roots.fpk", "next-roots.fpk")
+    )
+    assert inception["roots"] == [b64(key.public) for key in roots]
+    assert inception["next_roots"] == [key.kid for key in after]
+    assert len({key.kid for key in roots + after}) == 6
+
+
+def test_a_new_agencys_inception_commits_to_the_roots_it_hands_over():
+    member = make_agency(NOW, secrets.token_bytes, ())
+    inception = member.statements[0].peek()["body"]
+    assert len(member.next_roots) == len(member.roots) == 3
+    assert inception["next_roots"] == [key.kid for key in member.next_roots]
+    assert agency_id({**inception, "next_roots": []}) != member.id
+
+
+@pytest.mark.parametrize("command", [founding, joining])
+def test_both_root_files_are_named_to_be_taken_to_different_places(
+    place: Path, tmp_path: Path, command: Callable
+):
+    said = done(keys, *command(place, tmp_path / "X"), *quick(place)).output
+    assert str(tmp_path / "X/roots.fpk") in said
+    assert str(tmp_path / "X/next-roots.fpk") in said
+    assert "two different places" in said
+
+
+@pytest.mark.parametrize(("words", "sector"), [([], "other"), (["--sector", "sarc"], "sarc")])
+def test_the_sector_is_signed_and_shown(place: Path, tmp_path: Path, words: list[str], sector: str):
+    done(keys, *joining(place, tmp_path / "B"), *words, *quick(place))
+    shown = done(keys, "agency", "show", tmp_path / "B")
+    assert f"Sector         {sector}\n" in shown.output
+    assert json.loads(done(keys, "agency", "show", tmp_path / "B", "--json").output)["sector"] == sector
+    signed = json.loads((tmp_path / "B/enrolment.json").read_text())["enrolment"]
+    assert json.loads(signed["t"])["sector"] == sector
+
+
+def test_a_sector_that_is_not_on_the_list_is_a_usage_error(place: Path, tmp_path: Path):
+    result = typed(keys, *joining(place, tmp_path / "B"), "--sector", "refuge", *quick(place))
+    assert result.exit_code == 2
+    assert not (tmp_path / "B").exists()
 
 
 def test_whoever_runs_the_relay_cannot_open_oversights_keys(place: Path):
@@ -141,12 +200,13 @@ def test_the_agent_may_have_a_passphrase_of_its_own(place: Path, tmp_path: Path)
 def test_the_enrolment_holds_nothing_secret(place: Path):
     admin = unlock((place / "A/admin.fpk").read_bytes(), "admin", PASSPHRASE.encode())
     agent = unlock((place / "A/agent.fpk").read_bytes(), "agent", PASSPHRASE.encode())
-    roots = unlock((place / "A/roots.fpk").read_bytes(), "roots", PASSPHRASE.encode())
+    roots, after = (seeds(place / "A" / name) for name in ("roots.fpk", "next-roots.fpk"))
     held = [
         admin["op"],
         agent["store"],
         agent["subject"],
-        *roots["roots"],
+        *roots,
+        *after,
         *(p["seed"] for p in agent["prekeys"]),
     ]
     enrolment = (place / "A/enrolment.json").read_text()
@@ -216,7 +276,7 @@ def test_running_it_again_changes_no_byte(
 
 
 @pytest.mark.parametrize(
-    "name", ["roots.fpk", "admin.fpk", "agent.fpk", "partnership.json", "enrolment.json"]
+    "name", ["roots.fpk", "next-roots.fpk", "admin.fpk", "agent.fpk", "partnership.json", "enrolment.json"]
 )
 def test_one_file_in_the_way_stops_it_and_nothing_is_left(place: Path, tmp_path: Path, name: str):
     (tmp_path / name).write_text("somebody's")

@@ -20,14 +20,16 @@ from schemas.consent import (
     Outcome,
     decide,
 )
-from schemas.directory import Flags
+from schemas.directory import Flags, Party
 from schemas.envelope import Address, HarmCauser, Header, Law, Recipient
 from schemas.errors import KINDS
 from tests.tools.forge import LAW, b
 from tests.tools.vector_world import ALDER, BIRCH, CEDAR, T0, seed
 
-CHARITY = Flags(public_authority=False, s16la_member=False, cda_relevant=False)
-COUNCIL = Flags(public_authority=True, s16la_member=True, cda_relevant=True)
+PRIVATE = Flags(public_authority=False, s16la_member=False, cda_relevant=False)
+PUBLIC = Flags(public_authority=True, s16la_member=True, cda_relevant=True)
+CHARITY, CLINIC, SCHOOL = (Party(PRIVATE, sector) for sector in ("da_support", "health", "education"))
+COUNCIL, POLICE = Party(PUBLIC, "childrens_services"), Party(PUBLIC, "police")
 GO, ALERT, HOLD, STOP = Outcome.DELIVER, Outcome.DELIVER_ALERT, Outcome.HOLD, Outcome.BLOCK
 UNASKED = {"agree": "NOT_SOUGHT", "agree_by": None, "agree_ver": None, "b6": "6f"}
 NO = {**UNASKED, "agree": "REFUSED"}
@@ -59,8 +61,8 @@ class Case:
     law: dict[str, Any] = field(default_factory=dict)
     rag: str = "AMBER"
     coverage: str = "covers"
-    sender: Flags = CHARITY
-    parties: tuple[Flags, ...] = (CHARITY,)
+    sender: Party = CHARITY
+    parties: tuple[Party, ...] = (CLINIC,)
     cls: str = "REFER"
     more: dict[str, Any] = field(default_factory=dict)
 
@@ -113,6 +115,17 @@ CASES: list[Case] = [
     Case("crime and disorder to a council", 7, GO, law={"gw": ("CDA-115",)}, parties=(COUNCIL,)),
     *paper("16LA by somebody outside it", 5, "PAPER_GATEWAY", law={"gw": ("CA04-16LA",)}, parties=(COUNCIL,)),
     *paper("16LA to somebody outside it", 5, "PAPER_GATEWAY", law={"gw": ("CA04-16LA",)}, sender=COUNCIL),
+    *paper("an enquiry about a child, to a charity", 5, "PAPER_GATEWAY", law={"gw": ("CA89-47",)}, parties=(CHARITY,)),
+    *paper("an enquiry about a child, to a council and a charity", 5, "PAPER_GATEWAY", law={"gw": ("CA89-47",)}, parties=(COUNCIL, CHARITY)),
+    Case("an enquiry about a child, to all who make it", 7, GO, law={"gw": ("CA89-47",)}, parties=(COUNCIL, POLICE, CLINIC, SCHOOL)),
+    *paper("a school told by a charity as if by the police", 5, "PAPER_GATEWAY", law={"gw": ("DAA21",)}, parties=(SCHOOL,)),
+    *paper("the police telling a clinic as if a school", 5, "PAPER_GATEWAY", law={"gw": ("DAA21",)}, sender=POLICE),
+    *paper("the police telling a school and a clinic", 5, "PAPER_GATEWAY", law={"gw": ("DAA21",)}, sender=POLICE, parties=(SCHOOL, CLINIC)),
+    Case("the police telling a school", 7, GO, law={"gw": ("DAA21",)}, sender=POLICE, parties=(SCHOOL,)),
+    *paper("mutilation, to a clinic", 5, "PAPER_GATEWAY", law={"gw": ("FGM-5B",)}),
+    *paper("mutilation, to the police and a clinic", 5, "PAPER_GATEWAY", law={"gw": ("FGM-5B",)}, parties=(POLICE, CLINIC)),
+    Case("mutilation, to the police", 7, GO, law={"gw": ("FGM-5B",)}, parties=(POLICE,)),
+    *paper("one gateway open and the other shut", 5, "PAPER_GATEWAY", law={"gw": ("CA89-47", "FGM-5B")}),
     Case("16LA between members", 7, GO, law={"gw": ("CA04-16LA",)}, sender=COUNCIL, parties=(COUNCIL,)),
     *paper("a paragraph that presumes no consent", 5, "PAPER_PRESUMED", law={"s1": ("s1:10",)}),
     Case("the same for the harm-causer's data", 7, GO, law={"hc": HarmCauser(b6="6f", s1=("s1:10",))}),
@@ -165,6 +178,12 @@ CASES: list[Case] = [
     Case("a duty's gateway, and no child in the message", 23, HOLD, "UNFORESEEN", {**UNASKED, **DUTY, "child": False}, coverage="none"),
     Case("a duty that she refused, and no child in the message", 15, STOP, "REFUSED", {**NO, **DUTY, "child": False}, "GREEN", "none"),
     Case("a duty between agencies outside it", 5, STOP, "PAPER_GATEWAY", {**UNASKED, **DUTY, "gw": ("CA04-16LA",)}, coverage="none"),
+    *[
+        Case(f"{gw} to a desk outside it, {rag}", 5, outcome, "PAPER_GATEWAY", {**UNASKED, **DUTY, "gw": (gw,)}, rag, "none", parties=(CLINIC, CHARITY))
+        for gw in ("CA89-47", "DAA21", "FGM-5B") for rag, outcome in (("GREEN", STOP), ("AMBER", STOP), ("RED", ALERT))
+    ],
+    Case("the police's duty to tell a school", 12, GO, law={**UNASKED, **DUTY, "gw": ("DAA21",), "b6": "6e"}, coverage="none", sender=POLICE, parties=(SCHOOL,)),
+    Case("the duty to tell the police", 12, GO, law={**UNASKED, **DUTY, "gw": ("FGM-5B",), "b6": "6c"}, coverage="none", parties=(POLICE,)),
     Case("a duty between members of 16LA", 12, GO, law={**UNASKED, **DUTY, "gw": ("CA04-16LA",), "b6": "6e"}, coverage="none", sender=COUNCIL, parties=(COUNCIL,)),
     # 13: the basis is gone
     *[
@@ -250,7 +269,7 @@ def everything() -> list[tuple[Facts, Decision]]:
         block = blank.law.model_copy(update=law)
         one = blank.model_copy(update={"law": block, "rag": rag})
         for coverage in COVERAGES:
-            facts = Facts(one, coverage, CHARITY, (CHARITY,))
+            facts = Facts(one, coverage, CHARITY, (CLINIC,))
             found.append((facts, decide(facts)))
     return found
 

@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from schemas.chain import Chain
-from schemas.directory import Directory, statement_leaf
+from schemas.directory import Directory, Flags, Party, statement_leaf
 from schemas.errors import Refusal
 from schemas.keys import OpeningKey, SigningKey, Use
 from schemas.merkle import Frontier, leaf_hash
@@ -122,8 +122,10 @@ def test_a_desk_is_one_of_the_agencys(view: Directory):
         view.desk(BIRCH.id, "housing")
 
 
-def test_admitting_again_replaces_name_desks_and_flags(view: Directory):
-    view.apply(chain_of(OVERSIGHT).admit(BIRCH.id, "Birch", ("night",), {**FLAGS, "s16la_member": True}, T0))
+def test_admitting_again_replaces_name_desks_flags_and_sector(view: Directory):
+    flags = {**FLAGS, "s16la_member": True}
+    view.apply(chain_of(OVERSIGHT).admit(BIRCH.id, "Birch", ("night",), flags, T0, "sarc"))
+    assert view.party(BIRCH.id) == Party(Flags(**flags), "sarc")
     member = view.desk(BIRCH.id, "night")
     assert (member.name, member.flags.s16la_member) == ("Birch", True)
     with pytest.raises(Refusal, match="UNKNOWN_DESK"):

@@ -166,11 +166,8 @@ def test_it_rests_on_the_agreement_inside(row: dict):
     opened.status.verified(view.key(status.signer, Use.CONSENT, status.ts, grant.iss).public, Purpose.STATUS)
     assert header.st == status_hash(opened.status)
     check_grant(header, grant, status, header.ts)
-    parties = tuple(view.member(to.a).flags for to in header.to)
-    assert (
-        decide(Facts(header, "covers", view.member(header.sender.a).flags, parties)).outcome
-        == Outcome.DELIVER
-    )
+    facts = Facts(header, "covers", view.party(header.sender.a), tuple(view.party(to.a) for to in header.to))
+    assert decide(facts).outcome == Outcome.DELIVER
 
 
 @each("envelope", "valid")

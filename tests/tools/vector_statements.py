@@ -141,7 +141,8 @@ def _bad_statements() -> list[tuple[str, Signed, str]]:
         return {"alg": alg, "exp": exp, "nbf": nbf, "person": None, "pub": b(public), "use": use}
 
     flags = {"cda_relevant": False, "public_authority": False, "s16la_member": False}
-    admitted = {"desks": ["duty"], "flags": flags, "member": BIRCH.id, "name": "Birch"}
+    admitted = {"desks": ["duty"], "flags": flags, "member": BIRCH.id, "name": "Birch", "sector": "idva"}
+    unsaid = {name: value for name, value in admitted.items() if name != "sector"}
     ours = {"agency": OVERSIGHT.id, "prev": OVERSIGHT.chain.head, "seq": OVERSIGHT.chain.seq + 1}
     good = one(added())
     stranger = OpeningKey(seed("fresh prekey")).public
@@ -174,6 +175,8 @@ def _bad_statements() -> list[tuple[str, Signed, str]]:
         ("a name that turns letters round", one({**admitted, "name": "Birch\u202e"}, "admit", OVERSIGHT.op, **ours), "FORM"),
         ("a name with an outer space", one({**admitted, "name": " Birch"}, "admit", OVERSIGHT.op, **ours), "FORM"),
         ("no desks", one({**admitted, "desks": []}, "admit", OVERSIGHT.op, **ours), "FORM"),
+        ("a sector that nobody knows", one({**admitted, "sector": "refuge"}, "admit", OVERSIGHT.op, **ours), "FORM"),
+        ("no sector", one(unsaid, "admit", OVERSIGHT.op, **ours), "FORM"),
         ("not canonical", Signed(good.text.replace(b":", b": ", 1), good.signature), "NOT_CANONICAL"),
     ]  # fmt: skip
 

@@ -75,9 +75,9 @@ STATEMENTS: tuple[Signed, ...] = (
     *ALDER.statements,
     *BIRCH.statements,
     *CEDAR.statements,
-    OVERSIGHT.chain.admit(ALDER.id, "Alder Support", ("duty",), FLAGS, T0),
-    OVERSIGHT.chain.admit(BIRCH.id, "Birch Advisers", ("idva", "duty"), FLAGS, T0),
-    OVERSIGHT.chain.admit(CEDAR.id, "Cedar Council", ("housing",), PUBLIC, T0),
+    OVERSIGHT.chain.admit(ALDER.id, "Alder Support", ("duty",), FLAGS, T0, "da_support"),
+    OVERSIGHT.chain.admit(BIRCH.id, "Birch Advisers", ("idva", "duty"), FLAGS, T0, "idva"),
+    OVERSIGHT.chain.admit(CEDAR.id, "Cedar Council", ("housing",), PUBLIC, T0, "housing"),
 )
 EVERYBODY = (ALDER.id, BIRCH.id, CEDAR.id)
 GID = b64(seed("gid")[:16])

@@ -264,6 +264,7 @@ def table_codes() -> str:
         "b6": lawful.Basis, "b9": lawful.SpecialCondition, "s1": lawful.Schedule1, "gw": lawful.Gateway, "conf": lawful.Confidence,
         "why_no": lawful.WhyNo, "told": lawful.Told, "onward": lawful.Onward, "retain": lawful.Retention,
         "cat": envelope.CATEGORIES, "receipt `state`": receipt.ReceiptState, "receipt `reason`": lawful.RejectReason,
+        "member's `sector`": lawful.Sector,
     }  # fmt: skip
     lines = [
         f"| {field if ' ' in field else f'`{field}`'} | {' '.join(get_args(of) or sorted(of))} |"
