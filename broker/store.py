@@ -10,6 +10,7 @@ Rules of this house:
 from __future__ import annotations
 
 import contextlib
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
+from broker.driver import Connection, connect
 from broker.upgrade import upgrade
 from schemas.errors import Refusal
 
@@ -31,9 +33,8 @@ class Store:
     """A SQLite file with one writer and a few readers."""
 
     def __init__(self, path: Path) -> None:
-        url = f"sqlite+aiosqlite:///{path}"
-        self._writing = _engine(url, 1, WRITER_PRAGMAS, "BEGIN IMMEDIATE")
-        self._reading = _engine(url, READERS, READER_PRAGMAS, "BEGIN")
+        self._writing = _engine(path, 1, WRITER_PRAGMAS, "BEGIN IMMEDIATE")
+        self._reading = _engine(path, READERS, READER_PRAGMAS, "BEGIN")
         self._writer: AsyncConnection | None = None
 
     async def open(self) -> str:
@@ -86,11 +87,18 @@ class Store:
             raise refused(error) from error
 
     async def shrink(self) -> None:
-        """Empty the write-ahead log, so that what was deleted is not left in it; does nothing while readers hold it."""
+        """Empty the write-ahead log, so that what was deleted is not left in it; does nothing while readers hold it.
+
+        Raises:
+            Refusal: UNAVAILABLE.
+        """
         if self._writer is not None:
             driver = (await self._writer.get_raw_connection()).driver_connection
-            if driver is not None:  # outside of any transaction, where alone it works
-                await driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            if isinstance(driver, Connection):
+                try:
+                    await driver.empty_log()
+                except sqlite3.Error as error:
+                    raise Refusal("UNAVAILABLE") from error
 
 
 def refused(error: DBAPIError) -> Refusal:
@@ -101,9 +109,15 @@ def refused(error: DBAPIError) -> Refusal:
     return Refusal("UNAVAILABLE")
 
 
-def _engine(url: str, size: int, pragmas: dict[str, str], begin: str) -> AsyncEngine:
+def _engine(path: Path, size: int, pragmas: dict[str, str], begin: str) -> AsyncEngine:
+    async def creator() -> Connection:
+        connection = connect(path)
+        await connection
+        return connection
+
     engine = create_async_engine(
-        url,
+        "sqlite+aiosqlite://",
+        async_creator=creator,
         hide_parameters=True,
         poolclass=AsyncAdaptedQueuePool,
         pool_size=size,

@@ -9,7 +9,7 @@ Rules of this house:
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -35,6 +35,7 @@ from schemas.lawful import (
     WhyNo,
 )
 
+T = TypeVar("T", bound="Frozen")
 MAGIC = b"FPE1"
 HEADER_LIMIT = 16 * 1024
 BODY_LIMIT = 1024 * 1024
@@ -83,29 +84,29 @@ class HarmCauser(Frozen):
 class Law(Frozen):
     """The consent flags and lawful bases of a message (H4)."""
 
-    pd: PersonalData
-    consent_only: bool
-    spec: bool
-    crim: bool
-    child: bool
     adult_at_risk: bool
     agree: Agreement
     agree_by: AgreedBy | None
     agree_ver: Annotated[int, Field(ge=1, le=2**31)] | None
     b6: Basis | None
     b9: SpecialCondition | None
-    s1: tuple[Schedule1, ...]
-    gw: tuple[Gateway, ...]
+    child: bool
     conf: Confidence | None
+    consent_only: bool
+    crim: bool
+    gw: tuple[Gateway, ...]
     hc: HarmCauser | None
-    why_no: WhyNo | None
-    told: Told
-    told_by: Seconds | None
     onward: Onward
     ooh: bool
+    pd: PersonalData
     retain: Retention
-    vir: tuple[str, ...] = Field(max_length=0)
     rfi: Id16 | None
+    s1: tuple[Schedule1, ...]
+    spec: bool
+    told: Told
+    told_by: Seconds | None
+    vir: tuple[str, ...] = Field(max_length=0)
+    why_no: WhyNo | None
 
     @model_validator(mode="after")
     def _told_has_its_date(self) -> Self:
@@ -115,27 +116,30 @@ class Law(Frozen):
 
 
 class Header(Frozen):
-    """The clear header (H2). Times are Unix seconds, UTC."""
+    """The clear header (H2). Times are Unix seconds, UTC.
 
-    v: Annotated[int, Field(ge=1, le=1)]
-    mid: Id16
-    thr: Id16
+    Here and in Law fields stand in the order of their wire names, so that what pydantic prints is canonical.
+    """
+
+    ar: Hash32
+    att: tuple[object, ...]
+    cat: tuple[str, ...]
+    cls: MessageClass
+    exp: Seconds
     sender: Address = Field(alias="from")
+    gid: Id16 | None
+    kc: Hash32
+    law: Law
+    mid: Id16
+    ovr: Hash32 | None
+    pur: Purpose
+    rag: Rag
     signer: Hash32
+    st: Hash32 | None
+    thr: Id16
     to: tuple[Recipient, ...] = Field(min_length=1, max_length=MAX_RECIPIENTS)
     ts: Seconds
-    exp: Seconds
-    cls: MessageClass
-    rag: Rag
-    pur: Purpose
-    cat: tuple[str, ...]
-    law: Law
-    gid: Id16 | None
-    ovr: Hash32 | None
-    st: Hash32 | None
-    att: tuple[object, ...]
-    kc: Hash32
-    ar: Hash32
+    v: Annotated[int, Field(ge=1, le=1)]
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
@@ -150,25 +154,43 @@ class Header(Frozen):
         return self
 
 
+def read_canonical(model: type[T], data: bytes, limit: int) -> T:
+    """A model whose fields stand in canonical order, from the one spelling that it has (F2).
+
+    Raises:
+        Refusal: TOO_BIG, FORM, NOT_CANONICAL, VERSION.
+    """
+    if len(data) > limit:
+        raise Refusal("TOO_BIG")
+    try:
+        value = model.model_validate_json(data)
+    except ValidationError as error:
+        given = decode(data, limit)
+        if isinstance(given, dict) and given.get("v") != 1:
+            raise Refusal("VERSION") from None
+        raise Refusal("FORM", detail=_places(error)[:8]) from None
+    if value.model_dump_json(by_alias=True).encode() != data:
+        decode(data, limit)  # says FORM where it is not strict JSON at all
+        raise Refusal("NOT_CANONICAL")
+    return value
+
+
+def _places(error: ValidationError) -> tuple[str, ...]:
+    # A member that nobody knows is named by where it stands: its own name is a stranger's words.
+    places = [
+        row["loc"][:-1] or ("header",) if row["type"] == "extra_forbidden" else row["loc"]
+        for row in error.errors(include_input=False)
+    ]
+    return tuple(".".join(str(part) for part in place) for place in places)
+
+
 def parse_header(data: bytes) -> Header:
     """Read a canonical header.
 
     Raises:
         Refusal: TOO_BIG, FORM, NOT_CANONICAL, VERSION, ATTACHMENTS.
     """
-    value = decode(data, HEADER_LIMIT)
-    if isinstance(value, dict) and value.get("v") != 1:
-        raise Refusal("VERSION")
-    try:
-        header = Header.model_validate_json(data)
-    except ValidationError as error:
-        # A member that nobody knows is named by where it stands: its own name is a stranger's words.
-        places = [
-            row["loc"][:-1] or ("header",) if row["type"] == "extra_forbidden" else row["loc"]
-            for row in error.errors(include_input=False)
-        ]
-        fields = tuple(".".join(str(part) for part in place) for place in places)
-        raise Refusal("FORM", detail=fields[:8]) from None
+    header = read_canonical(Header, data, HEADER_LIMIT)
     if header.att:
         raise Refusal("ATTACHMENTS")
     return header

@@ -12,10 +12,10 @@ from typing import Annotated, Literal, Self
 
 import nacl.bindings
 import nacl.exceptions
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from schemas.canonical import b64, decode, unb64
-from schemas.envelope import WRAP_SIZE, Frozen, Hash32, Id16
+from schemas.canonical import b64, unb64
+from schemas.envelope import WRAP_SIZE, Frozen, Hash32, Id16, read_canonical
 from schemas.errors import Refusal
 from schemas.hashing import Frames, framed, labelled
 from schemas.padding import RECORD_SMALLEST, pad
@@ -35,10 +35,10 @@ class Head(Frozen):
     `to` the tags of epoch keys. Both lists are sorted and name nobody twice, so that there is one spelling.
     """
 
-    v: Annotated[int, Field(ge=1, le=1)]
     ctx: Id16 | Hash32
     kc: Hash32
     to: tuple[Id16 | Hash32, ...] = Field(min_length=1, max_length=MAX_OFFICERS)
+    v: Annotated[int, Field(ge=1, le=1)]
     w: Literal["hpke", "epoch"]
 
     @model_validator(mode="after")
@@ -72,13 +72,12 @@ class SealedRecord:
             if frames.take(4) != MAGIC:
                 raise Refusal("FORM")
             head_bytes = frames.frame(HEAD_LIMIT)
-            decode(head_bytes, HEAD_LIMIT)
-            head = Head.model_validate_json(head_bytes)
+            head = read_canonical(Head, head_bytes, HEAD_LIMIT)
             body = frames.frame(BODY_LIMIT)
             size = WRAP_SIZE if head.w == "hpke" else EPOCH_WRAP_SIZE
             wraps = tuple(frames.take(size) for _ in head.to)
             frames.end()
-        except (Refusal, ValidationError) as error:
+        except Refusal as error:
             raise Refusal("RECORD") from error
         return cls(head_bytes, head, body, wraps)
 
