@@ -14,6 +14,7 @@ from broker.authentication import Doorkeeper
 from broker.checking import Checks
 from broker.expiry import Sweeper
 from broker.handlers import Relay
+from broker.ledger import Ledger
 from broker.mailbox import Bells, Mailbox
 from broker.metrics import Metrics
 from broker.problems import answer
@@ -24,6 +25,7 @@ from broker.server import Runner, guard
 from broker.settings import Settings, address
 from broker.store import Store
 from broker.tree import Log, open_directory, open_log
+from broker.view import View
 from schemas import api
 from schemas.errors import Refusal
 from schemas.sealing import Draw, self_test
@@ -49,12 +51,21 @@ class Running:
     port: int = 0
     admin_port: int = 0
 
-    async def listen(self, runner: Runner, where: str) -> int:
+    async def listen(self, authority: str) -> None:
+        """Answer on the public port and the operator's."""
+        public = _public(self.relay, self.store, self.relay.metrics, authority)
+        self.port = await self._serve(public, self.settings.listen)
+        self.admin_port = await self._serve(
+            _admin(self.relay, self.relay.metrics), self.settings.admin_listen
+        )
+
+    async def _serve(self, app: web.Application, where: str) -> int:
+        settings = self.settings
+        runner = Runner(app, settings.header_seconds, settings.connections, settings.drain_seconds)
         await runner.setup()
         self.runners.append(runner)
         host, port = address(where)
-        site = web.TCPSite(runner, host, port)
-        await site.start()
+        await web.TCPSite(runner, host, port).start()
         listening: tuple[str, int] = runner.addresses[0][:2]
         return listening[1]
 
@@ -63,12 +74,14 @@ class Running:
         self.sweeper.close()
         self.sequencer.close()
         self.bells.ring_all()
-        for runner in self.runners:
-            await runner.cleanup()
-        await asyncio.gather(*self.tasks)
-        self.checks.close()
-        await self.store.shrink()
-        await self.store.close()
+        try:
+            for runner in self.runners:
+                await runner.cleanup()
+            await asyncio.gather(*self.tasks)
+            await self.store.shrink()
+        finally:
+            self.checks.close()
+            await self.store.close()
 
 
 async def build(settings: Settings, clock: Callable[[], float], draw: Draw) -> Running:
@@ -90,22 +103,38 @@ async def build(settings: Settings, clock: Callable[[], float], draw: Draw) -> R
     try:
         revision = await store.open()
         async with store.turn() as connection:
+            founding = settings.read_founding()
             view = await open_directory(
-                connection,
-                charter.oversight,
-                f"{charter.origin}/keys",
-                keys.keys_log,
-                settings.read_founding(),
+                connection, charter.oversight, f"{charter.origin}/keys", keys.keys_log, founding
             )
             ledger = await open_log(connection, charter.origin, keys.log)
-    except Refusal:
-        await store.close()
+        running = _assembled(settings, store, view, ledger, charter.authority, clock, draw)
+    except BaseException:
+        await store.close()  # its threads would keep a failed start from ending
         raise
+    try:
+        await running.listen(charter.authority)
+    except BaseException:
+        await running.close()
+        raise
+    logs.get().info("listening", port=running.port, admin_port=running.admin_port, revision=revision)
+    return running
+
+
+def _assembled(
+    settings: Settings,
+    store: Store,
+    view: View,
+    ledger: Ledger,
+    authority: str,
+    clock: Callable[[], float],
+    draw: Draw,
+) -> Running:
     metrics, bells, checks = Metrics(), Bells(), Checks()
     bounds = Bounds(settings.queue_items, settings.queue_bytes)
     sequencer = Sequencer(store, ledger, view, clock, draw, bounds, metrics, bells.ring)
     relay = Relay(
-        doorkeeper=Doorkeeper(view, charter.authority, clock),
+        doorkeeper=Doorkeeper(view, authority, clock),
         checks=checks,
         sequencer=sequencer,
         mailbox=Mailbox(store, bells, clock),
@@ -120,12 +149,6 @@ async def build(settings: Settings, clock: Callable[[], float], draw: Draw) -> R
     sweeper = Sweeper(store, sequencer, clock, settings.sweep_seconds)
     running = Running(settings, store, relay, sequencer, sweeper, bells, checks)
     running.tasks = [asyncio.create_task(sequencer.run()), asyncio.create_task(sweeper.run())]
-    limits = (settings.header_seconds, settings.connections, settings.drain_seconds)
-    public = Runner(_public(relay, store, metrics, charter.authority), *limits)
-    running.port = await running.listen(public, settings.listen)
-    admin = Runner(_admin(relay, metrics), *limits)
-    running.admin_port = await running.listen(admin, settings.admin_listen)
-    logs.get().info("listening", port=running.port, admin_port=running.admin_port, revision=revision)
     return running
 
 

@@ -38,6 +38,8 @@ class Sweeper:
                 await self.sweep()
             except Refusal as refusal:  # the store is away: look again
                 logs.get().warning("sweep", code=refusal.code)
+            except Exception as fault:  # noqa: BLE001 -- the sweeper's last resort: expiry must not stop for good
+                logs.get().error("sweep-failed", error=type(fault).__name__)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._seconds):
                     await self._closing.wait()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import Dialect, Table, bindparam, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broker.epochs import Wrapped
@@ -138,15 +139,14 @@ async def write(
         await connection.execute(DELETE_DELIVERIES, {"eids": gone})
         await connection.execute(DELETE_ENVELOPES, {"eids": gone})
     if wraps:
-        await connection.execute(insert(epochs), [_wrap_row(wrap) for wrap in wraps])
+        await _insert(connection, epochs, [_wrap_row(wrap) for wrap in wraps])
     if growth is None:
         return True
-    await connection.execute(insert(leaves), [{"idx": e.index, "leaf": e.leaf} for e in turn.entries])
-    await connection.execute(
-        insert(records), [{"idx": e.index, "relay": e.record, "sender": e.veiled} for e in turn.entries]
-    )
+    await _insert(connection, leaves, [{"idx": e.index, "leaf": e.leaf} for e in turn.entries])
+    kept = [{"idx": e.index, "relay": e.record, "sender": e.veiled} for e in turn.entries]
+    await _insert(connection, records, kept)
     if found := growth.stored_nodes(size):
-        await connection.execute(insert(nodes), [{"level": a, "idx": b, "hash": c} for a, b, c in found])
+        await _insert(connection, nodes, [{"level": a, "idx": b, "hash": c} for a, b, c in found])
     return await move_head(connection, "log", size, growth.frontier.size, growth.note)
 
 
@@ -167,7 +167,7 @@ async def _write_rows(connection: AsyncConnection, rows: Rows) -> None:
         (statements, rows.statements),
     ):
         if values:
-            await connection.execute(insert(table), values)
+            await _insert(connection, table, values)
     if rows.withdrawals:
         await connection.execute(UPDATE_WITHDRAWN, rows.withdrawals)
     for agency in {agency for agency, _ in rows.heard}:
@@ -175,6 +175,19 @@ async def _write_rows(connection: AsyncConnection, rows: Rows) -> None:
         await connection.execute(DELETE_NOTICES, {"ids": ids, "whose": agency})
     if rows.prune is not None:
         await _prune(connection, rows.prune)
+
+
+async def _insert(connection: AsyncConnection, table: Table, rows: list[dict[str, Any]]) -> None:
+    sql, names = _insertion(connection.dialect, table, tuple(rows[0]))
+    await connection.exec_driver_sql(sql, [tuple(row[name] for name in names) for row in rows])
+
+
+@lru_cache(maxsize=64)
+def _insertion(dialect: Dialect, table: Table, columns: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """An insertion in the driver's own words, compiled once: handing every row to the compiler costs more than
+    storing it. The columns hold bytes, whole numbers and text, which drivers take as they are."""
+    compiled = insert(table).inline().compile(dialect=dialect, column_keys=columns)
+    return str(compiled), tuple(compiled.positiontup or ())
 
 
 async def _prune(connection: AsyncConnection, now: int) -> None:

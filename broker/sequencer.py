@@ -70,6 +70,7 @@ class Sequencer:
         self._epochs = Epochs(draw)
         self._queue: deque[Waiting] = deque()
         self._queued = 0
+        self._shrinking: list[asyncio.Future[None]] = []
         self._wake = asyncio.Event()
         self._closing = False
         self._broken = False
@@ -99,11 +100,12 @@ class Sequencer:
 
     async def run(self) -> None:
         """Take turns until closed."""
-        while not (self._closing and not self._queue):
+        while not self._closing or self._queue or self._shrinking:
             await self._wake.wait()
             self._wake.clear()
             while self._queue:
                 await self._take_turn(self._next())
+            await self._shrink()
 
     def close(self) -> None:
         """Take no more; `run` ends when what waits is done."""
@@ -114,9 +116,24 @@ class Sequencer:
         self._epochs.forget(int(self._clock()))
 
     async def shrink(self) -> None:
-        """Empty the write-ahead log between two turns."""
-        if not self._queue:
-            await self._store.shrink()
+        """Wait until the write-ahead log was emptied, which is between two turns."""
+        if self._closing:
+            return
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._shrinking.append(done)
+        self._wake.set()
+        await done
+
+    async def _shrink(self) -> None:
+        waiting, self._shrinking = self._shrinking, []
+        if waiting:
+            try:
+                await self._store.shrink()
+            except Refusal as refusal:  # it only costs room; the next minute tries again
+                logs.get().warning("shrink", code=refusal.code)
+        for done in waiting:
+            if not done.done():
+                done.set_result(None)
 
     def _next(self) -> list[Waiting]:
         batch, size = list[Waiting](), 0
