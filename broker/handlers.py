@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
 from aiohttp import web
 from pydantic import ValidationError
+from pydantic_core import to_json
 
 from broker.authentication import Asking, Doorkeeper, Requester
 from broker.checking import Checks
@@ -38,7 +38,6 @@ from schemas.signing import Purpose, Signed
 
 Model = TypeVar("Model", bound=Frozen)
 T = TypeVar("T")
-_PRINTER = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 P = ParamSpec("P")
 
 
@@ -213,4 +212,4 @@ def _model(model: type[Model], body: bytes) -> Model:
 
 
 def _json(value: Any) -> web.Response:
-    return answer(_PRINTER.encode(value).encode("ascii"))
+    return answer(to_json(value))

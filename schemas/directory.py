@@ -148,6 +148,8 @@ class Agency:
     seq: int
     head: str
     keys: dict[str, Key] = field(default_factory=dict)
+    ig: dict[str, Key] = field(default_factory=dict)
+    """Those of `keys` that open audit records: every message asks for them."""
     name: str = ""
     desks: tuple[str, ...] = ()
     flags: Flags | None = None
@@ -286,6 +288,8 @@ class Directory:
 
     def _put(self, agency: Agency, key: Key) -> None:
         agency.keys[key.kid] = key
+        if key.use == Use.IG:
+            agency.ig[key.kid] = key
         self._owner[key.kid] = key
 
     def _known(self, agency: str) -> Agency:
@@ -355,7 +359,7 @@ class Directory:
         """
         officers: dict[str, Officer] = {}
         for agency in sorted({*agencies, self.oversight}):
-            own = [k for k in self._known(agency).keys.values() if k.use == Use.IG and k.stands(at)]
+            own = [k for k in self._known(agency).ig.values() if k.stands(at)]
             if not own:
                 raise Refusal(
                     "OFFICERS", "An agency has no IG officer's key in the directory. Ask its administrator."

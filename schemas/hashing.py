@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from functools import lru_cache
 
 from schemas.errors import Refusal
 
 
 def labelled(label: str, data: bytes, *, key: bytes = b"", size: int = 32) -> bytes:
     """H(label, data): BLAKE2b (RFC 7693) of `size` bytes, keyed when `key` is given, over label || 0x00 || data."""
-    return hashlib.blake2b(label.encode("ascii") + b"\x00" + data, digest_size=size, key=key).digest()
+    state = hashlib.blake2b(_prefix(label), digest_size=size, key=key)
+    state.update(data)
+    return state.digest()
+
+
+@lru_cache(maxsize=256)
+def _prefix(label: str) -> bytes:
+    return label.encode("ascii") + b"\x00"
 
 
 def framed(data: bytes) -> bytes:
