@@ -25,6 +25,7 @@ from schemas.keyring import AgentKeys
 from schemas.messages.catalogue import CLASSES, Message, parse_payload, print_payload
 from schemas.minimise import Limits, RecipientProfile, minimise
 from schemas.never import refuse_never
+from schemas.routes import plan_for
 from schemas.sealing import Draft, Sealed, SealedFor, seal
 
 Draw = Callable[[int], bytes]
@@ -95,13 +96,12 @@ def compose(
             raise Refusal("FORM", "`kind` names another form than the payload's type.", detail=("kind",))
         refuse_never(message)
         return Composed(print_payload(message), message, categories_of(message), flags_of(message))
+    limits = None if held is None else limits_of(held)
+    first, *others = _profiles(form, recipients, view)
+    for profile in others:  # a desk that the person ruled out is ruled out wherever it stands in the list
+        plan_for(form.kind, profile, form.purpose, limits)
     found = minimise(
-        form.case or {},
-        form.kind,
-        recipient=_profile(form, recipients, view),
-        purpose=form.purpose,
-        limits=None if held is None else limits_of(held),
-        on=today,
+        form.case or {}, form.kind, recipient=first, purpose=form.purpose, limits=limits, on=today
     )
     left_out = tuple(asdict(item) for item in found.left_out)
     return Composed(print_payload(found.message), found.message, found.categories, found.flags, left_out)
@@ -204,16 +204,17 @@ def limits_of(held: Held) -> Limits:
     )
 
 
-def _profile(form: Send, recipients: tuple[tuple[str, str], ...], view: Directory) -> RecipientProfile:
+def _profiles(form: Send, recipients: tuple[tuple[str, str], ...], view: Directory) -> list[RecipientProfile]:
     """One message goes to all its desks, so it holds what the least entitled of them may have.
 
     The sector is oversight's word in the directory; agencies of different sectors get what "other" gets.
     """
-    agency, desk = recipients[0]
-    sector, *different = {view.member(a).sector for a, _ in recipients}
-    return RecipientProfile(
-        agency=agency, desk=desk, sector="other" if different else sector, **form.recipient.model_dump()
-    )
+    sector, *different = {view.member(agency).sector for agency, _ in recipients}
+    said = form.recipient.model_dump()
+    return [
+        RecipientProfile(agency=agency, desk=desk, sector="other" if different else sector, **said)
+        for agency, desk in recipients
+    ]
 
 
 def _subject(form: Send, composed: Composed, thread: str, keys: AgentKeys) -> str:
