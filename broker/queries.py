@@ -1,4 +1,8 @@
-"""All SQL of the hot path: what a turn reads, what it writes, what a mailbox page holds. Few statements, many rows."""
+"""All SQL of the hot path: what a turn reads, what it writes, what a mailbox page holds. Few statements, many rows.
+
+Functions here take SQLAlchemy's plain connection and run inside `run_sync`: one switch for a whole turn, not one for
+each statement.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Dialect, Table, bindparam, delete, func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Dialect, Table, bindparam, delete, insert, select, update
 
 from broker.epochs import Wrapped
 from broker.ledger import Growth
@@ -82,22 +85,22 @@ UPDATE_HEAD = (
 )
 
 
-async def load(connection: AsyncConnection, turn: Turn, works: Iterable[Work]) -> None:
+def load(connection: Connection, turn: Turn, works: Iterable[Work]) -> None:
     """Read every row that these works will be decided on."""
     works = tuple(works)
     keys = {key for work in works for key in work.marks()} | {work.nonce for work in works if work.nonce}
     if keys:
-        rows = await connection.execute(SELECT_SEEN, {"found": list(keys)})
+        rows = connection.execute(SELECT_SEEN, {"found": list(keys)})
         turn.seen = {row.key: row.idx for row in rows}
     if eids := {eid for work in works for eid in work.eids()}:
-        _hold(turn, (await connection.execute(SELECT_HELD, {"eids": list(eids)})).all())
+        _hold(turn, connection.execute(SELECT_HELD, {"eids": list(eids)}).all())
     if gids := {gid for work in works for gid in work.withdrawn_gids()}:
-        _hold(turn, (await connection.execute(SELECT_RESTING, {"gids": list(gids)})).all())
+        _hold(turn, connection.execute(SELECT_RESTING, {"gids": list(gids)}).all())
     if gids := {gid for work in works for gid in work.gids()}:
-        await _agree(connection, turn, list(gids))
+        _agree(connection, turn, list(gids))
     for place in {place for work in works for place in work.statements()}:
         where = (statements.c.agency == place[0]) & (statements.c.seq == place[1])
-        if (row := (await connection.execute(select(statements).where(where))).first()) is not None:
+        if (row := connection.execute(select(statements).where(where)).first()) is not None:
             turn.said[place] = Signed(row.text, row.sig)
 
 
@@ -114,49 +117,47 @@ def _hold(turn: Turn, rows: Iterable[Any]) -> None:
     turn.held |= fresh
 
 
-async def _agree(connection: AsyncConnection, turn: Turn, gids: list[str]) -> None:
-    for row in await connection.execute(SELECT_GRANTS, {"gids": gids}):
+def _agree(connection: Connection, turn: Turn, gids: list[str]) -> None:
+    for row in connection.execute(SELECT_GRANTS, {"gids": gids}):
         signed = Signed(row.text, row.sig)
         gone = None if row.withdrawn_text is None else Signed(row.withdrawn_text, row.withdrawn_sig)
         turn.agreements[row.gid] = Agreement(grant_of(signed), signed, {}, gone)
-    for row in await connection.execute(SELECT_STATUSES, {"gids": gids}):
+    for row in connection.execute(SELECT_STATUSES, {"gids": gids}):
         signed = Signed(row.text, row.sig)
         if row.gid in turn.agreements:
             turn.agreements[row.gid].statuses[row.hash] = (status_of(signed), signed)
 
 
-async def write(
-    connection: AsyncConnection, turn: Turn, growth: Growth | None, size: int, wraps: list[Wrapped]
-) -> bool:
+def write(connection: Connection, turn: Turn, growth: Growth | None, size: int, wraps: list[Wrapped]) -> bool:
     """Write all that a turn did; False when the stored log is not at `size`, so that nothing may be committed."""
-    await _write_rows(connection, turn.rows)
+    _write_rows(connection, turn.rows)
     if changed := turn.changed():
         for statement, over in ((UPDATE_DELIVERY, False), (UPDATE_ENDED, True)):
             rows = [{"key": c["key"], "new_state": c["state"]} for c in changed if c["over"] == over]
             if rows:
-                await connection.execute(statement, rows)
+                connection.execute(statement, rows)
     if gone := turn.gone():
-        await connection.execute(DELETE_DELIVERIES, {"eids": gone})
-        await connection.execute(DELETE_ENVELOPES, {"eids": gone})
+        connection.execute(DELETE_DELIVERIES, {"eids": gone})
+        connection.execute(DELETE_ENVELOPES, {"eids": gone})
     if wraps:
-        await _insert(connection, epochs, [_wrap_row(wrap) for wrap in wraps])
+        _insert(connection, epochs, [_wrap_row(wrap) for wrap in wraps])
     if growth is None:
         return True
-    await _insert(connection, leaves, [{"idx": e.index, "leaf": e.leaf} for e in turn.entries])
+    _insert(connection, leaves, [{"idx": e.index, "leaf": e.leaf} for e in turn.entries])
     kept = [{"idx": e.index, "relay": e.record, "sender": e.veiled} for e in turn.entries]
-    await _insert(connection, records, kept)
+    _insert(connection, records, kept)
     if found := growth.stored_nodes(size):
-        await _insert(connection, nodes, [{"level": a, "idx": b, "hash": c} for a, b, c in found])
-    return await move_head(connection, "log", size, growth.frontier.size, growth.note)
+        _insert(connection, nodes, [{"level": a, "idx": b, "hash": c} for a, b, c in found])
+    return move_head(connection, "log", size, growth.frontier.size, growth.note)
 
 
-async def move_head(connection: AsyncConnection, name: str, old: int, new: int, note: str) -> bool:
+def move_head(connection: Connection, name: str, old: int, new: int, note: str) -> bool:
     """Move a log's head; False when it does not stand where we think it does."""
-    moved = await connection.execute(UPDATE_HEAD, {"which": name, "old": old, "new": new, "signed": note})
+    moved = connection.execute(UPDATE_HEAD, {"which": name, "old": old, "new": new, "signed": note})
     return bool(moved.rowcount == 1)
 
 
-async def _write_rows(connection: AsyncConnection, rows: Rows) -> None:
+def _write_rows(connection: Connection, rows: Rows) -> None:
     for table, values in (
         (seen, rows.seen),
         (envelopes, rows.envelopes),
@@ -167,19 +168,19 @@ async def _write_rows(connection: AsyncConnection, rows: Rows) -> None:
         (statements, rows.statements),
     ):
         if values:
-            await _insert(connection, table, values)
+            _insert(connection, table, values)
     if rows.withdrawals:
-        await connection.execute(UPDATE_WITHDRAWN, rows.withdrawals)
+        connection.execute(UPDATE_WITHDRAWN, rows.withdrawals)
     for agency in {agency for agency, _ in rows.heard}:
         ids = [number for whose, number in rows.heard if whose == agency]
-        await connection.execute(DELETE_NOTICES, {"ids": ids, "whose": agency})
+        connection.execute(DELETE_NOTICES, {"ids": ids, "whose": agency})
     if rows.prune is not None:
-        await _prune(connection, rows.prune)
+        _prune(connection, rows.prune)
 
 
-async def _insert(connection: AsyncConnection, table: Table, rows: list[dict[str, Any]]) -> None:
+def _insert(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
     sql, names = _insertion(connection.dialect, table, tuple(rows[0]))
-    await connection.exec_driver_sql(sql, [tuple(row[name] for name in names) for row in rows])
+    connection.exec_driver_sql(sql, [tuple(row[name] for name in names) for row in rows])
 
 
 @lru_cache(maxsize=64)
@@ -190,11 +191,11 @@ def _insertion(dialect: Dialect, table: Table, columns: tuple[str, ...]) -> tupl
     return str(compiled), tuple(compiled.positiontup or ())
 
 
-async def _prune(connection: AsyncConnection, now: int) -> None:
-    await connection.execute(delete(seen).where(seen.c.until < now))
-    await connection.execute(delete(statuses).where(statuses.c.exp < now))
-    await connection.execute(delete(grants).where(grants.c.until < now))
-    await connection.execute(delete(notices).where(notices.c.ts < now - NOTICE_KEPT))
+def _prune(connection: Connection, now: int) -> None:
+    connection.execute(delete(seen).where(seen.c.until < now))
+    connection.execute(delete(statuses).where(statuses.c.exp < now))
+    connection.execute(delete(grants).where(grants.c.until < now))
+    connection.execute(delete(notices).where(notices.c.ts < now - NOTICE_KEPT))
 
 
 def _wrap_row(wrap: Wrapped) -> dict[str, Any]:
@@ -257,11 +258,3 @@ SELECT_EXPIRED = (
     .group_by(deliveries.c.eid)
     .limit(bindparam("most"))
 )
-
-
-async def depth(connection: AsyncConnection) -> int:
-    """How many deliveries wait."""
-    found = await connection.execute(
-        select(func.count()).select_from(deliveries).where(deliveries.c.state == "queued")
-    )
-    return int(found.scalar_one())

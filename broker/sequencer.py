@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection
 
 from broker import logs, queries
 from broker.epochs import Epochs
@@ -177,17 +177,8 @@ class Sequencer:
         if any(waiting.work.logs for waiting in batch) and not self._epochs.stands(now, self._view.directory):
             self._epochs.renew(now, self._view.directory, size)
         turn = Turn(now, size, self._view.directory, self._epochs, self._draw)
-        growth: Growth | None = None
         async with self._store.turn() as connection:
-            await queries.load(connection, turn, [waiting.work for waiting in batch])
-            outcomes = [self._decide(waiting.work, turn) for waiting in batch]
-            if turn.entries:
-                growth = self._ledger.grow([entry.leaf for entry in turn.entries])
-                for finish in turn.after:
-                    finish(growth)
-            if not await queries.write(connection, turn, growth, size, self._epochs.unsaved):
-                raise Refusal("UNAVAILABLE")
-            note = await self._write_directory(connection, turn)
+            outcomes, growth, note = await connection.run_sync(self._work, turn, batch)
         self._epochs.saved()
         if growth is not None:
             self._ledger.adopt(growth)
@@ -196,11 +187,25 @@ class Sequencer:
         self._rung(turn.rings)
         return outcomes
 
-    async def _write_directory(self, connection: AsyncConnection, turn: Turn) -> str | None:
+    def _work(
+        self, connection: Connection, turn: Turn, batch: list[Waiting]
+    ) -> tuple[list[Outcome], Growth | None, str | None]:
+        queries.load(connection, turn, [waiting.work for waiting in batch])
+        outcomes = [self._decide(waiting.work, turn) for waiting in batch]
+        growth: Growth | None = None
+        if turn.entries:
+            growth = self._ledger.grow([entry.leaf for entry in turn.entries])
+            for finish in turn.after:
+                finish(growth)
+        if not queries.write(connection, turn, growth, self._ledger.size, self._epochs.unsaved):
+            raise Refusal("UNAVAILABLE")
+        return outcomes, growth, self._write_directory(connection, turn)
+
+    def _write_directory(self, connection: Connection, turn: Turn) -> str | None:
         if not turn.rows.statements:
             return None
         note = sign(self._view.origin, self._view.key, turn.view.frontier)
-        if not await queries.move_head(connection, "keys", self._view.directory.size, turn.view.size, note):
+        if not queries.move_head(connection, "keys", self._view.directory.size, turn.view.size, note):
             raise Refusal("UNAVAILABLE")
         return note
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from broker import queries
 from broker.migrations import HEAD
 from broker.store import Store
 from broker.sweeping import NOTICE_KEPT
@@ -256,9 +255,3 @@ async def test_a_reader_cannot_write(world: World, relay):
     with pytest.raises(Refusal):
         async with relay.store.reading() as connection:
             await connection.execute(text("DELETE FROM leaves"))
-
-
-async def test_the_depth_counts_what_waits(world: World, relay, http):
-    await world.post_envelopes(http, "Peacock", world.seal("Peacock", "IDVAS", "Harbour"))
-    async with relay.store.reading() as connection:
-        assert await queries.depth(connection) == 2
