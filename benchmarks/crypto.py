@@ -8,6 +8,7 @@ from functools import partial
 import nacl.bindings
 import nacl.signing
 
+from benchmarks.partnership import LAW as CONCERN_LAW
 from benchmarks.timing import median_ms, median_us
 from schemas.canonical import Json
 from schemas.consent import Facts, decide
@@ -21,7 +22,7 @@ AGENCY = "ag1" + "a" * 32
 PAYLOAD = "x" * 15_000
 PARTY = Party(Flags(public_authority=False, s16la_member=False, cda_relevant=False), "other")
 LAW: Json = {
-    "adult_at_risk": False,
+    **CONCERN_LAW,
     "agree": "GIVEN",
     "agree_by": "SELF",
     "agree_ver": 1,
@@ -30,19 +31,8 @@ LAW: Json = {
     "child": False,
     "conf": "agreement",
     "consent_only": True,
-    "crim": False,
-    "gw": [],
-    "hc": None,
-    "onward": "ASK",
-    "ooh": False,
-    "pd": "personal",
-    "retain": "R3",
-    "rfi": None,
     "s1": [],
-    "spec": True,
     "told": "YES",
-    "told_by": None,
-    "vir": [],
     "why_no": None,
 }
 

@@ -2,7 +2,8 @@
 
 aiosqlite hands every call to a thread and back, which costs a hundred times what most statements take, and two
 threads that both want the interpreter keep each other waiting. Statements here touch memory and the page cache, in
-microseconds; a commit waits for the disk (synchronous=FULL), and so does emptying the write-ahead log.
+microseconds; a commit waits for the disk (synchronous=FULL), and so does emptying the write-ahead log. Taking the
+write lock waits for whoever else holds it, a backup perhaps: nobody's requests may stand still for that.
 
 This leans on aiosqlite's `_execute`, which every call of its connection and cursors goes through; a test holds it to
 that.
@@ -18,12 +19,15 @@ from typing import Any
 
 import aiosqlite
 
+LOCKING = "BEGIN IMMEDIATE"
+
 
 class Connection(aiosqlite.Connection):
     """A connection whose statements run where they are asked for, and whose commits run in its thread."""
 
     async def _execute(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        if self._connection is None or fn == self._connection.commit:
+        waits = self._connection is None or fn == self._connection.commit or args[:1] == (LOCKING,)
+        if waits:
             return await super()._execute(fn, *args, **kwargs)  # type: ignore[no-untyped-call]  # ships no types
         return fn(*args, **kwargs)
 

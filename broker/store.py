@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-from broker.driver import Connection, connect
+from broker.driver import LOCKING, Connection, connect
 from broker.upgrade import upgrade
 from schemas.errors import Refusal
 
@@ -33,7 +33,7 @@ class Store:
     """A SQLite file with one writer and a few readers."""
 
     def __init__(self, path: Path) -> None:
-        self._writing = _engine(path, 1, WRITER_PRAGMAS, "BEGIN IMMEDIATE")
+        self._writing = _engine(path, 1, WRITER_PRAGMAS, LOCKING)
         self._reading = _engine(path, READERS, READER_PRAGMAS, "BEGIN")
         self._writer: AsyncConnection | None = None
 

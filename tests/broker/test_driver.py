@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import threading
 from pathlib import Path
 
-from broker.driver import connect
+from broker.driver import LOCKING, connect
 
 
 async def test_statements_run_here_and_commits_run_in_the_thread(tmp_path: Path) -> None:
@@ -39,3 +40,23 @@ async def test_statements_run_here_and_commits_run_in_the_thread(tmp_path: Path)
     here = threading.get_ident()
     assert {thread for name, thread in where if name == "cursor"} == {here}
     assert here not in {thread for name, thread in where if name == "commit"}
+
+
+async def test_waiting_for_somebody_elses_lock_leaves_the_loop_free(tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "held.db", isolation_level=None)
+    other.execute("CREATE TABLE facts (it BLOB)")
+    other.execute("BEGIN IMMEDIATE")
+    connection = connect(tmp_path / "held.db")
+    await connection
+    try:
+        cursor = await connection.cursor()
+        await cursor.execute("PRAGMA busy_timeout=5000")
+        taking = asyncio.create_task(cursor.execute(LOCKING))
+        for _ in range(5):  # a loop that stood still would never come round to let the lock go
+            await asyncio.sleep(0.01)
+        assert not taking.done()
+        other.execute("COMMIT")
+        await taking
+    finally:
+        await connection.close()
+        other.close()
