@@ -85,7 +85,6 @@ class Steps(Quiet):
         for item in self.items:
             if isinstance(item, Step):
                 yield item.tag
-                yield from item.finals()
 
     def eids(self) -> Iterable[bytes]:
         return (item.eid for item in self.items if isinstance(item, Step))
@@ -113,7 +112,7 @@ def _step(step: Step, held: Held | None, turn: Turn) -> int:
     desk = None if held is None else held.at(receipt.a, receipt.d)
     if held is None or desk is None:
         # Whose it was is no longer known here, but what this desk itself was told to end it is.
-        raise Refusal("ENDED" if any(tag in turn.seen for tag in step.finals()) else "NOT_FOUND")
+        raise Refusal("ENDED" if turn.knows(step.finals()) else "NOT_FOUND")
     if desk.state in ENDED:
         raise Refusal("ENDED")
     if not may_follow(desk.state, receipt.state):

@@ -7,7 +7,7 @@ each statement.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from sqlalchemy import Connection, Dialect, Table, bindparam, delete, insert, select, update
@@ -89,9 +89,8 @@ def load(connection: Connection, turn: Turn, works: Iterable[Work]) -> None:
     """Read every row that these works will be decided on."""
     works = tuple(works)
     keys = {key for work in works for key in work.marks()} | {work.nonce for work in works if work.nonce}
-    if keys:
-        rows = connection.execute(SELECT_SEEN, {"found": list(keys)})
-        turn.seen = {row.key: row.idx for row in rows}
+    turn.look = partial(look, connection)
+    turn.seen = look(connection, list(keys))
     if eids := {eid for work in works for eid in work.eids()}:
         _hold(turn, connection.execute(SELECT_HELD, {"eids": list(eids)}).all())
     if gids := {gid for work in works for gid in work.withdrawn_gids()}:
@@ -102,6 +101,13 @@ def load(connection: Connection, turn: Turn, works: Iterable[Work]) -> None:
         where = (statements.c.agency == place[0]) & (statements.c.seq == place[1])
         if (row := connection.execute(select(statements).where(where)).first()) is not None:
             turn.said[place] = Signed(row.text, row.sig)
+
+
+def look(connection: Connection, keys: list[bytes]) -> dict[bytes, int | None]:
+    """Those of these hashes that are remembered, with their leaf's index where they have one."""
+    if not keys:
+        return {}
+    return {row.key: row.idx for row in connection.execute(SELECT_SEEN, {"found": keys})}
 
 
 def _hold(turn: Turn, rows: Iterable[Any]) -> None:

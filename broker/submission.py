@@ -59,7 +59,7 @@ class Submission(Quiet):
 
     def marks(self) -> Iterable[bytes]:
         for item in self._examined():
-            yield from (item.eid, item.mid_key, refusal_tag(item))
+            yield from (item.eid, item.mid_key)
 
     def gids(self) -> Iterable[str]:
         return (item.header.gid for item in self._examined() if item.header.gid is not None)
@@ -91,7 +91,7 @@ def submit(item: Examined, turn: Turn) -> Result:
 
 def _refuse(item: Examined, verdict: Refuse, turn: Turn) -> Result:
     tag = refusal_tag(item)
-    if tag not in turn.seen:  # the same envelope tried again is refused again, and logged once
+    if not turn.knows([tag]):  # the same envelope tried again is refused again, and logged once
         decision = {
             "code": verdict.code,
             "outcome": "refuse",

@@ -27,6 +27,7 @@ from schemas.record import record_hash, seal_epoch_record, veil_record
 from schemas.sealing import Draw
 from schemas.signing import Signed
 
+Look = Callable[[list[bytes]], dict[bytes, int | None]]
 KEPT = 2 * 24 * 3600
 """Seen ids are kept this long past a message's expiry."""
 
@@ -168,6 +169,7 @@ class Turn:
         self.view = view
         self._shared = view
         self.seen: dict[bytes, int | None] = {}
+        self.look: Look = lambda _: {}
         self.held: dict[bytes, Held] = {}
         self.agreements: dict[str, Agreement] = {}
         self.said: dict[tuple[str, int], Signed] = {}
@@ -224,6 +226,12 @@ class Turn:
     def remember(self, key: bytes, exp: int, index: int | None) -> None:
         """Keep a hash until two days past `exp`."""
         self.keep(key, exp + KEPT, index)
+
+    def knows(self, keys: Iterable[bytes]) -> bool:
+        """Whether any of these is remembered: asked of the store, for what few pieces of work need to know."""
+        wanted = tuple(keys)
+        self.seen = self.look([key for key in wanted if key not in self.seen]) | self.seen
+        return any(key in self.seen for key in wanted)
 
     def keep(self, key: bytes, until: int, index: int | None) -> None:
         self.seen[key] = index
