@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ from schemas.sealing import Draw, self_test
 
 Answering = Callable[[Relay, web.Request], Awaitable[web.StreamResponse]]
 PUBLIC_BURST = 4.0
+PROCESSORS = os.cpu_count() or 1
 """Seconds' worth of public pages that may be asked for at once."""
 
 
@@ -80,7 +82,7 @@ class Running:
             await asyncio.gather(*self.tasks)
             await self.store.shrink()
         finally:
-            self.checks.close()
+            await self.checks.close()
             await self.store.close()
 
 
@@ -130,7 +132,7 @@ def _assembled(
     clock: Callable[[], float],
     draw: Draw,
 ) -> Running:
-    metrics, bells, checks = Metrics(), Bells(), Checks()
+    metrics, bells, checks = Metrics(), Bells(), Checks(apart=PROCESSORS > 1)
     bounds = Bounds(settings.queue_items, settings.queue_bytes)
     sequencer = Sequencer(store, ledger, view, clock, draw, bounds, metrics, bells.ring)
     relay = Relay(

@@ -20,7 +20,8 @@ from schemas.directory import Key
 from schemas.errors import Refusal
 from schemas.hashing import labelled
 from schemas.keys import Use
-from schemas.request import Claim, Target, digest_header, read_claim, verify_claim
+from schemas.request import Claim, Target, claim_check, digest_header, read_claim
+from schemas.signing import Check
 
 ONCE = ("Signature-Input", "Signature", "Content-Digest", "Content-Type")
 
@@ -37,17 +38,25 @@ class Requester:
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """A request with a well-formed signature by a known key, to be verified against its body."""
+    """A request with a well-formed signature by a known key, which is not yet checked."""
 
     claim: Claim
     target: Target
     key: Key
 
-    def verified(self, body: bytes) -> Requester:
-        """Raises Refusal UNAUTHENTICATED. It costs a signature check: call it off the event loop."""
-        verify_claim(self.claim, self.target, self.key.public, digest_header(body))
+    @property
+    def officer(self) -> bool:
+        """Whether an IG officer's key signed it."""
+        return self.key.use == Use.IG_AUTH
+
+    def check(self, body: bytes) -> Check:
+        """What must hold before `requester` may be asked. Raises Refusal UNAUTHENTICATED."""
+        return claim_check(self.claim, self.target, self.key.public, digest_header(body))
+
+    def requester(self) -> Requester:
+        """Who asks, once the check held."""
         nonce = labelled("fenpost/v1/seen-nonce", unb64(self.claim.nonce, 16) + self.key.kid.encode("ascii"))
-        return Requester(self.key.agency, self.key.kid, self.key.use == Use.IG_AUTH, nonce)
+        return Requester(self.key.agency, self.key.kid, self.officer, nonce)
 
 
 class Doorkeeper:

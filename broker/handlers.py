@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from broker.authentication import Asking, Doorkeeper, Requester
-from broker.checking import Checks
+from broker.checking import LARGE, Checks
 from broker.intake import Examined, examine
 from broker.ladder import Said, Step, Steps
 from broker.ladder import examine as examine_receipt
@@ -29,12 +29,11 @@ from broker.words import Word, Words
 from schemas import api
 from schemas.canonical import strict_json, unb64
 from schemas.checkpoint import note_hash
-from schemas.directory import Directory
 from schemas.envelope import Frozen
 from schemas.errors import Refusal
 from schemas.hashing import Frames
-from schemas.receipt import parse_receipt
-from schemas.signing import Purpose, Signed
+from schemas.receipt import Receipt, parse_receipt
+from schemas.signing import Check, Purpose, Signed
 
 Model = TypeVar("Model", bound=Frozen)
 T = TypeVar("T")
@@ -62,11 +61,35 @@ class Relay:
         asking = self.doorkeeper.asking(request)
         return asking, await read_body(request, kind, self.pace)
 
-    async def requester(self, request: web.Request, *, officer: bool = False) -> Requester:
-        """Who asks for a page, verified; the nonce is not yet spent."""
+    async def vetted(
+        self, asking: Asking, body: bytes, parse: Callable[[], Sequence[T | Refusal]]
+    ) -> tuple[Requester, list[T | Refusal]]:
+        """Who asks, and what `parse` finds in the body; an item whose own signature does not hold became a refusal.
+
+        Raises:
+            Refusal: UNAUTHENTICATED before anything that `parse` refuses.
+        """
+        large = len(body) >= LARGE
+        ours = self.checks.held([await self.checks.run(len(body), lambda: asking.check(body))])
+        if large and not (await ours)[0]:  # a stranger's megabytes are not even parsed
+            raise Refusal("UNAUTHENTICATED")
+        found = await self.checks.run(len(body), lambda: _tried(parse))
+        claims = [] if isinstance(found, Refusal) else [c for item in found if (c := _check(item))]
+        theirs = self.checks.held(claims) if claims else None
+        if not (await ours)[0]:
+            raise Refusal("UNAUTHENTICATED")
+        if isinstance(found, Refusal):
+            raise found
+        held = iter(await theirs if theirs is not None else ())
+        return asking.requester(), [
+            item if _check(item) is None or next(held) else Refusal("SIGNATURE") for item in found
+        ]
+
+    async def requester(self, request: web.Request, *, officer: bool | None = False) -> Requester:
+        """Who asks for a page, verified; the nonce is not yet spent. `officer` None lets agents and officers ask."""
         asking, body = await self.read(request, api.JSON)
-        requester = await self.checks.run(len(body), lambda: asking.verified(body))
-        if requester.officer is not officer:
+        requester, _ = await self.vetted(asking, body, tuple)
+        if officer is not None and requester.officer is not officer:
             raise Refusal("NOT_ALLOWED")
         self.buckets.take(requester.agency)
         return requester
@@ -77,14 +100,13 @@ async def post_envelopes(relay: Relay, request: web.Request) -> web.Response:
     asking, body = await relay.read(request, api.BINARY)
     directory = relay.view.directory
 
-    def check() -> tuple[Requester, list[Examined | Refusal]]:
-        requester = asking.verified(body)
+    def parse() -> list[Examined | Refusal]:
         uploads = list(_frames(body))
-        if requester.officer or not 1 <= len(uploads) <= api.BATCH_ENVELOPES:
-            raise Refusal("NOT_ALLOWED" if requester.officer else "FORM")
-        return requester, [_tried(examine, data, requester.agency, directory) for data in uploads]
+        if asking.officer or not 1 <= len(uploads) <= api.BATCH_ENVELOPES:
+            raise Refusal("NOT_ALLOWED" if asking.officer else "FORM")
+        return [_tried(examine, data, asking.key.agency, directory) for data in uploads]
 
-    requester, items = await relay.checks.run(len(body), check)
+    requester, items = await relay.vetted(asking, body, parse)
     relay.buckets.take(requester.agency, len(items))
     results: list[Result] = await relay.sequencer.submit(Submission(requester.nonce, items, len(body)))
     for result in results:
@@ -114,16 +136,29 @@ async def post_receipts(relay: Relay, request: web.Request) -> web.Response:
     asking, body = await relay.read(request, api.JSON)
     directory = relay.view.directory
 
-    def check() -> tuple[Requester, api.ReceiptsRequest, list[Step | Said]]:
-        requester = asking.verified(body)
-        if requester.officer:
+    notices: list[int] = []
+    receipts: list[Receipt] = []
+
+    def parse() -> list[Step | Refusal]:
+        if asking.officer:
             raise Refusal("NOT_ALLOWED")
         asked = _model(api.ReceiptsRequest, body)
-        return requester, asked, [_step(signed, requester.agency, directory) for signed in asked.receipts]
+        notices.extend(asked.notices)
+        signed = [_signed(one) for one in asked.receipts]
+        # What is not even a receipt spoils the request: there is no id to answer by.
+        receipts.extend(parse_receipt(one) for one in signed)
+        agency = asking.key.agency
+        return [
+            _tried(examine_receipt, r, s, agency, directory) for r, s in zip(receipts, signed, strict=True)
+        ]
 
-    requester, asked, items = await relay.checks.run(len(body), check)
+    requester, found = await relay.vetted(asking, body, parse)
+    items = [
+        Said(receipt.eid, receipt.d, "refused", code=item.code) if isinstance(item, Refusal) else item
+        for receipt, item in zip(receipts, found, strict=True)
+    ]
     relay.buckets.take(requester.agency, 1 + len(items))
-    steps = Steps(requester.nonce, requester.agency, items, asked.notices, len(body))
+    steps = Steps(requester.nonce, requester.agency, items, notices, len(body))
     said: list[Said] = await relay.sequencer.submit(steps)
     return _json({"results": [one.to_json() for one in said]})
 
@@ -132,14 +167,12 @@ async def post_statements(relay: Relay, request: web.Request) -> web.Response:
     """POST statements: directory, grant, status, withdraw; always 200 with a result for each."""
     asking, body = await relay.read(request, api.JSON)
 
-    def check() -> tuple[Requester, list[Word | Refusal]]:
-        requester = asking.verified(body)
-        if requester.officer:
+    def parse() -> list[Word | Refusal]:
+        if asking.officer:
             raise Refusal("NOT_ALLOWED")
-        asked = _model(api.StatementsRequest, body)
-        return requester, [_tried(_word, item) for item in asked.statements]
+        return [_tried(_word, item) for item in _model(api.StatementsRequest, body).statements]
 
-    requester, items = await relay.checks.run(len(body), check)
+    requester, items = await relay.vetted(asking, body, parse)
     relay.buckets.take(requester.agency, 1 + len(items))
     heard = await relay.sequencer.submit(Words(requester.nonce, requester.agency, items, len(body)))
     return _json({"results": [one.to_json() for one in heard]})
@@ -147,9 +180,7 @@ async def post_statements(relay: Relay, request: web.Request) -> web.Response:
 
 async def get_directory(relay: Relay, request: web.Request) -> web.Response:
     """GET directory?after=N, for agents and IG officers alike."""
-    asking, body = await relay.read(request, api.JSON)
-    requester = await relay.checks.run(len(body), lambda: asking.verified(body))
-    relay.buckets.take(requester.agency)
+    requester = await relay.requester(request, officer=None)
     asked = numbers(request.query, {"after": 0})
     if asked["after"] < 0:
         raise Refusal("FORM")
@@ -180,15 +211,8 @@ def _tried(job: Callable[P, T], *given: P.args, **named: P.kwargs) -> T | Refusa
         return refusal
 
 
-def _step(signed: api.SignedJson, agency: str, directory: Directory) -> Step | Said:
-    read = _signed(signed)
-    receipt = parse_receipt(
-        read
-    )  # what is not even a receipt spoils the request: there is no id to answer by
-    try:
-        return examine_receipt(receipt, read, agency, directory)
-    except Refusal as refusal:
-        return Said(receipt.eid, receipt.d, "refused", code=refusal.code)
+def _check(item: object) -> Check | None:
+    return item.check if isinstance(item, Examined | Step) else None
 
 
 def _word(item: api.StatementIn) -> Word:

@@ -23,7 +23,7 @@ from schemas.grants import check_grant
 from schemas.hashing import labelled
 from schemas.keys import Use
 from schemas.record import SealedRecord
-from schemas.signing import Purpose, verify
+from schemas.signing import Check, Purpose
 
 MAX_SKEW = 300
 """How far a message's time may be from the relay's, in seconds."""
@@ -33,12 +33,16 @@ HIDDEN: frozenset[Coverage] = frozenset({"outside", "withdrawn", "unknown"})
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """An upload whose form, wraps, record and signature hold. `officers` are those its record names."""
+    """An upload whose form, wraps and record hold, and its signature once `check` does.
+
+    `officers` are those its record names.
+    """
 
     upload: Upload
     header: Header
     eid: bytes
     officers: tuple[str, ...]
+    check: Check
 
     @property
     def mid_key(self) -> bytes:
@@ -79,7 +83,7 @@ def examine(data: bytes, requester: str, view: Directory) -> Examined:
 
     Raises:
         Refusal: FORM, TOO_BIG, NOT_CANONICAL, VERSION, ATTACHMENTS, WRAPS, RECORD, NOT_ALLOWED, UNKNOWN_AGENCY,
-            UNKNOWN_KEY, SIGNATURE.
+            UNKNOWN_KEY.
     """
     if len(data) > UPLOAD_LIMIT:
         raise Refusal("TOO_BIG")
@@ -90,11 +94,11 @@ def examine(data: bytes, requester: str, view: Directory) -> Examined:
     key = view.member(requester).keys.get(header.signer)
     if key is None or key.use != Use.MSG:
         raise Refusal("UNKNOWN_KEY")
-    verify(key.public, Purpose.ENVELOPE, envelope.transcript, envelope.sig)
     head = SealedRecord.parse(upload.record).head
     if head.w != "hpke" or head.ctx != header.mid:
         raise Refusal("RECORD")
-    return Examined(upload, header, envelope.eid, head.to)
+    check = Check.of(key.public, Purpose.ENVELOPE, envelope.transcript, envelope.sig)
+    return Examined(upload, header, envelope.eid, head.to, check)
 
 
 def judge(

@@ -14,19 +14,20 @@ from schemas.directory import Directory
 from schemas.errors import Refusal
 from schemas.keys import Use
 from schemas.receipt import ENDED, Receipt, may_follow
-from schemas.signing import Purpose, Signed
+from schemas.signing import Check, Purpose, Signed
 
 FINAL = (Event.TAKEN_ON, Event.REJECTED, Event.WITHDRAWN, Event.EXPIRED)
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A receipt whose signature holds."""
+    """A receipt of the requester's, whose signature holds once `check` does."""
 
     receipt: Receipt
     signed: Signed
     eid: bytes
     tag: bytes
+    check: Check
 
     def finals(self) -> Iterable[bytes]:
         return (event_tag(self.eid, event, self.receipt.a, self.receipt.d) for event in FINAL)
@@ -56,14 +57,15 @@ def examine(receipt: Receipt, signed: Signed, requester: str, view: Directory) -
     """A receipt of the requester's own, signed by one of its message keys.
 
     Raises:
-        Refusal: NOT_FOUND, UNKNOWN_KEY, REVOKED_KEY, STALE_KEY, SIGNATURE.
+        Refusal: NOT_FOUND, UNKNOWN_KEY, REVOKED_KEY, STALE_KEY.
     """
     if receipt.a != requester:
         raise Refusal("NOT_FOUND")
     key = view.key(receipt.signer, Use.MSG, receipt.ts, requester)
-    signed.verified(key.public, Purpose.RECEIPT)
     eid = unb64(receipt.eid, 32)
-    return Step(receipt, signed, eid, event_tag(eid, Event(receipt.state), receipt.a, receipt.d))
+    tag = event_tag(eid, Event(receipt.state), receipt.a, receipt.d)
+    check = Check.of(key.public, Purpose.RECEIPT, signed.text, signed.signature)
+    return Step(receipt, signed, eid, tag, check)
 
 
 @dataclass

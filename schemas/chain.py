@@ -8,6 +8,7 @@ from schemas.canonical import Json, b64
 from schemas.directory import NO_PREVIOUS, agency_id, statement_hash
 from schemas.keys import ALGORITHM, SigningKey, Use
 from schemas.lawful import Sector
+from schemas.policing import SignedPolicy, statement_body
 from schemas.signing import Purpose, Signed
 
 
@@ -91,3 +92,7 @@ class Chain:
         """Oversight's word that an agency is in; only oversight's chain may say it."""
         body = {"desks": list(desks), "flags": flags, "member": member, "name": name, "sector": sector}
         return self.state("admit", body, ts)
+
+    def policy(self, policy: SignedPolicy, ts: int) -> Signed:
+        """Oversight's word that a policy counts from its first second on; two people signed it before (Q3)."""
+        return self.state("policy", statement_body(policy), ts)

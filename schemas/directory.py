@@ -22,6 +22,7 @@ from schemas.hashing import labelled
 from schemas.keys import ALGORITHM, ED25519, Use, check_public, kid_of
 from schemas.lawful import Sector
 from schemas.merkle import Frontier, leaf_hash
+from schemas.policing import KEY_DELAY, PolicyBody, Timeline, check_signers
 from schemas.sealing import Officer
 from schemas.signing import STATEMENT_LIMIT, Purpose, Signed
 
@@ -59,7 +60,7 @@ class Inception(Frozen):
 class AddKey(Frozen):
     """A new key for one use, with its dates. `person` is a role code, for keys that people hold."""
 
-    use: Literal["msg", "auth", "prekey", "ig", "ig-auth", "consent", "person", "witness"]
+    use: Literal["msg", "auth", "prekey", "ig", "ig-auth", "consent", "person", "witness", "policy"]
     alg: Literal["ed25519", "x-wing"]
     pub: PublicText
     nbf: Seconds
@@ -108,7 +109,7 @@ class Statement(Frozen):
     agency: AgencyId
     seq: Annotated[int, Field(ge=0, le=2**31)]
     prev: Hash32
-    op: Literal["inception", "add-key", "revoke", "admit"]
+    op: Literal["inception", "add-key", "revoke", "admit", "policy"]
     body: dict[str, object]
     ts: Seconds
     by: Hash32
@@ -119,6 +120,7 @@ BODIES: dict[str, type[Frozen]] = {
     "add-key": AddKey,
     "revoke": Revoke,
     "admit": Admit,
+    "policy": PolicyBody,
 }
 
 
@@ -199,6 +201,7 @@ class Directory:
         self.oversight = oversight
         self.agencies: dict[str, Agency] = {}
         self.frontier = Frontier()
+        self.policies = Timeline()
         self._owner: dict[str, Key] = {}
         self._seen: set[str] = set()  # every key id ever published, roots and operational keys too
 
@@ -210,7 +213,9 @@ class Directory:
         """Take one statement into the view.
 
         Raises:
-            Refusal: FORM, NOT_CANONICAL, DIRECTORY (out of order), SIGNATURE, KEY, NOT_ALLOWED.
+            Refusal: FORM, NOT_CANONICAL, DIRECTORY (out of order), SIGNATURE, KEY, NOT_ALLOWED; for a policy also
+                POLICY_SIGNERS, POLICY_SAME_PERSON, POLICY_OLDER, POLICY_GAP, POLICY_PAST, UNKNOWN_KEY, REVOKED_KEY,
+                STALE_KEY.
         """
         statement, body = parse_statement(signed)
         agency = self.agencies.get(statement.agency)
@@ -251,6 +256,7 @@ class Directory:
 
     def _take(self, agency: Agency, statement: Statement, body: Frozen) -> None:
         if isinstance(body, AddKey):
+            self._check_signer(agency, body, statement.ts)
             self._add_key(agency, body)
         elif isinstance(body, Revoke):
             self._revoke(agency, body)
@@ -260,6 +266,24 @@ class Directory:
             member = self._known(body.member)
             member.name, member.desks = body.name, body.desks
             member.flags, member.sector = body.flags, body.sector
+        elif isinstance(body, PolicyBody):
+            self._put_in_force(agency, body, statement.ts)
+
+    def _check_signer(self, agency: Agency, body: AddKey, ts: int) -> None:
+        if body.use != Use.POLICY:
+            return
+        if agency.id != self.oversight:
+            raise Refusal("NOT_ALLOWED", "Only the partnership's oversight names who signs policies.")
+        if body.person is None:
+            raise Refusal("KEY", "A policy key is held by a person. Give her role.")
+        if self.policies.entries and body.nbf < ts + KEY_DELAY:
+            raise Refusal("KEY", "A new policy key counts a day after it is published. Correct its first day.")
+
+    def _put_in_force(self, agency: Agency, body: PolicyBody, ts: int) -> None:
+        if agency.id != self.oversight:
+            raise Refusal("NOT_ALLOWED", "Only the partnership's oversight puts a policy in force.")
+        signers = check_signers(body, lambda kid: self.signer(kid, ts))
+        self.policies = self.policies.after(body, ts, signers)
 
     def _add_key(self, agency: Agency, body: AddKey) -> None:
         use, public = Use(body.use), unb64(body.pub)
@@ -335,6 +359,17 @@ class Directory:
         if not key.stands(at):
             raise Refusal("STALE_KEY")
         return key
+
+    def signer(self, kid: str, at: int) -> Key:
+        """The policy key that may sign at this time; one whose revocation is on record signs no more (Q2).
+
+        Raises:
+            Refusal: UNKNOWN_KEY, REVOKED_KEY, STALE_KEY.
+        """
+        key = self._owner.get(kid)
+        if key is not None and key.use == Use.POLICY and key.revoked is not None:
+            raise Refusal("REVOKED_KEY")
+        return self.key(kid, Use.POLICY, at, self.oversight)
 
     def requester(self, kid: str, at: int) -> Key:
         """The key that signs a request: an agent's or an IG officer's. Raises as `key` does."""

@@ -195,6 +195,13 @@ KINDS: Mapping[str, Kind] = {
     ),
     "VIR": Kind("Requests for information about a person are not carried by this version. Ring the agency."),
     "UNFORESEEN": Kind("No rule covers this. Ask your safeguarding lead; ring if somebody is in danger."),
+    # --- policies (Q-rules)
+    "POLICY_SIGNERS": Kind("Fewer than two people signed this policy. Ask the second to sign it."),
+    "POLICY_SAME_PERSON": Kind("The same person signed this policy twice. Somebody else must sign it too."),
+    "POLICY_OLDER": Kind("A policy of this version or a later one is on record. Give it the next version."),
+    "POLICY_GAP": Kind("A version before this policy is missing. Give it the next version."),
+    "POLICY_PAST": Kind("This policy would have begun in the past. Choose a later first day; sign it again."),
+    "POLICY_TEXT": Kind("The policy's text is not the one that was signed. Nothing was taken from it."),
     # --- messages (M-rules)
     "PAYLOAD": Kind("The message is not one of the partnership's forms. Correct the fields named."),
     "MISSING": Kind("Some items are still needed. Fill in the fields named."),

@@ -116,6 +116,27 @@ class OfficerKeys:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyKey:
+    """The key of one person who signs policies ("policy" key file), and the tag that she is known by."""
+
+    key: SigningKey
+    person: str
+
+    HOLDS: ClassVar[str] = "policy"
+
+    def to_json(self) -> Json:
+        return {"key": b64(self.key.seed()), "person": self.person}
+
+    @classmethod
+    def from_json(cls, value: Json) -> PolicyKey:
+        """Raises Refusal KEYFILE."""
+        try:
+            return cls(SigningKey(unb64(value["key"], 32)), _text(value["person"]))
+        except (KeyError, TypeError, Refusal) as error:
+            raise Refusal("KEYFILE") from error
+
+
+@dataclass(frozen=True, slots=True)
 class RelayKeys:
     """The relay's keys ("relay" key file): one signs the audit log's heads, one the directory log's."""
 

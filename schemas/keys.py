@@ -58,6 +58,7 @@ class Use(StrEnum):
     PERSON = "person"
     WITNESS = "witness"
     LOG = "log"
+    POLICY = "policy"
 
 
 ALGORITHM = {use: XWING if use in (Use.PREKEY, Use.IG) else ED25519 for use in Use}

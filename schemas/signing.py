@@ -17,6 +17,7 @@ from schemas.errors import Refusal
 from schemas.keys import SigningKey
 
 STATEMENT_LIMIT = 16 * 1024
+PUBLIC_SIZE, SIGNATURE_SIZE = 32, 64
 
 
 class Purpose(StrEnum):
@@ -33,11 +34,36 @@ class Purpose(StrEnum):
     PARTNERSHIP = "fenpost/v1/partnership"
     PROMISE = "fenpost/v1/promise"
     ENROLMENT = "fenpost/v1/enrolment"
+    POLICY = "fenpost/v1/policy-signature"
 
 
 def sign(key: SigningKey, purpose: Purpose, data: bytes) -> bytes:
     """64 bytes of Ed25519 over purpose || 0x00 || data."""
     return key.sign_bytes(purpose.encode("ascii") + b"\x00" + data)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A signature that is still to be checked: the public key, the bytes that it covers, the signature."""
+
+    public: bytes
+    covered: bytes
+    signature: bytes
+
+    @classmethod
+    def of(cls, public: bytes, purpose: Purpose, data: bytes, signature: bytes) -> Check:
+        return cls(public, purpose.encode("ascii") + b"\x00" + data, signature)
+
+    def hold(self) -> None:
+        """Raises Refusal SIGNATURE unless it holds."""
+        try:
+            nacl.signing.VerifyKey(self.public).verify(self.covered, self.signature)
+        except (
+            nacl.exceptions.BadSignatureError,
+            nacl.exceptions.ValueError,
+            nacl.exceptions.TypeError,
+        ) as error:
+            raise Refusal("SIGNATURE") from error
 
 
 def verify(public: bytes, purpose: Purpose, data: bytes, signature: bytes) -> bytes:
@@ -46,15 +72,7 @@ def verify(public: bytes, purpose: Purpose, data: bytes, signature: bytes) -> by
     Raises:
         Refusal: SIGNATURE.
     """
-    try:
-        key = nacl.signing.VerifyKey(public)
-        key.verify(purpose.encode("ascii") + b"\x00" + data, signature)
-    except (
-        nacl.exceptions.BadSignatureError,
-        nacl.exceptions.ValueError,
-        nacl.exceptions.TypeError,
-    ) as error:
-        raise Refusal("SIGNATURE") from error
+    Check.of(public, purpose, data, signature).hold()
     return data
 
 
