@@ -270,7 +270,7 @@ class Directory:
             self._put_in_force(agency, body, statement.ts)
 
     def _check_signer(self, agency: Agency, body: AddKey, ts: int) -> None:
-        if body.use != Use.POLICY:
+        if body.use != "policy":
             return
         if agency.id != self.oversight:
             raise Refusal("NOT_ALLOWED", "Only the partnership's oversight names who signs policies.")

@@ -29,7 +29,7 @@ POLICY_LIMIT = 128 * 1024
 FILE_LIMIT = 3 * POLICY_LIMIT
 SIGNERS = 2
 LATE = 300
-"""How far in the past a policy may begin, in seconds: the time that passes between signing and posting is not policy's."""
+"""How far in the past a policy may begin, in seconds: what passes between signing and posting."""
 KEY_DELAY = 24 * 3600
 """How long after its publication a new signer's key counts, so that nobody adds two signers and signs at once."""
 Version = Annotated[int, Field(ge=1, le=2**31)]
