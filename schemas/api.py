@@ -68,11 +68,13 @@ class EnvelopeResult(Frozen):
 
     accepted: `proof` is the tlog-proof text, `record` and `rk` the relay's sealed record (base64url) and its key.
     repeat: it was accepted before; `proof` again, `rk` null, because the relay has forgotten it.
+    held: it waits at the relay for the sender's safeguarding lead (O10); `code` and `say` tell why, `proof` is of the
+    entry that says so.
     refused: `code`, `say`, `party`, `retry`.
     """
 
     eid: Hash32 | None
-    status: Literal["accepted", "repeat", "refused"]
+    status: Literal["accepted", "repeat", "held", "refused"]
     proof: str | None = None
     record: str | None = None
     rk: str | None = None
@@ -100,11 +102,20 @@ class ReceiptsRequest(Frozen):
 
 
 class ReceiptResult(Frozen):
+    """What became of one receipt.
+
+    recorded: `proof` is the tlog-proof text of its leaf, `record` and `rk` the relay's sealed record (base64url) and
+    its key, as for an envelope. repeat: `proof` again, `rk` null, because the relay has forgotten it. refused: `code`.
+    """
+
     eid: Hash32
     d: DeskId
     status: Literal["recorded", "repeat", "refused"]
     index: int | None = None
     code: str | None = None
+    proof: str | None = None
+    record: str | None = None
+    rk: str | None = None
 
 
 class ReceiptResults(Frozen):
@@ -114,8 +125,10 @@ class ReceiptResults(Frozen):
 class StatementIn(Frozen):
     """One statement to be recorded."""
 
-    kind: Literal["directory", "grant", "status", "withdraw"]
+    kind: Literal["directory", "grant", "status", "withdraw", "recalled", "override"]
     signed: SignedJson
+    record: Annotated[str, Field(max_length=64 * 1024)] | None = None
+    """With an override: its reason, sealed to officers (base64url). The core names its hash."""
 
 
 class StatementsRequest(Frozen):
@@ -162,16 +175,24 @@ class Notice(Frozen):
     receipt: `evidence` is the recipient's signed receipt. withdrawn / recall: `evidence` is the signed withdrawal;
     withdrawn when the message was stopped before that desk collected it, recall when the desk has it already.
     expired: the message passed its expiry without being taken on. alert: the gate let it pass and rang a bell.
+    ended: an agreement was withdrawn (`evidence`), and this agency has not said yet what became of what it holds under
+    it; it names no message, and `a` is who withdrew. recalled: `evidence` is what the agency `a` said about that.
+    held / released / lapsed / hold-escalated: what became of a message that waits for a lead (O10-O13). override: two
+    people of the agency `a` signed one (`evidence`). break-glass / ring / lead-missing / lead-signed: a message that
+    went without its lead's signature, and what became of that (O14-O17); `ring` asks oversight to ring now.
     """
 
     id: int
-    kind: Literal["receipt", "withdrawn", "recall", "expired", "alert"]
+    kind: Literal[
+        "receipt", "withdrawn", "recall", "expired", "alert", "ended", "recalled",
+        "held", "released", "lapsed", "hold-escalated", "override", "break-glass", "ring", "lead-missing", "lead-signed",
+    ]  # fmt: skip
     ts: Seconds
-    eid: Hash32
-    mid: Id16
+    eid: Hash32 | None
+    mid: Id16 | None
     gid: Id16 | None
     a: AgencyId
-    d: DeskId
+    d: DeskId | None
     evidence: SignedJson | None
 
 
@@ -181,6 +202,8 @@ class PageItem(Frozen):
     eid: Hash32
     d: DeskId
     state: Literal["queued", "collected", "opened"]
+    override: SignedJson | None = None
+    """The override under which the relay released it, when it was held first (O11)."""
 
 
 class MailboxHead(Frozen):

@@ -33,8 +33,16 @@ class Event(StrEnum):
     EXPIRED = "expired"
     GRANT = "grant"
     WITHDRAW = "withdraw"
+    RECALLED = "recalled"
     DIRECTORY = "directory"
     READ = "read"
+    HELD = "held"
+    RELEASED = "released"
+    LAPSED = "lapsed"
+    OVERRIDE = "override"
+    BREAK_GLASS = "break-glass"
+    LEAD_SIGNED = "lead-signed"
+    LEAD_MISSING = "lead-missing"
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,10 @@ class Chain:
     def revoke(self, kid: str, reason: str, since: int, ts: int) -> Signed:
         return self.state("revoke", {"kid": kid, "reason": reason, "since": since}, ts)
 
+    def countersign(self, kid: str, role: str, ts: int) -> Signed:
+        """Oversight's word that a person's key is hers and that she has this role; only its chain may say it."""
+        return self.state("countersign", {"kid": kid, "role": role}, ts)
+
     def admit(
         self,
         member: str,

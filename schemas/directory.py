@@ -23,6 +23,7 @@ from schemas.keys import ALGORITHM, ED25519, Use, check_public, kid_of
 from schemas.lawful import Sector
 from schemas.merkle import Frontier, leaf_hash
 from schemas.policing import KEY_DELAY, PolicyBody, Timeline, check_signers
+from schemas.roles import Role, read_tag
 from schemas.sealing import Officer
 from schemas.signing import STATEMENT_LIMIT, Purpose, Signed
 
@@ -102,6 +103,13 @@ class Admit(Frozen):
     sector: Sector
 
 
+class Countersign(Frozen):
+    """Oversight has met the person who holds this key, and she has this role at her agency (O2)."""
+
+    kid: Hash32
+    role: Role
+
+
 class Statement(Frozen):
     """The frame of every directory statement."""
 
@@ -109,7 +117,7 @@ class Statement(Frozen):
     agency: AgencyId
     seq: Annotated[int, Field(ge=0, le=2**31)]
     prev: Hash32
-    op: Literal["inception", "add-key", "revoke", "admit", "policy"]
+    op: Literal["inception", "add-key", "revoke", "admit", "policy", "countersign"]
     body: dict[str, object]
     ts: Seconds
     by: Hash32
@@ -121,6 +129,7 @@ BODIES: dict[str, type[Frozen]] = {
     "revoke": Revoke,
     "admit": Admit,
     "policy": PolicyBody,
+    "countersign": Countersign,
 }
 
 
@@ -202,6 +211,8 @@ class Directory:
         self.agencies: dict[str, Agency] = {}
         self.frontier = Frontier()
         self.policies = Timeline()
+        self.countersigned: dict[str, int] = {}
+        """People's role keys that oversight countersigned, and when; each counts only a while after (O3)."""
         self._owner: dict[str, Key] = {}
         self._seen: set[str] = set()  # every key id ever published, roots and operational keys too
 
@@ -257,6 +268,8 @@ class Directory:
     def _take(self, agency: Agency, statement: Statement, body: Frozen) -> None:
         if isinstance(body, AddKey):
             self._check_signer(agency, body, statement.ts)
+            if body.use == Use.PERSON:
+                self._check_person(agency, body, statement.ts)
             self._add_key(agency, body)
         elif isinstance(body, Revoke):
             self._revoke(agency, body)
@@ -268,6 +281,27 @@ class Directory:
             member.flags, member.sector = body.flags, body.sector
         elif isinstance(body, PolicyBody):
             self._put_in_force(agency, body, statement.ts)
+        elif isinstance(body, Countersign):
+            self._countersign(agency, body, statement.ts)
+
+    def _countersign(self, agency: Agency, body: Countersign, ts: int) -> None:
+        if agency.id != self.oversight:
+            raise Refusal("NOT_ALLOWED", "Only the partnership's oversight countersigns people's keys.")
+        key = self.key(body.kid, Use.PERSON, ts)
+        if read_tag(key.person)[0] != body.role:
+            raise Refusal("KEY", "That key was published for another role. Ask the agency what it meant.")
+        if body.kid in self.countersigned:
+            raise Refusal("DIRECTORY", "That key is countersigned already.")
+        self.countersigned[body.kid] = ts
+
+    def _check_person(self, agency: Agency, body: AddKey, ts: int) -> None:
+        """One person has one role: who may ask for an override cannot also authorise it (O1)."""
+        role, person = read_tag(body.person)
+        for key in agency.keys.values():
+            ended = ts >= key.exp or (key.revoked is not None and ts >= key.revoked)
+            if key.use == Use.PERSON and not ended and read_tag(key.person)[1] == person:
+                if read_tag(key.person)[0] != role:
+                    raise Refusal("ONE_PERSON")
 
     def _check_signer(self, agency: Agency, body: AddKey, ts: int) -> None:
         if body.use != "policy":
@@ -277,7 +311,9 @@ class Directory:
         if body.person is None:
             raise Refusal("KEY", "A policy key is held by a person. Give her role.")
         if self.policies.entries and body.nbf < ts + KEY_DELAY:
-            raise Refusal("KEY", "A new policy key counts a day after it is published. Correct its first day.")
+            raise Refusal(
+                "KEY", "A new policy key counts a day after it is published. Correct its first day."
+            )
 
     def _put_in_force(self, agency: Agency, body: PolicyBody, ts: int) -> None:
         if agency.id != self.oversight:

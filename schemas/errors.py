@@ -150,6 +150,10 @@ KINDS: Mapping[str, Kind] = {
     "FAULT": Kind("The relay has a fault. Nothing was accepted; tell its operator.", "relay", True),
     # --- consent and lawful basis (C-rules)
     "PURPOSE": Kind("This purpose is not one that the partnership shares for."),
+    "POLICY": Kind(
+        "The partnership's policy cannot be read here, so only a RED goes. Tell whoever runs this.", "relay", True
+    ),
+    "POLICY_FAULT": Kind("The policy does not hold together. Correct the places named; nothing was changed."),
     "CONSENT_ONLY": Kind(
         "This kind of message needs the person's agreement. In danger, use a safeguarding type."
     ),
@@ -195,6 +199,73 @@ KINDS: Mapping[str, Kind] = {
     ),
     "VIR": Kind("Requests for information about a person are not carried by this version. Ring the agency."),
     "UNFORESEEN": Kind("No rule covers this. Ask your safeguarding lead; ring if somebody is in danger."),
+    # --- the person's agreement (J-rules)
+    "NOT_INFORMED": Kind(
+        "The person was not told what it means. Say who will see it, why, and how to stop it; then ask."
+    ),
+    "ASKED_LATELY": Kind(
+        "The person said no not long ago. Ask again after the day noted, or when they raise it."
+    ),
+    "LIMITS": Kind("A limited agreement names at least one limit. Note what the person wants left out."),
+    "PERIOD": Kind("An agreement ends after today and within twelve months. Choose another day."),
+    "BEST_INTERESTS": Kind(
+        "This needs your safeguarding lead's assessment: a best-interests note, and a day to look again."
+    ),
+    "NO_STEP": Kind(
+        "That does not follow from where the agreement stands now. Look at it first, then go on."
+    ),
+    "OLDER": Kind("A newer version of this is on record. The older one changed nothing."),
+    "OUT_OF_ORDER": Kind(
+        "A version before this one is missing. Nothing was changed; look at what is on record."
+    ),
+    "AGREEMENT_ENDED": Kind(
+        "This agreement was withdrawn, and nothing renews it. Ask the person before all else."
+    ),
+    "UNSETTLED": Kind(
+        "The person told another agency to stop. That holds here too until your safeguarding lead has settled it."
+    ),
+    # --- overrides (O-rules)
+    "PERSON_TAG": Kind(
+        "A person's key says author or lead and a number, such as lead-2. Make the key again."
+    ),
+    "ONE_PERSON": Kind("One person cannot be both author and lead. Somebody else must hold the other role."),
+    "AUTHOR_ROLE": Kind("The key that asked for this is not an author's. Ask with an author's key."),
+    "AUTHORISER_ROLE": Kind(
+        "The key that authorised this is not a safeguarding lead's. A lead must sign it."
+    ),
+    "AUTHORISER_SAME": Kind(
+        "The same person asked for this and authorised it. Your safeguarding lead must sign."
+    ),
+    "OVERRIDE_ONE_PERSON": Kind(
+        "Both keys belong to one person. Two different people must sign an override."
+    ),
+    "NO_LEAD": Kind(
+        "Your agency has no safeguarding lead on record, so it cannot override. Ring oversight, and in danger send RED."
+    ),
+    "ROLE_KEY_UNSIGNED": Kind("Oversight has not countersigned this person's key yet. Ring oversight."),
+    "ROLE_KEY_YOUNG": Kind(
+        "This person's key was countersigned too recently. It counts a day after that; another lead may sign now."
+    ),
+    "OVERRIDE_AGENCY": Kind("An override is signed by two people of the agency that sends. This one is not."),
+    "OVERRIDE_UNKNOWN": Kind("There is no such override on record. Ask your safeguarding lead for one."),
+    "OVERRIDE_USED": Kind(
+        "This override is for another message. Ask your safeguarding lead for one for this."
+    ),
+    "OVERRIDE_EXPIRED": Kind("This override has ended. Ask your safeguarding lead for a new one."),
+    "OVERRIDE_LIFE": Kind("An override may not last that long. Choose an earlier end."),
+    "OVERRIDE_RECIPIENTS": Kind(
+        "The override does not name every desk that this is for. Leave the others out."
+    ),
+    "OVERRIDE_CATEGORIES": Kind(
+        "The override does not cover every kind of information in this. Leave some out."
+    ),
+    "OVERRIDE_DIFFERS": Kind(
+        "The override was signed for another desk, purpose, basis or reason than this says."
+    ),
+    "OVERRIDE_SCOPE": Kind("An override for a whole thread is only for risk, child or adult protection."),
+    "HOLD_LAPSED": Kind(
+        "Your safeguarding lead did not agree in time, so it was not sent. Talk, then send afresh."
+    ),
     # --- policies (Q-rules)
     "POLICY_SIGNERS": Kind("Fewer than two people signed this policy. Ask the second to sign it."),
     "POLICY_SAME_PERSON": Kind("The same person signed this policy twice. Somebody else must sign it too."),

@@ -17,9 +17,9 @@ from schemas.keys import SigningKey
 from schemas.lawful import ReceiptState, RejectReason
 from schemas.signing import STATEMENT_LIMIT, Purpose, Signed
 
-State = Literal["queued", "collected", "opened", "taken-on", "rejected", "withdrawn", "expired"]
+State = Literal["held", "queued", "collected", "opened", "taken-on", "rejected", "withdrawn", "expired"]
 ENDED: frozenset[State] = frozenset({"taken-on", "rejected", "withdrawn", "expired"})
-RANK: dict[str, int] = {"queued": 0, "collected": 1, "opened": 2, "taken-on": 3, "rejected": 3}
+RANK: dict[str, int] = {"held": -1, "queued": 0, "collected": 1, "opened": 2, "taken-on": 3, "rejected": 3}
 
 
 class Receipt(Frozen):
@@ -59,5 +59,5 @@ def sign_receipt(receipt: Receipt, key: SigningKey) -> Signed:
 
 
 def may_follow(now: State, then: ReceiptState) -> bool:
-    """Whether a desk's ladder may step from `now` to `then` (D3): always up, never after the end."""
-    return now not in ENDED and RANK[then] > RANK[now]
+    """Whether a desk's ladder may step from `now` to `then` (D3): always up, never after the end or while held."""
+    return now not in ENDED and now != "held" and RANK[then] > RANK[now]

@@ -32,8 +32,10 @@ class Purpose(StrEnum):
     NOTICE = "fenpost/v1/notice"
     FRESH = "fenpost/v1/fresh"
     PARTNERSHIP = "fenpost/v1/partnership"
-    PROMISE = "fenpost/v1/promise"
     ENROLMENT = "fenpost/v1/enrolment"
+    OVERRIDE_REQUEST = "fenpost/v1/override-request"
+    OVERRIDE_AUTHORISE = "fenpost/v1/override-authorise"
+    RECALLED = "fenpost/v1/recalled"
     POLICY = "fenpost/v1/policy-signature"
 
 
