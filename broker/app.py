@@ -96,8 +96,9 @@ async def build(settings: Settings, clock: Callable[[], float], draw: Draw) -> R
     self_test(draw)
     partnership, keys = settings.read_partnership(), settings.read_keys()
     charter = partnership.charter
-    if (keys.log.public, keys.keys_log.public) != (
+    if (keys.log.public, keys.log_mldsa.public, keys.keys_log.public) != (
         partnership.log_key.public,
+        partnership.log_mldsa_key.public,
         partnership.keys_log_key.public,
     ):
         raise Refusal("SETTINGS", "The relay's key file is not the one that the partnership file names.")

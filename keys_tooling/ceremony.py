@@ -15,8 +15,10 @@ from schemas.checkpoint import LogKey
 from schemas.keyring import AdminKeys, AgentKeys, OfficerKeys, Prekey, RelayKeys
 from schemas.keys import OpeningKey, SigningKey, Use
 from schemas.lawful import Sector
+from schemas.mldsa import MldsaKey
 from schemas.partnership import Charter, Partnership
 from schemas.signing import Signed
+from schemas.witness import MldsaLogKey
 
 Draw = Callable[[int], bytes]
 DAY = 24 * 3600
@@ -29,6 +31,8 @@ LIFE = {
     Use.IG_AUTH: 365 * DAY,
 }
 ROOTS, THRESHOLD = 3, 2
+WITNESSES = 1
+"""At the least; of three members or more it is always more than half (L20)."""
 WEEK = 7 * DAY
 PREKEYS = 8
 """Prekeys made ahead, one a week, so that an agent can receive for two months before its admin comes back."""
@@ -121,7 +125,7 @@ def found_partnership(
 ) -> Founded:
     """Oversight, the relay's log keys, and the partnership file that every agent is given by hand."""
     oversight = make_agency(now, draw, officers)
-    keys = RelayKeys(SigningKey(draw(32)), SigningKey(draw(32)))
+    keys = RelayKeys(SigningKey(draw(32)), MldsaKey(draw(32)), SigningKey(draw(32)))
     charter = Charter(
         v=1,
         name=name,
@@ -129,9 +133,10 @@ def found_partnership(
         authority=authority,
         origin=origin,
         log=LogKey(origin, keys.log.public).text(),
+        log_mldsa=MldsaLogKey(origin, keys.log_mldsa.public).text(),
         keys_log=LogKey(f"{origin}/keys", keys.keys_log.public).text(),
         oversight=oversight.id,
-        witnesses=0,
+        witnesses=WITNESSES,
     )
     partnership = Partnership.make(charter, oversight.statements[0], oversight.admin.op)
     return Founded(oversight, keys, partnership)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import nacl.exceptions
 import nacl.signing
@@ -19,9 +21,9 @@ from schemas.hashing import labelled
 from schemas.keys import SigningKey
 from schemas.merkle import HASH_SIZE, MAX_PROOF, leaf_hash, verify_inclusion
 
-NOTE_LIMIT = 8 * 1024
-MAX_SIGNATURES = 32
-ED25519_NOTE = b"\x01"
+NOTE_LIMIT = 16 * 1024
+MAX_SIGNATURES = 66
+"""The log's two lines and those of 64 witnesses."""
 PROOF_HEAD = "c2sp.org/tlog-proof@v1"
 
 
@@ -38,22 +40,28 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class LogKey:
-    """A log's verifier key: its name on the signature line and its Ed25519 public key."""
+class NoteKey:
+    """A verifier key of signed notes: the name on its signature lines, and its public key (C2SP signed-note, L7).
+
+    A kind of signature is a subclass: `KIND` is its type byte, `SIZE` its public key's length.
+    """
 
     name: str
     public: bytes
 
+    KIND: ClassVar[bytes]
+    SIZE: ClassVar[int]
+
     @property
     def key_id(self) -> bytes:
-        return hashlib.sha256(self.name.encode() + b"\n" + ED25519_NOTE + self.public).digest()[:4]
+        return hashlib.sha256(self.name.encode() + b"\n" + self.KIND + self.public).digest()[:4]
 
     def text(self) -> str:
         """The C2SP vkey: name+hash+key."""
-        return f"{self.name}+{self.key_id.hex()}+{_b64(ED25519_NOTE + self.public)}"
+        return f"{self.name}+{self.key_id.hex()}+{_b64(self.KIND + self.public)}"
 
     @classmethod
-    def parse(cls, text: str) -> LogKey:
+    def parse(cls, text: str) -> Self:
         """Raises Refusal CHECKPOINT."""
         if not text.isascii():
             raise Refusal("CHECKPOINT")
@@ -61,17 +69,32 @@ class LogKey:
         _, _, encoded = rest.partition("+")
         data = _unb64(encoded)
         key = cls(name, data[1:])
-        if not name or data[:1] != ED25519_NOTE or len(data) != 33 or key.text() != text:
+        if not name or data[:1] != cls.KIND or len(data) != 1 + cls.SIZE or key.text() != text:
             raise Refusal("CHECKPOINT")
         return key
+
+    def line(self, signature: bytes) -> str:
+        """A signature by this key as a note's line, with its line end."""
+        return f"\u2014 {self.name} {_b64(self.key_id + signature)}\n"
+
+    def own(self, lines: Iterable[tuple[str, bytes]]) -> list[bytes]:
+        """The signatures among a note's lines that claim to be this key's."""
+        key_id = self.key_id
+        return [data[4:] for name, data in lines if name == self.name and data[:4] == key_id]
+
+
+class LogKey(NoteKey):
+    """A log's Ed25519 verifier key; its name is the log's origin."""
+
+    __slots__ = ()
+    KIND = b"\x01"
+    SIZE = 32
 
 
 def sign_checkpoint(checkpoint: Checkpoint, key: SigningKey) -> str:
     """The checkpoint as a signed note with one Ed25519 line (C2SP signed-note, type 0x01)."""
     text = checkpoint.text()
-    signer = LogKey(checkpoint.origin, key.public)
-    line = _b64(signer.key_id + key.sign_bytes(text.encode()))
-    return f"{text}\n\u2014 {signer.name} {line}\n"
+    return f"{text}\n{LogKey(checkpoint.origin, key.public).line(key.sign_bytes(text.encode()))}"
 
 
 def open_checkpoint(note: str, key: LogKey) -> Checkpoint:
@@ -82,18 +105,8 @@ def open_checkpoint(note: str, key: LogKey) -> Checkpoint:
     Raises:
         Refusal: CHECKPOINT.
     """
-    if len(note) > NOTE_LIMIT:
-        raise Refusal("CHECKPOINT")
-    body, separator, tail = note.partition("\n\n")
-    text = body + "\n"
-    signatures = tail.split("\n")
-    if not separator or signatures.pop() != "" or not 1 <= len(signatures) <= MAX_SIGNATURES:
-        raise Refusal("CHECKPOINT")
-    mine = [
-        data[4:]
-        for name, data in map(_signature_line, signatures)
-        if (name, data[:4]) == (key.name, key.key_id)
-    ]
+    text, lines = note_lines(note)
+    mine = key.own(lines)
     if len(mine) != 1:
         raise Refusal("CHECKPOINT")
     try:
@@ -104,6 +117,21 @@ def open_checkpoint(note: str, key: LogKey) -> Checkpoint:
     ) as error:  # also half a character, which has no bytes
         raise Refusal("CHECKPOINT") from error
     return _parse_text(text, key.name)
+
+
+def note_lines(note: str) -> tuple[str, list[tuple[str, bytes]]]:
+    """A signed note taken apart, nothing of it verified: its text, and the name and bytes of each signature line.
+
+    Raises:
+        Refusal: CHECKPOINT.
+    """
+    if len(note) > NOTE_LIMIT:
+        raise Refusal("CHECKPOINT")
+    body, separator, tail = note.partition("\n\n")
+    signatures = tail.split("\n")
+    if not separator or signatures.pop() != "" or not 1 <= len(signatures) <= MAX_SIGNATURES:
+        raise Refusal("CHECKPOINT")
+    return body + "\n", list(map(signature_line, signatures))
 
 
 def note_hash(note: str) -> str:
@@ -123,7 +151,8 @@ def _parse_text(text: str, origin: str) -> Checkpoint:
     return checkpoint
 
 
-def _signature_line(line: str) -> tuple[str, bytes]:
+def signature_line(line: str) -> tuple[str, bytes]:
+    """A note's signature line without its line end: name, and the bytes of key id and signature. Raises CHECKPOINT."""
     dash, _, rest = line.partition(" ")
     name, _, encoded = rest.partition(" ")
     data = _unb64(encoded)

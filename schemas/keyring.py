@@ -8,6 +8,7 @@ from typing import ClassVar
 from schemas.canonical import Json, b64, unb64
 from schemas.errors import Refusal
 from schemas.keys import OpeningKey, SigningKey
+from schemas.mldsa import MldsaKey
 
 PREKEY_KEPT = 30 * 24 * 3600
 """A prekey's secret is erased this long after its first day."""
@@ -138,21 +139,30 @@ class PolicyKey:
 
 @dataclass(frozen=True, slots=True)
 class RelayKeys:
-    """The relay's keys ("relay" key file): one signs the audit log's heads, one the directory log's."""
+    """The relay's keys ("relay" key file): two sign the audit log's heads, one the directory log's."""
 
     log: SigningKey
+    log_mldsa: MldsaKey
     keys_log: SigningKey
 
     HOLDS: ClassVar[str] = "relay"
 
     def to_json(self) -> Json:
-        return {"keys_log": b64(self.keys_log.seed()), "log": b64(self.log.seed())}
+        return {
+            "keys_log": b64(self.keys_log.seed()),
+            "log": b64(self.log.seed()),
+            "log_mldsa": b64(self.log_mldsa.seed()),
+        }
 
     @classmethod
     def from_json(cls, value: Json) -> RelayKeys:
         """Raises Refusal KEYFILE."""
         try:
-            return cls(SigningKey(unb64(value["log"], 32)), SigningKey(unb64(value["keys_log"], 32)))
+            return cls(
+                SigningKey(unb64(value["log"], 32)),
+                MldsaKey(unb64(value["log_mldsa"], 32)),
+                SigningKey(unb64(value["keys_log"], 32)),
+            )
         except (KeyError, TypeError, Refusal) as error:
             raise Refusal("KEYFILE") from error
 

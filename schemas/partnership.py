@@ -19,6 +19,7 @@ from schemas.envelope import AgencyId, Frozen
 from schemas.errors import Refusal
 from schemas.keys import SigningKey
 from schemas.signing import STATEMENT_LIMIT, Purpose, Signed
+from schemas.witness import MldsaLogKey
 
 FILE_LIMIT = 64 * 1024
 
@@ -32,9 +33,10 @@ class Charter(Frozen):
     authority: Annotated[str, Field(pattern=r"^[a-z0-9.:\[\]-]+$", max_length=200)]
     origin: Annotated[str, Field(pattern=r"^[a-z0-9./-]+$", max_length=200)]
     log: Annotated[str, Field(max_length=400)]
+    log_mldsa: Annotated[str, Field(max_length=2400)]
     keys_log: Annotated[str, Field(max_length=400)]
     oversight: AgencyId
-    witnesses: Annotated[int, Field(ge=0, le=64)]
+    witnesses: Annotated[int, Field(ge=1, le=64)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,10 @@ class Partnership:
     @property
     def log_key(self) -> LogKey:
         return LogKey.parse(self.charter.log)
+
+    @property
+    def log_mldsa_key(self) -> MldsaLogKey:
+        return MldsaLogKey.parse(self.charter.log_mldsa)
 
     @property
     def keys_log_key(self) -> LogKey:
@@ -95,7 +101,8 @@ class Partnership:
 
 def _check_logs(found: Partnership) -> None:
     log, keys_log, origin = found.log_key, found.keys_log_key, found.charter.origin
-    if (log.name, keys_log.name) != (origin, f"{origin}/keys") or log.public == keys_log.public:
+    names = (log.name, found.log_mldsa_key.name, keys_log.name)
+    if names != (origin, origin, f"{origin}/keys") or log.public == keys_log.public:
         raise Refusal(
             "SETTINGS", "The partnership file's log keys do not belong to its origin. Make it again."
         )

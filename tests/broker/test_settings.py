@@ -19,6 +19,7 @@ from schemas.errors import Refusal
 from schemas.keyfile import QUICK, lock
 from schemas.keyring import RelayKeys
 from schemas.keys import SigningKey
+from schemas.mldsa import MldsaKey
 from tests.simulated_world import PASSPHRASE, World
 
 
@@ -72,7 +73,8 @@ async def test_missing_wrong_and_foreign_keys_stop_the_start(world: World):
     (relay / "passphrase").write_text("another one\n")
     assert await refused_start(world) == "KEYFILE"
     (relay / "passphrase").write_bytes(PASSPHRASE)
-    other = RelayKeys(SigningKey(secrets.token_bytes(32)), SigningKey(secrets.token_bytes(32)))
+    draw = secrets.token_bytes
+    other = RelayKeys(SigningKey(draw(32)), MldsaKey(draw(32)), SigningKey(draw(32)))
     (relay / "relay.fpk").write_bytes(lock(other.to_json(), "relay", PASSPHRASE, QUICK, secrets.token_bytes))
     assert await refused_start(world) == "SETTINGS"
     (relay / "relay.fpk").unlink()

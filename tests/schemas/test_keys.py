@@ -25,6 +25,7 @@ from schemas.keys import (
     hybrid_public,
     kid_of,
 )
+from schemas.mldsa import MldsaKey
 from schemas.opening import unwrap_key
 from schemas.sealing import Draft, SealedFor, wrap_key
 from schemas.signing import Purpose, sign, verify
@@ -236,7 +237,8 @@ def rings() -> list[object]:
         AgentKeys("ag1x", signing, signing, signing, signing, (Prekey(hybrid, 0),), SEED, SEED),
         AdminKeys("ag1x", signing, 0, ""),
         OfficerKeys(hybrid, signing),
-        RelayKeys(signing, signing),
+        MldsaKey(SEED),
+        RelayKeys(signing, MldsaKey(SEED), signing),
     ]
 
 

@@ -18,6 +18,7 @@ from schemas.keyfile import QUICK, lock, unlock
 from schemas.keys import ED25519, OpeningKey, SigningKey, Use, check_public, kid_of
 from schemas.merkle import verify_consistency, verify_inclusion
 from schemas.messages.catalogue import parse_payload
+from schemas.mldsa import MldsaKey
 from schemas.opening import (
     epoch_record_key,
     open_delivery,
@@ -33,6 +34,7 @@ from schemas.record import SealedRecord, record_hash, seal_epoch_record, veil_re
 from schemas.request import Target, digest_header, read_claim, sign_request, verify_claim
 from schemas.sealing import status_hash
 from schemas.signing import Purpose, Signed
+from schemas.witness import MldsaLogKey, WitnessKey, cosigned_at, open_published
 from tests.tools import write_vectors
 from tests.tools.forge import unb
 from tests.tools.recipient import receive
@@ -288,6 +290,40 @@ def test_a_checkpoint_is_read_and_printed_back(row: dict):
 @each("checkpoint", "invalid")
 def test_a_checkpoint_done_wrongly_is_refused(row: dict):
     refused(row, lambda: open_checkpoint(row["note"], LogKey.parse(FILES["checkpoint"]["key"])))
+
+
+def head_row(row: dict) -> tuple[Checkpoint, dict[str, int]]:
+    """The checkpoint of a published head, and the times of the listed witnesses that cosigned it."""
+    file = FILES["head"]
+    published = open_published(row["note"], LogKey.parse(file["key"]), MldsaLogKey.parse(file["mldsa"]))
+    found: dict[str, int] = {}
+    for witness in file["witnesses"]:
+        key = WitnessKey.parse(witness["key"])
+        for signature in key.own(published.lines):
+            try:
+                stamp = cosigned_at(signature, published.checkpoint, key.public)
+            except Refusal as refusal:
+                raise Refusal("CHECKPOINT") from refusal
+            found[key.name] = max(stamp, found.get(key.name, 0))
+    return published.checkpoint, found
+
+
+@each("head", "valid")
+def test_a_published_head_is_read_with_its_witnesses(row: dict):
+    assert head_row(row) == (Checkpoint(row["origin"], row["size"], unb(row["root"])), row["cosigned"])
+    assert open_checkpoint(row["note"], LogKey.parse(FILES["head"]["key"])).size == row["size"]
+
+
+@each("head", "invalid")
+def test_a_published_head_done_wrongly_is_refused(row: dict):
+    refused(row, lambda: head_row(row))
+
+
+def test_the_keys_of_heads_follow_from_their_seeds():
+    file = FILES["head"]
+    assert MldsaLogKey.parse(file["mldsa"]).public == MldsaKey(unb(file["mldsa_seed"])).public
+    for witness in file["witnesses"]:
+        assert WitnessKey.parse(witness["key"]).public == SigningKey(unb(witness["seed"])).public
 
 
 @each("proof", "valid")

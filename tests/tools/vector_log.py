@@ -7,7 +7,9 @@ from schemas.audit import Event, Leaf, accept_leaf, event_facts, event_tag, tag_
 from schemas.checkpoint import Checkpoint, LogProof, sign_checkpoint
 from schemas.keys import SigningKey
 from schemas.merkle import leaf_hash
+from schemas.mldsa import MldsaKey
 from schemas.record import seal_epoch_record, veil_record
+from schemas.witness import WitnessKey, cosign, publish
 from tests.tools import naive_merkle
 from tests.tools.forge import Forged, b, forge, h, l32, text, wrap
 from tests.tools.splices import changed
@@ -16,6 +18,8 @@ from tests.tools.vector_world import (
     BIRCH,
     LOG,
     LOG_KEY,
+    LOG_MLDSA,
+    MLDSA_LOG_KEY,
     ORIGIN,
     OVERSIGHT,
     T0,
@@ -217,6 +221,55 @@ def notes() -> dict[str, object]:
         "valid": [
             {"name": "signed by the log", "note": note, "origin": ORIGIN, "size": 7, "root": b(checkpoint.root)},
             {"name": "and by a witness nobody here knows", "note": both, "origin": ORIGIN, "size": 7, "root": b(checkpoint.root)},
+        ],
+        "invalid": [{"name": name, "note": text, "refusal": "CHECKPOINT"} for name, text in bad.items()],
+    }  # fmt: skip
+
+
+def heads() -> dict[str, object]:
+    """Published heads and cosignatures. ML-DSA draws randomness, so they were signed once."""
+    checkpoint = Checkpoint(ORIGIN, 7, naive_merkle.root(other_leaves(7)))
+    bare = sign_checkpoint(checkpoint, LOG)
+    note = publish(bare, checkpoint, LOG_MLDSA)
+    keys = {who.id: SigningKey(seed(f"{who.name} witness")) for who in (ALDER, BIRCH)}
+    lines = {who: cosign(checkpoint, who, key, T0 + 120) for who, key in keys.items()}
+    other = Checkpoint(ORIGIN, 8, checkpoint.root)
+    one, key = next(iter(lines.items()))
+    stranger = SigningKey(seed("a stranger's witness"))
+    turned = key[:-6] + ("A" if key[-6] != "A" else "B") + key[-5:]
+    second = note[len(bare) :]
+    bad = {
+        "without the log's second line": bare,
+        "without the log's first line": bare.rsplit("\n\n", 1)[0] + "\n\n" + second,
+        "the second line of another size": bare + publish(bare, other, LOG_MLDSA)[len(bare) :],
+        "the second line by another key": publish(bare, checkpoint, MldsaKey(seed("another log mldsa"))),
+        "the second line twice": note + second,
+        "a second line that is cut short": note[:-50] + note[-49:],
+        "the second line for another log": bare
+        + publish(bare, Checkpoint("other.example/log", 7, checkpoint.root), LOG_MLDSA)[len(bare) :].replace(
+            "other.example/log", ORIGIN
+        ),
+        "a member's cosignature of another size": note + cosign(other, one, keys[one], T0 + 120),
+        "a member's cosignature with a byte turned": note + turned,
+    }
+    return {
+        "description": "Published heads (L17) and cosignatures (L18). `cosigned` names the members that count, with "
+        "the time of each; others' lines are passed over. ML-DSA-44 draws randomness, so they were signed once.",
+        "key": LOG_KEY.text(),
+        "mldsa": MLDSA_LOG_KEY.text(),
+        "mldsa_seed": b(seed("log mldsa")),
+        "witnesses": [
+            {"agency": who, "key": WitnessKey(who, key.public).text(), "seed": b(key.seed())} for who, key in keys.items()
+        ],
+        "valid": [
+            {"name": name, "note": text, "origin": ORIGIN, "size": 7, "root": b(checkpoint.root), "cosigned": cosigned}
+            for name, text, cosigned in (
+                ("signed by the log's two keys", note, {}),
+                ("cosigned by a member", note + lines[one], {one: T0 + 120}),
+                ("cosigned by two", note + "".join(lines.values()), dict.fromkeys(lines, T0 + 120)),
+                ("and by a witness nobody knows", note + cosign(checkpoint, one, stranger, T0 + 120), {}),
+                ("cosigned twice by one", note + lines[one] + cosign(checkpoint, one, keys[one], T0 + 60), {one: T0 + 120}),
+            )
         ],
         "invalid": [{"name": name, "note": text, "refusal": "CHECKPOINT"} for name, text in bad.items()],
     }  # fmt: skip

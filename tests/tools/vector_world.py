@@ -12,8 +12,10 @@ from schemas.chain import Chain
 from schemas.checkpoint import Checkpoint, LogKey, LogProof, sign_checkpoint
 from schemas.directory import Directory
 from schemas.keys import OpeningKey, SigningKey, Use
+from schemas.mldsa import MldsaKey
 from schemas.partnership import Charter, Partnership
 from schemas.signing import Purpose, Signed
+from schemas.witness import MldsaLogKey
 from tests.tools import naive_merkle
 
 T0 = 1_800_000_000
@@ -98,6 +100,8 @@ STAPLE = Signed.make(
 LOG = SigningKey(seed("log"))
 KEYS_LOG = SigningKey(seed("keys log"))
 LOG_KEY = LogKey(ORIGIN, LOG.public)
+LOG_MLDSA = MldsaKey(seed("log mldsa"))
+MLDSA_LOG_KEY = MldsaLogKey(ORIGIN, LOG_MLDSA.public)
 
 
 def directory() -> Directory:
@@ -116,9 +120,10 @@ def partnership() -> Partnership:
         authority="relay.example",
         origin=ORIGIN,
         log=LOG_KEY.text(),
+        log_mldsa=MLDSA_LOG_KEY.text(),
         keys_log=LogKey(f"{ORIGIN}/keys", KEYS_LOG.public).text(),
         oversight=OVERSIGHT.id,
-        witnesses=0,
+        witnesses=1,
     )
     return Partnership.make(charter, OVERSIGHT.statements[0], OVERSIGHT.op)
 

@@ -1,4 +1,5 @@
-"""Writes tests/vectors/*.json. Run it only together with a new version of the protocol: `python -m tests.tools.write_vectors`.
+"""Writes tests/vectors/*.json. Run it only together with a new version of the protocol: `python -m tests.tools.write_vectors
+--new-version`, with the names of files to write only those.
 
 The vectors are what other programs are held against. A change in the code that makes them differ is a change of the
 wire format, and shows in tests/schemas/test_vectors.py; writing them again would hide it. Envelopes and senders'
@@ -13,8 +14,8 @@ from pathlib import Path
 from tests.tools import vector_envelope, vector_log, vector_statements
 
 FOLDER = Path(__file__).parents[1] / "vectors"
-SEALED_ONCE = ("envelope", "record", "epoch")
-"""These hold HPKE's randomness; they belong together, because they are of the same message."""
+SEALED_ONCE = ("envelope", "record", "epoch", "head")
+"""The first three hold HPKE's randomness and belong together, because they are of the same message; the last ML-DSA's."""
 FILES: dict[str, Callable[[], dict[str, object]]] = {
     "canonical": vector_statements.canonical,
     "keys": vector_statements.keys,
@@ -23,6 +24,7 @@ FILES: dict[str, Callable[[], dict[str, object]]] = {
     "epoch": vector_log.epochs,
     "tree": vector_log.trees,
     "checkpoint": vector_log.notes,
+    "head": vector_log.heads,
     "proof": vector_log.proofs,
     "directory": vector_statements.directories,
     "partnership": vector_statements.partnerships,
@@ -38,11 +40,11 @@ def printed(value: dict[str, object]) -> str:
 
 
 def main() -> None:
-    if sys.argv[1:] != ["--new-version"]:
+    if sys.argv[1:2] != ["--new-version"]:
         sys.exit("These are published. If this is a new version of the protocol, say --new-version.")
     FOLDER.mkdir(exist_ok=True)
-    for name, build in FILES.items():
-        (FOLDER / f"{name}.json").write_text(printed(build()), encoding="ascii")
+    for name in sys.argv[2:] or FILES:
+        (FOLDER / f"{name}.json").write_text(printed(FILES[name]()), encoding="ascii")
 
 
 if __name__ == "__main__":
