@@ -17,7 +17,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from agent.acceptance import check_acceptance
+from agent.acceptance import EVIDENCE, check_acceptance
 from agent.client import Relay, RelayRefusal, plain
 from agent.clock import Clock
 from agent.consent import ConsentDesk
@@ -44,7 +44,6 @@ MAX_TURNS = 4
 FRESH_SEAL = frozenset({"ID_CLASH", "STATUS_STALE", "STALE_KEY", "UNKNOWN_KEY", "REVOKED_KEY", "OFFICERS"})
 ABOUT_US = frozenset({"UNAUTHENTICATED", "AUTHORITY", "METHOD", "MEDIA", "NOT_FOUND"})
 """Refusals of the request rather than of the message in it: the message waits until somebody has put it right."""
-EVIDENCE = frozenset({"PROOF", "CHECKPOINT", "RECORD", "RECORD_DIFFERS", "FORK", "ROLLBACK"})
 
 
 @dataclass(frozen=True, slots=True)

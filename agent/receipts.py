@@ -2,7 +2,9 @@
 
 Rules of this house:
 - a receipt is written in the transaction of the step that it reports, and posted until the relay has recorded it;
-- a step is signed once; sending it again sends the same bytes.
+- a step is signed once; sending it again sends the same bytes;
+- "recorded" is believed with its evidence only, which is kept; evidence that does not hold stops all sending, but it
+  is no reason to keep a message from its desk.
 """
 
 from __future__ import annotations
@@ -12,16 +14,19 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
+from agent.acceptance import EVIDENCE, check_step
 from agent.client import Relay
 from agent.clock import Clock
 from agent.logs import log
 from agent.store import Store, note
 from agent.tables import inbox, receipts
+from agent.trust import LogTrust
 from schemas import api
-from schemas.canonical import b64
+from schemas.canonical import b64, unb64
 from schemas.errors import KINDS, Refusal
 from schemas.keyring import AgentKeys
 from schemas.receipt import Receipt, sign_receipt
+from schemas.signing import Signed
 
 GONE = frozenset({"ENDED", "WITHDRAWN", "NOT_FOUND", "CONFLICT"})
 
@@ -29,9 +34,10 @@ GONE = frozenset({"ENDED", "WITHDRAWN", "NOT_FOUND", "CONFLICT"})
 class Receipts:
     """Receipts of one agency."""
 
-    def __init__(self, store: Store, relay: Relay, keys: AgentKeys, clock: Clock) -> None:
+    def __init__(self, store: Store, relay: Relay, trust: LogTrust, keys: AgentKeys, clock: Clock) -> None:
         self._store = store
         self._relay = relay
+        self._trust = trust
         self._keys = keys
         self._clock = clock
         self._lock = asyncio.Lock()
@@ -80,7 +86,8 @@ class Receipts:
         """Post every receipt that waits, oldest first, and acknowledge notices that are safely stored.
 
         Raises:
-            Refusal: RELAY_AWAY and the relay's own; what was not recorded stays.
+            Refusal: RELAY_AWAY and the relay's own; PROOF, CHECKPOINT, RECORD, RECORD_DIFFERS, FORK after the alarm.
+                What was not recorded, or not provably so, stays.
         """
         async with self._lock:
             waiting = (
@@ -102,19 +109,36 @@ class Receipts:
 
     async def _settle(self, pairs: list[tuple[Row[Any], api.ReceiptResult]]) -> None:
         now = int(self._clock())
-        later = [result for _, result in pairs if _may_pass_later(result)]
+        faults = [await self._fault(row, result) for row, result in pairs]
 
         def work(c: Connection) -> None:
-            for row, result in pairs:
-                if not _may_pass_later(result):
+            for (row, result), fault in zip(pairs, faults, strict=True):
+                if fault is None:
                     _settled(c, row, result, now)
+                elif fault.code in EVIDENCE:
+                    c.execute(update(inbox).where(_here(row)).values(recorded=1))
+            self._trust.save(c)
 
         await self._store.run(work)
         for _, result in pairs:
             if result.status == "refused":
                 log.warning("receipt-refused", code=result.code or "")
-        if later:
-            raise Refusal(later[0].code or "UNAVAILABLE")
+        for fault in faults:
+            if fault is not None:
+                raise fault
+
+    async def _fault(self, row: Row[Any], result: api.ReceiptResult) -> Refusal | None:
+        """Why this receipt is not settled yet: it may pass later, or what the relay showed for it does not hold."""
+        if result.status == "refused":
+            return Refusal(result.code or "UNAVAILABLE") if _may_pass_later(result) else None
+        try:
+            signed = Signed(row.text.encode("ascii"), unb64(row.sig, 64))
+            await self._trust.believe(check_step(signed, result, self._trust.key))
+        except Refusal as refusal:
+            if refusal.code in EVIDENCE and not refusal.retry:
+                await self._trust.report(refusal.code, result.proof or "")
+            return refusal
+        return None
 
 
 def _may_pass_later(result: api.ReceiptResult) -> bool:
@@ -122,9 +146,16 @@ def _may_pass_later(result: api.ReceiptResult) -> bool:
     return result.status == "refused" and kind is not None and kind.retry
 
 
+def _here(row: Row[Any]) -> Any:
+    return (inbox.c.eid == row.eid) & (inbox.c.d == row.d)
+
+
 def _settled(c: Connection, row: Row[Any], result: api.ReceiptResult, now: int) -> None:
-    c.execute(update(receipts).where(receipts.c.n == row.n).values(posted=1, code=result.code))
-    here = (inbox.c.eid == row.eid) & (inbox.c.d == row.d)
+    shown: dict[str, str] = {"proof": result.proof} if result.proof else {}
+    if result.record and result.rk:  # a repeat has none, and must not wipe what the first answer showed
+        shown |= {"record": result.record, "rk": result.rk}
+    c.execute(update(receipts).where(receipts.c.n == row.n).values(posted=1, code=result.code, **shown))
+    here = _here(row)
     if result.status == "refused":
         note(c, now, "receipt-refused", result.code or "UNFORESEEN", row.eid)
     if result.status == "refused" and result.code in GONE:

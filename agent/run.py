@@ -77,7 +77,7 @@ class Agent:
         )
         self.consent = ConsentDesk(store, self.relay, lambda: self.book.latest, keys, clock, draw)
         self.posting = Posting(store, self.relay, clock)
-        self.receipts = Receipts(store, self.relay, keys, clock)
+        self.receipts = Receipts(store, self.relay, self.trust, keys, clock)
         self.outbox = Outbox(
             store, self.relay, self.book, self.trust, self.consent, keys, clock, draw, world.jitter
         )

@@ -130,6 +130,9 @@ receipts = Table(
     Column("text", Text, nullable=False),
     Column("posted", Integer, nullable=False, default=0),
     Column("code", String),
+    Column("proof", Text),  # the log's, and the relay's record with its key: what we can show later
+    Column("record", Text),
+    Column("rk", String),
     UniqueConstraint("eid", "d", "state"),
 )
 seen = Table(

@@ -160,6 +160,9 @@ async def post_receipts(relay: Relay, request: web.Request) -> web.Response:
     relay.buckets.take(requester.agency, 1 + len(items))
     steps = Steps(requester.nonce, requester.agency, items, notices, len(body))
     said: list[Said] = await relay.sequencer.submit(steps)
+    for one in said:
+        if one.status == "repeat" and one.index is not None:
+            one.proof = await relay.log.proof(one.index)
     return _json({"results": [one.to_json() for one in said]})
 
 

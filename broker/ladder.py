@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker.intake import MAX_SKEW
-from broker.turn import Held, Quiet, Turn
+from broker.ledger import Growth
+from broker.turn import Entry, Held, Quiet, Turn
 from schemas.audit import Event, event_tag
 from schemas.canonical import b64, unb64
 from schemas.directory import Directory
@@ -33,15 +34,18 @@ class Step:
         return (event_tag(self.eid, event, self.receipt.a, self.receipt.d) for event in FINAL)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Said:
-    """What became of one receipt."""
+    """What became of one receipt, with its evidence; a repeat waits for its proof."""
 
     eid: str
     desk: str
     status: str
     index: int | None = None
     code: str | None = None
+    proof: str | None = None
+    record: bytes = b""
+    rk: bytes = b""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -50,6 +54,9 @@ class Said:
             "status": self.status,
             "index": self.index,
             "code": self.code,
+            "proof": self.proof,
+            "record": b64(self.record) if self.record else None,
+            "rk": b64(self.rk) if self.rk else None,
         }
 
 
@@ -103,13 +110,19 @@ def climb(step: Step, turn: Turn) -> Said:
         return Said(receipt.eid, receipt.d, "repeat", turn.seen[step.tag])
     held = turn.held.get(step.eid)
     try:
-        index = _step(step, held, turn)
+        entry = _step(step, held, turn)
     except Refusal as refusal:
         return Said(receipt.eid, receipt.d, "refused", code=refusal.code)
-    return Said(receipt.eid, receipt.d, "recorded", index)
+    said = Said(receipt.eid, receipt.d, "recorded", entry.index, record=entry.record, rk=entry.rk)
+
+    def proven(growth: Growth) -> None:
+        said.proof = growth.proof(entry.leaf, entry.index).decode()
+
+    turn.after.append(proven)
+    return said
 
 
-def _step(step: Step, held: Held | None, turn: Turn) -> int:
+def _step(step: Step, held: Held | None, turn: Turn) -> Entry:
     receipt = step.receipt
     desk = None if held is None else held.at(receipt.a, receipt.d)
     if held is None or desk is None:
@@ -128,4 +141,5 @@ def _step(step: Step, held: Held | None, turn: Turn) -> int:
         raise Refusal("REVOKED_KEY")
     turn.move(desk, receipt.state)
     turn.tell(held.sender, "receipt", held, (receipt.a, receipt.d), step.signed)
-    return turn.log_step(held, desk, Event(receipt.state), {"receipt": step.signed.to_json()})
+    turn.log_step(held, desk, Event(receipt.state), {"receipt": step.signed.to_json()})
+    return turn.entries[-1]
