@@ -5,18 +5,23 @@ The relay's word counts for nothing here: each statement is held against the dir
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from schemas.consent import Coverage, Decision, Facts, decide
 from schemas.directory import Directory
 from schemas.envelope import Header
 from schemas.errors import Refusal
 from schemas.grants import (
     Grant,
+    Recalled,
     Status,
     Withdrawal,
     check_grant,
     parse_grant,
+    parse_recalled,
     parse_status,
     parse_withdrawal,
+    uncovered,
 )
 from schemas.keys import Use
 from schemas.sealing import status_hash
@@ -51,33 +56,47 @@ def verified_withdrawal(signed: Signed, view: Directory, grant: Grant | None) ->
     return withdrawal
 
 
+def verified_recalled(signed: Signed, view: Directory, grant: Grant) -> Recalled:
+    """Raises Refusal FORM, GRANT, UNKNOWN_KEY, REVOKED_KEY, STALE_KEY, SIGNATURE, NOT_ALLOWED (not a party)."""
+    said = parse_recalled(signed)
+    key = view.key(said.signer, Use.CONSENT, said.ts, said.a)
+    signed.verified(key.public, Purpose.RECALLED)
+    if said.gid != grant.gid or said.a not in grant.parties():
+        raise Refusal("NOT_ALLOWED")
+    return said
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """What is provable about an agreement, and the code of what is wrong with it, if anything is."""
+
+    coverage: Coverage
+    code: str = ""
+
+
+def prove(
+    header: Header, signed: Signed | None, staple: Signed | None, view: Directory, *, withdrawn: bool = False
+) -> Proven:
+    """What is provable about the agreement that a header names, as of the header's own time."""
+    if header.gid is None:
+        return Proven("none")
+    if withdrawn:
+        return Proven("withdrawn", "AGREEMENT_ENDED")
+    if signed is None or staple is None or header.st != status_hash(staple):
+        return Proven("unknown", "GRANT_UNKNOWN")
+    try:
+        grant = verified_grant(signed, view)
+        check_grant(header, grant, verified_status(staple, grant, view), header.ts)
+    except Refusal as refusal:
+        return Proven(uncovered(refusal.code), refusal.code)
+    return Proven("covers")
+
+
 def coverage(
     header: Header, signed: Signed | None, staple: Signed | None, view: Directory, *, withdrawn: bool = False
 ) -> Coverage:
-    """What is provable about the agreement that a header names, as of the header's own time."""
-    if header.gid is None:
-        return "none"
-    if withdrawn:
-        return "withdrawn"
-    if signed is None or staple is None or header.st != status_hash(staple):
-        return "unknown"
-    try:
-        grant = verified_grant(signed, view)
-        status = verified_status(staple, grant, view)
-    except Refusal as refusal:
-        return "stale" if refusal.code == "STATUS_STALE" else "unknown"
-    try:
-        check_grant(header, grant, status, header.ts)
-    except Refusal as refusal:
-        # Ended or not begun is as good as none; outside of what was agreed is a no.
-        return (
-            "stale"
-            if refusal.code == "STATUS_STALE"
-            else "unknown"
-            if refusal.code == "EXPIRED"
-            else "outside"
-        )
-    return "covers"
+    """What is provable, without the code."""
+    return prove(header, signed, staple, view, withdrawn=withdrawn).coverage
 
 
 def decision(header: Header, covered: Coverage, view: Directory) -> Decision:

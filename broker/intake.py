@@ -19,7 +19,7 @@ from schemas.consent import Coverage, Decision, Facts, decide
 from schemas.directory import Directory
 from schemas.envelope import Header, Upload
 from schemas.errors import Refusal
-from schemas.grants import check_grant
+from schemas.grants import check_grant, uncovered
 from schemas.hashing import labelled
 from schemas.keys import Use
 from schemas.record import SealedRecord
@@ -173,15 +173,8 @@ def covered(header: Header, agreement: Agreement | None, now: int) -> Coverage:
             raise Refusal("STATUS_STALE")
         check_grant(header, agreement.grant, status[0], now)
     except Refusal as refusal:
-        return _uncovered(refusal.code)
+        return uncovered(refusal.code)
     return "covers" if found else "stale"
-
-
-def _uncovered(code: str) -> Coverage:
-    if code == "STATUS_STALE":
-        return "stale"
-    # She did not say no to it: the agreement has ended or not begun, so it is as good as none.
-    return "unknown" if code == "EXPIRED" else "outside"
 
 
 def facts(header: Header, coverage: Coverage, view: Directory) -> Facts:

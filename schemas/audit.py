@@ -34,6 +34,7 @@ class Event(StrEnum):
     GRANT = "grant"
     WITHDRAW = "withdraw"
     RECALLED = "recalled"
+    RECALLED = "recalled"
     DIRECTORY = "directory"
     READ = "read"
     HELD = "held"

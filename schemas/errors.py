@@ -203,6 +203,23 @@ KINDS: Mapping[str, Kind] = {
     "NOT_INFORMED": Kind(
         "The person was not told what it means. Say who will see it, why, and how to stop it; then ask."
     ),
+    "ASKED_LATELY": Kind("The person said no not long ago. Ask again after the day noted, or when they raise it."),
+    "LIMITS": Kind("A limited agreement names at least one limit. Note what the person wants left out."),
+    "PERIOD": Kind("An agreement ends after today and within twelve months. Choose another day."),
+    "BEST_INTERESTS": Kind(
+        "This needs your safeguarding lead's assessment: a best-interests note, and a day to look again."
+    ),
+    "NO_STEP": Kind("That does not follow from where the agreement stands now. Look at it first, then go on."),
+    "OLDER": Kind("A newer version of this is on record. The older one changed nothing."),
+    "OUT_OF_ORDER": Kind("A version before this one is missing. Nothing was changed; look at what is on record."),
+    "AGREEMENT_ENDED": Kind("This agreement was withdrawn, and nothing renews it. Ask the person before all else."),
+    "UNSETTLED": Kind(
+        "The person told another agency to stop. That holds here too until your safeguarding lead has settled it."
+    ),
+    # --- the person's agreement (J-rules)
+    "NOT_INFORMED": Kind(
+        "The person was not told what it means. Say who will see it, why, and how to stop it; then ask."
+    ),
     "ASKED_LATELY": Kind(
         "The person said no not long ago. Ask again after the day noted, or when they raise it."
     ),

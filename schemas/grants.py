@@ -1,21 +1,24 @@
-"""Agreements as signed statements: grant, status staple, withdrawal (PROTOCOL.md C1-C6).
+"""Agreements as signed statements: grant, status staple, withdrawal, and what a recall came to (PROTOCOL.md C1-C6, J7).
 
 Rules of this house:
 - a grant names agencies, purposes, categories and dates, and a random handle; nothing about the person;
 - a withdrawal is final and needs nobody's leave: the issuer or any party to the grant may sign it;
-- a status staple lives a day at most, so a relay that hides a withdrawal is found out within a day.
+- a status staple lives a day at most, so a relay that hides a withdrawal is found out within a day;
+- whoever is told of a withdrawal says, signed, what became of what it holds.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from schemas.canonical import decode
 from schemas.categories import CATEGORIES
 from schemas.envelope import AgencyId, Frozen, Hash32, Header, Id16, Seconds
 from schemas.errors import Refusal
+from schemas.hashing import labelled
+from schemas.lawful import KeptFor
 from schemas.lawful import Purpose as LawfulPurpose
 from schemas.signing import STATEMENT_LIMIT, Signed
 
@@ -32,6 +35,9 @@ def known(category: str) -> str:
 Category = Annotated[str, AfterValidator(known)]
 MAX_GRANT = 90 * 24 * 3600
 MAX_STATUS = 24 * 3600
+AHEAD = 300
+"""How far one party's clock may be before another's, in seconds."""
+Uncovered = Literal["stale", "unknown", "outside"]
 
 
 class Grant(Frozen):
@@ -80,6 +86,46 @@ class Withdrawal(Frozen):
     ts: Seconds
 
 
+class Recalled(Frozen):
+    """What became, at the agency `a`, of everything that it held under a withdrawn grant.
+
+    `wd` names the withdrawal that it answers. `did` says deleted, kept (then `why` gives the lawful reason), or that
+    nothing was held. `passed` lists the members of the partnership to whom it had gone on, `outside` says that it had
+    gone to somebody else too.
+    """
+
+    v: Annotated[int, Field(ge=1, le=1)]
+    gid: Id16
+    wd: Hash32
+    a: AgencyId
+    did: Literal["deleted", "kept", "nothing-held"]
+    why: KeptFor | None
+    passed: tuple[AgencyId, ...] = Field(max_length=64)
+    outside: bool
+    signer: Hash32
+    ts: Seconds
+
+    @model_validator(mode="after")
+    def _says_why(self) -> Self:
+        if (self.did == "kept") != (self.why is not None):
+            raise ValueError("keeping has a reason")
+        if self.did == "nothing-held" and (self.passed or self.outside):
+            raise ValueError("nothing was held, so nothing went on")
+        if list(self.passed) != sorted(set(self.passed)):
+            raise ValueError("passed")
+        return self
+
+
+def parse_recalled(signed: Signed) -> Recalled:
+    """The answer to a recall as claimed. Raises Refusal FORM, NOT_CANONICAL."""
+    return _parse(Recalled, signed)
+
+
+def withdrawal_hash(signed: Signed) -> bytes:
+    """Under which an answer to a recall names the withdrawal."""
+    return labelled("fenpost/v1/withdrawal", signed.text)
+
+
 def parse_grant(signed: Signed) -> Grant:
     """The grant as claimed. Raises Refusal FORM, NOT_CANONICAL, or GRANT when its dates do not hold together."""
     grant = _parse(Grant, signed)
@@ -107,18 +153,39 @@ def check_grant(header: Header, grant: Grant, status: Status, at: int) -> None:
     """Hold a message against its agreement at time `at` (C4): every party, purpose, category and date within it.
 
     Raises:
-        Refusal: GRANT, SCOPE, EXPIRED, STATUS_STALE. The relay answers all of them alike.
+        Refusal: GRANT, OLDER, OUT_OF_ORDER, SCOPE, EXPIRED, FUTURE, STATUS_STALE. The relay answers all alike.
     """
     if header.gid != grant.gid or status.gid != grant.gid:
         raise Refusal("GRANT")
+    _same_answer(header, grant)
     if header.sender.a not in grant.sender or not {r.a for r in header.to} <= set(grant.to):
         raise Refusal("SCOPE")
     if header.pur not in grant.pur or not set(header.cat) <= set(grant.cat):
         raise Refusal("SCOPE")
-    if not grant.nbf <= at < grant.exp:
+    if at >= grant.exp:
         raise Refusal("EXPIRED")
-    if not status.ts <= at + 300 or at >= status.exp:
+    if max(grant.nbf, status.ts) > at + AHEAD:
+        raise Refusal("FUTURE")
+    if at >= status.exp:
         raise Refusal("STATUS_STALE")
+
+
+def uncovered(code: str) -> Uncovered:
+    """What a refusal by check_grant proves (C8): outside of what was agreed is a no, anything else is no proof."""
+    if code == "SCOPE":
+        return "outside"
+    return "stale" if code == "STATUS_STALE" else "unknown"
+
+
+def _same_answer(header: Header, grant: Grant) -> None:
+    """A header that rests on an agreement quotes this version of it, and whether it is limited."""
+    law = header.law
+    if law.agree not in ("GIVEN", "LIMITED"):
+        return
+    if law.agree_ver is None or (law.agree == "LIMITED") != grant.limited:
+        raise Refusal("GRANT")
+    if law.agree_ver != grant.ver:
+        raise Refusal("OLDER" if law.agree_ver < grant.ver else "OUT_OF_ORDER")
 
 
 def _parse(model: type[T], signed: Signed) -> T:

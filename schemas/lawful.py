@@ -116,7 +116,10 @@ Sector = Literal[
     "behaviour_change",
     "other",
 ]
-RejectReason = Literal["wrong-recipient", "over-shared", "cannot-read", "no-authority"]
+RejectReason = Literal["wrong-recipient", "over-shared", "cannot-read", "no-authority", "gate-fault"]
+"""Why a recipient gives a message back. gate-fault is said by its agent alone: the relay should have stopped it."""
+KeptFor = Literal["legal-duty", "safeguarding", "legal-claims", "own-record"]
+"""Why a recipient keeps something although the agreement that it came under was withdrawn."""
 
 RAGS: tuple[Rag, ...] = get_args(Rag)
 """Most urgent first: the order in which a mailbox hands out what waits."""
