@@ -205,9 +205,11 @@ def show(home: Path, as_json: bool, place: str) -> None:
 @folder
 @click.argument("place", metavar="ID")
 @click.option("--role", required=True, help="The role that takes it on, never a name: idva, social-worker.")
-def take_on(home: Path, as_json: bool, place: str, role: str) -> None:
+@click.option("--case-ref", help="Your own reference for the person: it stays here, and finds this again.")
+def take_on(home: Path, as_json: bool, place: str, role: str, case_ref: str | None) -> None:
     """Take a message on: this ends the sender's clock."""
-    answer = line(home).ask("POST", f"/v1/inbox/{_safe(place)}/take-on", {"role": role})
+    value = {"role": role} if case_ref is None else {"role": role, "case_ref": case_ref}
+    answer = line(home).ask("POST", f"/v1/inbox/{_safe(place)}/take-on", value)
     say(as_json, answer, answer["says"])
 
 
@@ -299,6 +301,64 @@ def show_agreement(home: Path, as_json: bool, gid: str) -> None:
     say(as_json, answer, json.dumps(answer, indent=1, ensure_ascii=True))
 
 
+@main.group(invoke_without_command=True)
+@folder
+@click.option("--subject", help="Your agency's own reference for the person.")
+@click.option(
+    "--out", type=PATH, help="A new file: .html to print, anything else as text. Choose a neutral name."
+)
+@click.option("--child", is_flag=True, help="The person is a child: what is about an adult is left out.")
+@click.option("--role", default="worker", show_default=True, help="Your role, never a name.")
+@click.option("--delivery-checked", is_flag=True, help="You have checked how it can be given safely.")
+@click.pass_context
+def statement(
+    ctx: click.Context,
+    home: Path,
+    as_json: bool,
+    subject: str | None,
+    out: Path | None,
+    child: bool,
+    role: str,
+    delivery_checked: bool,
+) -> None:
+    """Make a person's sharing statement: who got what about them, why and when, and what they can do."""
+    if ctx.invoked_subcommand is not None:
+        return
+    if subject is None or out is None:
+        raise click.UsageError("--subject and --out are needed")
+    if out.exists() or out.is_symlink():
+        raise Refusal("EXISTS")
+    checked = delivery_checked or _safe_delivery()
+    value = {
+        "subject": subject,
+        "about": "child" if child else "adult",
+        "role": role,
+        "delivery_checked": checked,
+    }
+    answer = line(home).ask("POST", "/v1/statements", value)
+    from agent.secretfile import write_new
+
+    write_new(out, answer["html" if out.suffix.casefold() in (".html", ".htm") else "text"].encode())
+    rows = [f"Not on the page: {row['id']}. {row['say']}" for row in answer["left_out"]]
+    shown = {name: answer[name] for name in ("left_out", "made", "made_before", "reminder")}
+    say(as_json, shown, "\n".join(["Written. Read it through before you give it.", *rows]))
+
+
+@statement.command()
+@folder
+@click.argument("place", metavar="ID")
+@click.option("--safe/--not-yet", required=True, help="Whether the person may be told of it now.")
+@click.option("--role", required=True, help="The role that looked at it, never a name.")
+@click.option("--look-again", metavar="DAY", help="If not yet: when somebody looks again, within 90 days.")
+def review(home: Path, as_json: bool, place: str, safe: bool, role: str, look_again: str | None) -> None:
+    """Say whether a message that was left out of a statement may be told."""
+    value = {"id": place, "safe": safe, "role": role}
+    if look_again is not None:
+        value["look_again"] = look_again
+    answer = line(home).ask("POST", "/v1/statements/reviews", value)
+    say(as_json, answer, "It may be told." if answer["safe"] else "Kept from the statement.")
+
+
 @main.command()
 @folder
 def doctor(home: Path, as_json: bool) -> None:
@@ -334,6 +394,14 @@ def _passphrase(given: Path | None, settings: Any) -> bytes:
     if not sys.stdin.isatty():
         raise Refusal("KEYFILE", "Name a passphrase file, or start the agent from a terminal.")
     return str(click.prompt("Passphrase", hide_input=True, err=True)).encode()
+
+
+def _safe_delivery() -> bool:
+    from schemas.statement_words import SAFE_DELIVERY
+
+    for sentence in SAFE_DELIVERY:
+        click.echo(sentence, err=True)
+    return sys.stdin.isatty() and click.confirm("Have you checked this?", err=True)
 
 
 def _read(file: Any) -> Any:

@@ -20,6 +20,7 @@ from agent.limits import FORM_LIMIT
 from agent.logs import log
 from agent.office import Office
 from agent.showing import Showing
+from agent.statement import Review, Statements, Tell
 from schemas.api import PROBLEM
 from schemas.canonical import encode
 from schemas.envelope import Frozen
@@ -47,9 +48,10 @@ class Route:
 class Desk:
     """The application's acts."""
 
-    def __init__(self, office: Office, showing: Showing) -> None:
+    def __init__(self, office: Office, showing: Showing, statements: Statements) -> None:
         self.office = office
         self.showing = showing
+        self.statements = statements
 
     async def send(self, request: web.Request) -> tuple[int, Json]:
         form = read_form(Send, await request.read())
@@ -91,6 +93,12 @@ class Desk:
     async def agreement(self, request: web.Request) -> tuple[int, Json]:
         return 200, await self.showing.agreement(request.match_info["gid"])
 
+    async def statement(self, request: web.Request) -> tuple[int, Json]:
+        return 201, await self.statements.make(read_form(Tell, await request.read()))
+
+    async def review(self, request: web.Request) -> tuple[int, Json]:
+        return 200, await self.statements.review(read_form(Review, await request.read()))
+
     async def status(self, _request: web.Request) -> tuple[int, Json]:
         return 200, await self.showing.status()
 
@@ -111,16 +119,22 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/consent", "Record an agreement.", Desk.give, Give, 201),
     Route("POST", "/v1/consent/{gid}/withdraw", "End an agreement.", Desk.withdraw, Withdraw),
     Route("GET", "/v1/consent/{gid}", "An agreement as this agent knows it.", Desk.agreement),
+    Route("POST", "/v1/statements", "Make a person's sharing statement.", Desk.statement, Tell, 201),
+    Route("POST", "/v1/statements/reviews", "Say whether a message may be told.", Desk.review, Review),
     Route("GET", "/v1/status", "The agent's own state.", Desk.status),
     Route("GET", "/v1/openapi.json", "This face as OpenAPI 3.1.", Desk.openapi),
 )
 
 
 def build(
-    office: Office, showing: Showing, token: str, hosts: Callable[[], frozenset[str]]
+    office: Office,
+    showing: Showing,
+    statements: Statements,
+    token: str,
+    hosts: Callable[[], frozenset[str]],
 ) -> web.Application:
     """The application; `hosts` are the values of Host that are ours, known once the port is."""
-    desk = Desk(office, showing)
+    desk = Desk(office, showing, statements)
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:

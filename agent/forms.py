@@ -69,9 +69,10 @@ class Send(Frozen):
 
 
 class TakeOn(Frozen):
-    """Who takes a message on: a role, never a name."""
+    """Who takes a message on: a role, never a name. `case_ref` is this agency's own reference for the person."""
 
     role: Role
+    case_ref: Annotated[str, Field(min_length=1, max_length=200)] | None = None
 
 
 class Reject(Frozen):
@@ -87,6 +88,7 @@ class End(Frozen):
     id: Annotated[str, Field(max_length=80)]
     role: Role | None = None
     reason: RejectReason | None = None
+    case_ref: Annotated[str, Field(min_length=1, max_length=200)] | None = None
 
     @model_validator(mode="after")
     def _says_how(self) -> Self:
@@ -143,7 +145,7 @@ def read_act(data: bytes) -> Act:
         return read_form(Send, data)
     end = read_form(End, data)
     if end.role is not None:
-        return end.id, TakeOn(role=end.role)
+        return end.id, TakeOn(role=end.role, case_ref=end.case_ref)
     if end.reason is not None:
         return end.id, Reject(reason=end.reason)
     raise Refusal("FORM")

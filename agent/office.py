@@ -17,7 +17,7 @@ from agent.forms import DAY, Give, Json, Reject, Send, TakeOn
 from agent.outbox import Outbox, Queued
 from agent.posting import Posting
 from agent.receipts import Receipts
-from agent.send import Plan, compose, foresee, plan_of, seal_plan
+from agent.send import Plan, compose, foresee, plan_of, seal_plan, subject_of
 from agent.store import Store, note
 from agent.tables import inbox as inbox_table
 from agent.trust import LogTrust
@@ -160,7 +160,7 @@ class Office:
 
     async def take_on(self, place: str, form: TakeOn) -> None:
         """End a message as taken on, with the role that did. Raises Refusal NOT_FOUND, ENDED."""
-        await self._end(place, "taken-on", role=form.role)
+        await self._end(place, "taken-on", role=form.role, case_ref=form.case_ref)
 
     async def reject(self, place: str, form: Reject) -> None:
         """Give a message back. Raises Refusal NOT_FOUND, ENDED."""
@@ -174,9 +174,16 @@ class Office:
             await self.reject(place, form)
 
     async def _end(
-        self, place: str, state: str, *, role: str | None = None, reason: str | None = None
+        self,
+        place: str,
+        state: str,
+        *,
+        role: str | None = None,
+        reason: str | None = None,
+        case_ref: str | None = None,
     ) -> None:
         now = int(self._clock())
+        subject = None if case_ref is None else subject_of(case_ref, self._keys.subject)
 
         def work(c: Connection) -> None:
             row = c.execute(select(inbox_table).where(inbox_table.c.id == place)).one_or_none()
@@ -189,7 +196,7 @@ class Office:
             c.execute(
                 update(inbox_table)
                 .where(inbox_table.c.id == place)
-                .values(state=state, role=role, reason=reason)
+                .values(state=state, role=role, reason=reason, subject=subject)
             )
             self._receipts.write(c, row.eid, row.d, row.body, state, role=role, reason=reason)
             note(c, now, state, "", row.eid)

@@ -25,6 +25,7 @@ from agent.directory import Book
 from agent.logs import log
 from agent.pairs import next_numbers, take_numbers
 from agent.send import RANK, Plan, seal_plan
+from agent.shares import keep_share
 from agent.store import Store, note
 from agent.tables import ladder, outbox, sealings
 from agent.trust import LogTrust
@@ -102,6 +103,7 @@ class Outbox:
                 )
             )  # fmt: skip
             _add_sealing(c, sealed.mid, 0, sealed, plan, now)
+            keep_share(c, sealed, plan, now)
             take_numbers(c, [agency for agency, _ in plan.to], plan.seq)
 
         await self._store.run(work)

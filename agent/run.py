@@ -31,6 +31,7 @@ from agent.receipts import Receipts
 from agent.secretfile import read_secret
 from agent.settings import Settings
 from agent.showing import Showing
+from agent.statement import Statements
 from agent.store import Store
 from agent.tables import seen
 from agent.trust import LogTrust
@@ -99,6 +100,7 @@ class Agent:
             draw,
         )
         self.showing = Showing(store, self.book, self.trust, keys, clock)
+        self.statements = Statements(store, self.book, keys, clock)
         self.folders: Folders | None = None
         if settings.folders:
             make_folders(settings.home)
@@ -140,7 +142,7 @@ class Agent:
         token = (
             read_secret(self.settings.at(self.settings.token), TOKEN_LIMIT).decode("ascii", "replace").strip()
         )
-        application = build_desk(self.office, self.showing, token, self._hosts)
+        application = build_desk(self.office, self.showing, self.statements, token, self._hosts)
         self._runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=5.0)
         await self._runner.setup()
         try:

@@ -223,4 +223,9 @@ def _subject(form: Send, composed: Composed, thread: str, keys: AgentKeys) -> st
     noted = (form.case or {}).get("case_ref")
     own = noted if isinstance(noted, str) and noted else None
     reference = form.case_ref or own or getattr(person, "person_ref", None) or thread
-    return b64(labelled("fenpost/v1/subject", reference.encode(), key=keys.subject))
+    return subject_of(reference, keys.subject)
+
+
+def subject_of(reference: str, key: bytes) -> str:
+    """The keyed form of an agency's own reference, which only that agency can make again (S3)."""
+    return b64(labelled("fenpost/v1/subject", reference.encode(), key=key))

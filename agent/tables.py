@@ -117,6 +117,7 @@ inbox = Table(
     Column("recalled", Integer),  # 0 while the case system is still to be told of it
     Column("role", String),
     Column("reason", String),
+    Column("subject", String, index=True),  # keyed hash of our own reference, given while taking it on
     UniqueConstraint("eid", "d"),
 )
 receipts = Table(
@@ -183,6 +184,39 @@ journal = Table(
     Column("event", String, nullable=False),
     Column("code", String, nullable=False),
     Column("eid", String),
+)
+shares = Table(
+    "shares",  # what was sent, as codes: kept when the words of a message have left
+    metadata,
+    Column("id", String, primary_key=True),  # the outbox's
+    Column("subject", String, nullable=False, index=True),
+    Column("thr", String, nullable=False, index=True),
+    Column("ts", Integer, nullable=False),
+    Column("about", String, nullable=False),  # adult, child, unknown
+    Column("desks", Text, nullable=False),  # JSON: [[agency, desk], ...]
+    Column("pur", String, nullable=False),
+    Column("cat", Text, nullable=False),
+    Column("law", Text, nullable=False),
+    Column("overridden", Integer, nullable=False),
+    Column("gid", String),
+)
+reviews = Table(
+    "reviews",  # whether the person may be told of a message that was kept from her statement
+    metadata,
+    Column("id", String, primary_key=True),  # of a share, or of an item of the inbox
+    Column("ts", Integer, nullable=False),
+    Column("safe", Integer, nullable=False),
+    Column("role", String, nullable=False),
+    Column("again", Integer),
+)
+tellings = Table(
+    "tellings",  # that a statement was made, never what stood in it
+    metadata,
+    Column("n", Integer, primary_key=True, autoincrement=True),
+    Column("ts", Integer, nullable=False),
+    Column("subject", String, nullable=False, index=True),
+    Column("role", String, nullable=False),
+    Column("shown", Integer, nullable=False),
 )
 pairs = Table(
     "pairs",
