@@ -268,7 +268,7 @@ class Directory:
     def _take(self, agency: Agency, statement: Statement, body: Frozen) -> None:
         if isinstance(body, AddKey):
             self._check_signer(agency, body, statement.ts)
-            if body.use == Use.PERSON:
+            if body.use == "person":
                 self._check_person(agency, body, statement.ts)
             self._add_key(agency, body)
         elif isinstance(body, Revoke):
