@@ -24,8 +24,12 @@ from schemas.grants import (
     uncovered,
 )
 from schemas.keys import Use
+from schemas.policy import founding
 from schemas.sealing import status_hash
 from schemas.signing import Purpose, Signed
+
+POLICY = founding()
+"""The policy in force."""
 
 
 def verified_grant(signed: Signed, view: Directory) -> Grant:
@@ -102,4 +106,4 @@ def coverage(
 def decision(header: Header, covered: Coverage, view: Directory) -> Decision:
     """The consent rule's answer for a header, as every party works it out. Raises Refusal UNKNOWN_AGENCY."""
     parties = tuple(view.party(recipient.a) for recipient in header.to)
-    return decide(Facts(header, covered, view.party(header.sender.a), parties))
+    return decide(Facts(header, covered, view.party(header.sender.a), parties, POLICY, header.ts))

@@ -16,11 +16,13 @@ from schemas.directory import Flags, Party
 from schemas.envelope import Delivery, Header, Upload
 from schemas.keys import OpeningKey, SigningKey
 from schemas.opening import open_delivery, unwrap_key
+from schemas.policy import founding
 from schemas.sealing import Draft, Officer, Sealed, SealedFor, seal, wrap_key
 
 AGENCY = "ag1" + "a" * 32
 PAYLOAD = "x" * 15_000
 PARTY = Party(Flags(public_authority=False, s16la_member=False, cda_relevant=False), "other")
+POLICY = founding()
 LAW: Json = {
     **CONCERN_LAW,
     "agree": "GIVEN",
@@ -101,7 +103,7 @@ def _decisions(upload: Upload, seconds: float) -> dict[str, float]:
 
 
 def _decide(header: Header, recipients: int) -> object:
-    return decide(Facts(header, "covers", PARTY, (PARTY,) * recipients))
+    return decide(Facts(header, "covers", PARTY, (PARTY,) * recipients, POLICY, header.ts))
 
 
 def _open(delivery: bytes, key: OpeningKey) -> object:

@@ -10,15 +10,18 @@ Rules of this house:
 from __future__ import annotations
 
 from broker.intake import MAX_SKEW, passes_without
+from broker.recalls import owe
 from broker.turn import Agreement, Desk, Held, Turn
 from schemas.audit import Event
 from schemas.errors import Refusal
-from schemas.grants import Status, Withdrawal, parse_grant, parse_status, parse_withdrawal
+from schemas.grants import Grant, Status, Withdrawal, parse_grant, parse_status, parse_withdrawal
 from schemas.keys import Use
 from schemas.receipt import ENDED
 from schemas.sealing import status_hash
 from schemas.signing import Purpose, Signed
 
+UNRELEASED: frozenset[str] = frozenset({"queued", "held"})
+"""States in which no page has been confirmed: a withdrawal stops these, and recalls the others."""
 MAX_PARTIES = 60
 """A sealed record has room for 64 readers; oversight is one."""
 GRANT_KEPT = 14 * 24 * 3600
@@ -29,22 +32,23 @@ def record_grant(signed: Signed, requester: str, turn: Turn) -> str:
     """Take a grant; "repeat" when it is there already.
 
     Raises:
-        Refusal: FORM, GRANT (dates), NOT_ALLOWED, TOO_BIG, UNKNOWN_AGENCY, EXPIRED, ID_CLASH, and as Directory.key.
+        Refusal: FORM, GRANT (dates), NOT_ALLOWED, TOO_BIG, UNKNOWN_AGENCY, EXPIRED, FUTURE, AGREEMENT_ENDED (it was
+            withdrawn), OLDER (its handle has a newer version), ID_CLASH, and as Directory.key.
     """
     grant = parse_grant(signed)
     if grant.iss != requester:
         raise Refusal("NOT_ALLOWED", "Only the agency that asked the person can record her agreement.")
     known = turn.agreements.get(grant.gid)
     if known is not None:
-        if known.signed.text == signed.text:
-            return "repeat"
-        raise Refusal("ID_CLASH")
+        return _again(known, grant, signed)
     if len(grant.parties()) > MAX_PARTIES:
         raise Refusal("TOO_BIG", "An agreement names at most 60 agencies. Make two.")
     for agency in sorted(grant.parties()):
         turn.view.member(agency)
     if grant.exp <= turn.now:
         raise Refusal("EXPIRED")
+    if grant.nbf - turn.now > MAX_SKEW:
+        raise Refusal("FUTURE")
     _verified(signed, grant.signer, grant.iss, Purpose.GRANT, turn)
     turn.agreements[grant.gid] = Agreement(grant, signed, {}, None)
     turn.rows.grants.append(
@@ -54,25 +58,36 @@ def record_grant(signed: Signed, requester: str, turn: Turn) -> str:
     return "recorded"
 
 
+def _again(known: Agreement, grant: Grant, signed: Signed) -> str:
+    """A grant whose handle is there already."""
+    if known.grant.iss == grant.iss and known.withdrawal is not None:
+        raise Refusal("AGREEMENT_ENDED")
+    if known.signed.text == signed.text:
+        return "repeat"
+    raise Refusal("OLDER" if known.grant.iss == grant.iss and grant.ver < known.grant.ver else "ID_CLASH")
+
+
 def record_status(signed: Signed, requester: str, turn: Turn) -> str:
     """Take a staple of a standing grant. It is no event of its own: it travels inside what rests on it.
 
     Raises:
-        Refusal: FORM, STATUS_STALE, NOT_FOUND, CONFLICT (it was withdrawn), FUTURE, and as Directory.key.
+        Refusal: FORM, STATUS_STALE, NOT_FOUND, AGREEMENT_ENDED, FUTURE, OLDER (than the newest), and as Directory.key.
     """
     status: Status = parse_status(signed)
     agreement = turn.agreements.get(status.gid)
     if agreement is None or agreement.grant.iss != requester:
         raise Refusal("NOT_FOUND")
+    if agreement.withdrawal is not None:
+        raise Refusal("AGREEMENT_ENDED")
     name = status_hash(signed)
     if name in agreement.statuses:
         return "repeat"
-    if agreement.withdrawal is not None:
-        raise Refusal("CONFLICT", "The agreement was withdrawn, so it cannot be renewed.")
     if status.ts - turn.now > MAX_SKEW:
         raise Refusal("FUTURE")
     if status.exp <= turn.now:
         raise Refusal("STATUS_STALE")
+    if any(status.ts < known.ts for known, _ in agreement.statuses.values()):
+        raise Refusal("OLDER")
     _verified(signed, status.signer, requester, Purpose.STATUS, turn)
     agreement.statuses[name] = (status, signed)
     turn.rows.statuses.append(
@@ -110,16 +125,17 @@ def record_withdrawal(signed: Signed, requester: str, turn: Turn) -> tuple[str, 
         {"key": withdrawal.gid, "withdrawn_text": signed.text, "withdrawn_sig": signed.signature}
     )
     turn.log(Event.WITHDRAW, turn.draw(32), set(agreement.grant.parties()), {"statement": signed.to_json()})
+    owe(agreement, withdrawal, signed, turn)
     resting = [held for held in turn.held.values() if held.gid == withdrawal.gid]
     return "recorded", sum(_take_back(held, signed, turn) for held in resting)
 
 
 def _take_back(held: Held, signed: Signed, turn: Turn) -> int:
-    if not held.front or passes_without(held.header(), turn.view):
+    if not held.front or passes_without(held.header(), turn.view, turn.policy, turn.now):
         return 0
     stopped = 0
     for desk in held.desks:
-        if desk.state == "queued":
+        if desk.state in UNRELEASED:
             _stop(held, desk, signed, turn)
             stopped += 1
         elif desk.state not in ENDED:

@@ -22,6 +22,7 @@ from schemas.errors import Refusal
 from schemas.grants import check_grant, uncovered
 from schemas.hashing import labelled
 from schemas.keys import Use
+from schemas.policy import Policy
 from schemas.record import SealedRecord
 from schemas.signing import Check, Purpose
 
@@ -107,6 +108,7 @@ def judge(
     agreement: Agreement | None,
     seen: Mapping[bytes, int | None],
     now: int,
+    policy: Policy | None,
 ) -> Accept | Repeat | Refuse:
     """Whether this envelope passes, given everything the relay knows at this moment."""
     if (index := seen.get(item.eid)) is not None:
@@ -120,7 +122,7 @@ def judge(
     except Refusal as refusal:
         return Refuse(refusal, refusal.code)
     coverage = covered(item.header, agreement, now)
-    decision = decide(facts(item.header, coverage, view))
+    decision = decide(facts(item.header, coverage, view, policy, now))
     if decision.passes:
         return Accept(decision, coverage)
     return Refuse(outward(item.header, coverage, decision), decision.code, decision.rows)
@@ -177,12 +179,14 @@ def covered(header: Header, agreement: Agreement | None, now: int) -> Coverage:
     return "covers" if found else "stale"
 
 
-def facts(header: Header, coverage: Coverage, view: Directory) -> Facts:
+def facts(header: Header, coverage: Coverage, view: Directory, policy: Policy | None, now: int) -> Facts:
     return Facts(
         header,
         coverage,
         view.party(header.sender.a),
         tuple(view.party(recipient.a) for recipient in header.to),
+        policy,
+        now,
     )
 
 
@@ -197,9 +201,9 @@ def outward(header: Header, coverage: Coverage, decision: Decision) -> Refusal:
     return Refusal(code)
 
 
-def passes_without(header: Header, view: Directory) -> bool:
+def passes_without(header: Header, view: Directory, policy: Policy | None, now: int) -> bool:
     """Whether a waiting message may go on although its agreement was withdrawn: the rule, asked again."""
-    return decide(facts(header, "withdrawn", view)).passes
+    return decide(facts(header, "withdrawn", view, policy, now)).passes
 
 
 def record_facts(item: Examined, decision: Mapping[str, Json], agreement: Agreement | None) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def refusal_tag(item: Examined) -> bytes:
 def submit(item: Examined, turn: Turn) -> Result:
     """Decide one upload and note all that follows."""
     agreement = turn.agreements.get(item.header.gid or "")
-    verdict = judge(item, turn.view, agreement, turn.seen, turn.now)
+    verdict = judge(item, turn.view, agreement, turn.seen, turn.now, turn.policy)
     if isinstance(verdict, Repeat):
         return Result(item.eid, "repeat", index=verdict.index)
     if isinstance(verdict, Refuse):

@@ -19,6 +19,7 @@ from schemas.directory import Directory
 from schemas.errors import Refusal
 from schemas.keys import SigningKey
 from schemas.merkle import HASH_SIZE, Frontier, Read, consistency_proof, inclusion_proof, leaf_hash, node_hash
+from schemas.policy import founding as founding_policy
 from schemas.signing import Signed
 
 T = TypeVar("T")
@@ -215,8 +216,8 @@ async def open_directory(
         note = sign(origin, key, view.frontier)
         await connection.execute(insert(statements), rows)
         await connection.execute(insert(heads), [{"name": "keys", "size": view.size, "note": note}])
-        return View(view, origin, key, note)
+        return View(view, origin, key, note, founding_policy())
     for row in await connection.execute(select(statements.c.text, statements.c.sig).order_by(statements.c.n)):
         view.apply(Signed(row.text, row.sig))
     confirmed(origin, key, view.frontier, head.note)
-    return View(view, origin, key, head.note)
+    return View(view, origin, key, head.note, founding_policy())

@@ -22,6 +22,7 @@ from schemas.canonical import Json, b64
 from schemas.directory import Directory
 from schemas.envelope import Header, parse_header
 from schemas.grants import Grant, Status, parse_grant, parse_status
+from schemas.policy import Policy
 from schemas.receipt import ENDED, State
 from schemas.record import record_hash, seal_epoch_record, veil_record
 from schemas.sealing import Draw
@@ -157,19 +158,27 @@ class Rows:
     grants: list[dict[str, Any]] = field(default_factory=list)
     statuses: list[dict[str, Any]] = field(default_factory=list)
     withdrawals: list[dict[str, Any]] = field(default_factory=list)
+    recalls: list[dict[str, Any]] = field(default_factory=list)
+    answers: list[dict[str, Any]] = field(default_factory=list)
+    told: list[dict[str, Any]] = field(default_factory=list)
     statements: list[dict[str, Any]] = field(default_factory=list)
+    heads: list[dict[str, Any]] = field(default_factory=list)
     prune: int | None = None
 
 
 class Turn:
     """The state of one transaction."""
 
-    def __init__(self, now: int, size: int, view: Directory, epochs: Epochs, draw: Draw) -> None:
+    def __init__(
+        self, now: int, size: int, view: Directory, epochs: Epochs, draw: Draw, policy: Policy | None
+    ) -> None:
         self.now = now
+        self.policy = policy
         self.view = view
         self._shared = view
         self.seen: dict[bytes, int | None] = {}
         self.look: Look = lambda _: {}
+        self.owed: Callable[[str, str], Any] = lambda _gid, _agency: None
         self.held: dict[bytes, Held] = {}
         self.agreements: dict[str, Agreement] = {}
         self.said: dict[tuple[str, int], Signed] = {}
@@ -241,15 +250,18 @@ class Turn:
         self, agency: str, kind: str, held: Held, address: tuple[str, str], evidence: Signed | None
     ) -> None:
         """Leave a notice for an agency about the delivery of `held` at `address`."""
+        about = {"eid": b64(held.eid), "mid": held.mid, "gid": held.gid, "a": address[0], "d": address[1]}
+        self.notify(agency, kind, about, evidence)
+
+    def notify(
+        self, agency: str, kind: str, about: Mapping[str, str | None], evidence: Signed | None
+    ) -> None:
+        """Leave a notice for an agency; `about` says what it concerns, as api.Notice does."""
         said: dict[str, Any] = {
             "id": int.from_bytes(self.draw(7), "big") % (2**52) + 1,
             "kind": kind,
             "ts": self.now,
-            "eid": b64(held.eid),
-            "mid": held.mid,
-            "gid": held.gid,
-            "a": address[0],
-            "d": address[1],
+            **about,
             "evidence": None if evidence is None else evidence.to_json(),
         }
         text = _PRINTER.encode(said)

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from schemas.directory import Directory
 from schemas.keys import SigningKey
+from schemas.policy import Policy
 
 
 class View:
-    """`directory` is never changed in place: a turn changes a copy, which takes its place after the commit."""
+    """`directory` is never changed in place: a turn changes a copy, which takes its place after the commit.
 
-    def __init__(self, directory: Directory, origin: str, key: SigningKey, note: str) -> None:
+    `policy` is the one in force; None when it cannot be had.
+    """
+
+    def __init__(
+        self, directory: Directory, origin: str, key: SigningKey, note: str, policy: Policy | None
+    ) -> None:
         self.directory = directory
         self.origin = origin
         self.key = key
         self.note = note
+        self.policy = policy
 
     def adopt(self, directory: Directory, note: str) -> None:
         self.directory, self.note = directory, note

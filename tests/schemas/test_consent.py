@@ -23,9 +23,11 @@ from schemas.consent import (
 from schemas.directory import Flags, Party
 from schemas.envelope import Address, HarmCauser, Header, Law, Recipient
 from schemas.errors import KINDS
+from schemas.policy import founding
 from tests.tools.forge import LAW, b
 from tests.tools.vector_world import ALDER, BIRCH, CEDAR, T0, seed
 
+POLICY = founding()
 PRIVATE = Flags(public_authority=False, s16la_member=False, cda_relevant=False)
 PUBLIC = Flags(public_authority=True, s16la_member=True, cda_relevant=True)
 CHARITY, CLINIC, SCHOOL = (Party(PRIVATE, sector) for sector in ("da_support", "health", "education"))
@@ -69,7 +71,7 @@ class Case:
     def decision(self) -> Decision:
         fields = {"rag": self.rag, "cls": self.cls, **self.more}
         to = tuple(Recipient(a=CEDAR.id, d=f"d{n}", k=CEDAR.prekey.kid) for n in range(len(self.parties)))
-        return decide(Facts(header(self.law, to=to, **fields), self.coverage, self.sender, self.parties))
+        return decide(Facts(header(self.law, to=to, **fields), self.coverage, self.sender, self.parties, POLICY, T0))
 
 
 def paper(name: str, row: int, code: str, **fields: Any) -> list[Case]:
@@ -269,7 +271,7 @@ def everything() -> list[tuple[Facts, Decision]]:
         block = blank.law.model_copy(update=law)
         one = blank.model_copy(update={"law": block, "rag": rag})
         for coverage in COVERAGES:
-            facts = Facts(one, coverage, CHARITY, (CLINIC,))
+            facts = Facts(one, coverage, CHARITY, (CLINIC,), POLICY, T0)
             found.append((facts, decide(facts)))
     return found
 

@@ -29,6 +29,7 @@ from schemas.opening import (
 )
 from schemas.padding import bucket
 from schemas.partnership import Partnership
+from schemas.policy import founding
 from schemas.receipt import parse_receipt
 from schemas.record import SealedRecord, record_hash, seal_epoch_record, veil_record
 from schemas.request import Target, digest_header, read_claim, sign_request, verify_claim
@@ -168,7 +169,14 @@ def test_it_rests_on_the_agreement_inside(row: dict):
     opened.status.verified(view.key(status.signer, Use.CONSENT, status.ts, grant.iss).public, Purpose.STATUS)
     assert header.st == status_hash(opened.status)
     check_grant(header, grant, status, header.ts)
-    facts = Facts(header, "covers", view.party(header.sender.a), tuple(view.party(to.a) for to in header.to))
+    facts = Facts(
+        header,
+        "covers",
+        view.party(header.sender.a),
+        tuple(view.party(to.a) for to in header.to),
+        founding(),
+        header.ts,
+    )
     assert decide(facts).outcome == Outcome.DELIVER
 
 
