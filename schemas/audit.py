@@ -34,7 +34,6 @@ class Event(StrEnum):
     GRANT = "grant"
     WITHDRAW = "withdraw"
     RECALLED = "recalled"
-    RECALLED = "recalled"
     DIRECTORY = "directory"
     READ = "read"
     HELD = "held"
