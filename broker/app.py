@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
-from broker import handlers, logs, pages
+from broker import handlers, logs, pages, witnessing
 from broker.authentication import Doorkeeper
 from broker.checking import Checks
 from broker.expiry import Sweeper
@@ -27,6 +27,7 @@ from broker.settings import Settings, address
 from broker.store import Store
 from broker.tree import Log, open_directory, open_log
 from broker.view import View
+from broker.witnesses import Board, kept_heads
 from schemas import api
 from schemas.errors import Refusal
 from schemas.sealing import Draw, self_test
@@ -111,7 +112,10 @@ async def build(settings: Settings, clock: Callable[[], float], draw: Draw) -> R
                 connection, charter.oversight, f"{charter.origin}/keys", keys.keys_log, founding
             )
             ledger = await open_log(connection, charter.origin, keys.log)
-        running = _assembled(settings, store, view, ledger, charter.authority, clock, draw)
+            kept = await kept_heads(connection)
+        board = Board(partnership, keys.log_mldsa, ledger, view, clock, settings.head_seconds)
+        board.restore(kept)
+        running = _assembled(settings, store, view, ledger, board, charter.authority, clock, draw)
     except BaseException:
         await store.close()  # its threads would keep a failed start from ending
         raise
@@ -129,6 +133,7 @@ def _assembled(
     store: Store,
     view: View,
     ledger: Ledger,
+    board: Board,
     authority: str,
     clock: Callable[[], float],
     draw: Draw,
@@ -143,6 +148,7 @@ def _assembled(
         mailbox=Mailbox(store, bells, clock),
         log=Log(store, ledger),
         view=view,
+        board=board,
         buckets=Buckets(settings.agency_rate, settings.agency_burst, time.monotonic),
         public=Buckets(settings.public_rate, settings.public_rate * PUBLIC_BURST, time.monotonic),
         pace=Pace(settings.body_seconds, settings.body_rate),
@@ -180,6 +186,8 @@ def _public(relay: Relay, store: Store, metrics: Metrics, authority: str) -> web
         (api.EPOCHS, pages.get_epochs),
     ):
         app.router.add_get(path, bound(handler), allow_head=False)
+    for method, act in (("GET", witnessing.get_head), ("POST", witnessing.post_cosignature)):
+        app.router.add_route(method, api.HEAD, bound(act))
     app.router.add_get(api.GRANT, get_grant, allow_head=False)
     app.router.add_get("/healthz", _alive, allow_head=False)
     app.router.add_get("/readyz", _ready(relay), allow_head=False)

@@ -25,6 +25,7 @@ from broker.submission import Result, Submission
 from broker.sweeping import Nothing
 from broker.tree import Log
 from broker.view import View
+from broker.witnesses import Board
 from broker.words import Word, Words
 from schemas import api
 from schemas.canonical import strict_json, unb64
@@ -50,6 +51,7 @@ class Relay:
     mailbox: Mailbox
     log: Log
     view: View
+    board: Board
     buckets: Buckets
     public: Buckets
     pace: Pace

@@ -175,6 +175,9 @@ def _write_rows(connection: Connection, rows: Rows) -> None:
     ):
         if values:
             _insert(connection, table, values)
+    if rows.heads:
+        connection.execute(delete(heads).where(heads.c.name.in_([row["name"] for row in rows.heads])))
+        _insert(connection, heads, rows.heads)
     if rows.withdrawals:
         connection.execute(UPDATE_WITHDRAWN, rows.withdrawals)
     for agency in {agency for agency, _ in rows.heard}:

@@ -44,6 +44,7 @@ class Settings:
     queue_bytes: int = 128 * 1024 * 1024
     connections: int = 1000
     sweep_seconds: float = 1.0
+    head_seconds: float = 30.0
     drain_seconds: float = 10.0
 
     def read_keys(self) -> RelayKeys:

@@ -23,6 +23,7 @@ LOG = "/v1/log"
 CHECKPOINT = "/v1/log/checkpoint"
 TILE = "/v1/log/tile/{path:.+}"
 CONSISTENCY = "/v1/log/consistency"
+HEAD = "/v1/log/head"
 RECORDS = "/v1/log/records"
 EPOCHS = "/v1/log/epochs"
 
@@ -223,6 +224,23 @@ class ConsistencyPage(Frozen):
     """GET log/consistency?old=M&new=N: base64 hashes of the RFC 6962 consistency proof."""
 
     hashes: tuple[str, ...]
+
+
+class WitnessPage(Frozen):
+    """GET log/head: the published head that members are asked to cosign, with the cosignatures so far.
+
+    `held` is the newest one that a quorum cosigned, when that is another.
+    """
+
+    asked: Annotated[str, Field(max_length=16 * 1024)]
+    held: Annotated[str, Field(max_length=16 * 1024)] | None
+
+
+class Cosignature(Frozen):
+    """POST log/head: a cosignature line of the published head with `size` leaves; answered as GET is."""
+
+    size: Annotated[int, Field(ge=0, le=2**53)]
+    line: Annotated[str, Field(max_length=512)]
 
 
 class EpochItem(Frozen):

@@ -1,0 +1,192 @@
+"""The head that members are asked to cosign, and the cosignatures that came (PROTOCOL.md L17-L19).
+
+A turn signs its checkpoint by Ed25519 alone. Now and then, when a member asks, the newest one is published: it gets the
+log's ML-DSA-44 line, and for a while every member is asked to cosign that same one, or no quorum would ever meet.
+
+Rules of this house:
+- publishing happens in a thread and never inside a turn: that signature takes longer than most turns;
+- a cosignature is taken for the head that is asked about and for no other, from the member that made it;
+- losing these lines costs nothing but another round: they are kept for those who ask after a restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broker.ledger import Ledger
+from broker.tables import heads
+from broker.turn import Quiet, Turn
+from broker.view import View
+from schemas.checkpoint import open_checkpoint, signature_line
+from schemas.errors import Refusal
+from schemas.mldsa import MldsaKey
+from schemas.partnership import Partnership
+from schemas.witness import (
+    Published,
+    check_cosignature,
+    needed,
+    open_published,
+    publish,
+    witness_key,
+    witnesses,
+)
+
+RENEWED = 3600
+"""Seconds after which a head is published again although nothing was added: witnesses say the time."""
+MOST = 64
+NEAR = 300
+"""Seconds that a witness's clock may differ from the relay's."""
+ASKED, HELD = "asked", "held"
+
+
+@dataclass(slots=True)
+class Head:
+    """A published head and since when; `lines` are its cosignatures by agency, each with its time."""
+
+    published: Published
+    since: int
+    lines: dict[str, tuple[int, str]] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        return self.published.checkpoint.size
+
+    def text(self) -> str:
+        return self.published.note + "".join(line for _, line in self.lines.values())
+
+
+class Board:
+    """What members are asked to cosign, and the newest head that enough of them did."""
+
+    def __init__(
+        self,
+        partnership: Partnership,
+        key: MldsaKey,
+        ledger: Ledger,
+        view: View,
+        clock: Callable[[], float],
+        seconds: float,
+    ) -> None:
+        self._log, self._mldsa = partnership.log_key, partnership.log_mldsa_key
+        self._floor = partnership.charter.witnesses
+        self._key, self._ledger, self._view = key, ledger, view
+        self._clock, self._seconds = clock, seconds
+        self._publishing = asyncio.Lock()
+        self.asked: Head | None = None
+        self.held: Head | None = None
+
+    def restore(self, kept: Mapping[str, str]) -> None:
+        """Take up what was stored; the first who asks has a newer head published.
+
+        Raises:
+            Refusal: CHECKPOINT, when the store holds another log's.
+        """
+        self.asked, self.held = (self._read(kept[n]) if n in kept else None for n in (ASKED, HELD))
+
+    def _read(self, text: str) -> Head:
+        body, _, tail = text.partition("\n\n")
+        lines = {line.split(" ")[1]: line for line in tail.splitlines(keepends=True) if line.count(" ") == 2}
+        stamps = witnesses(self._opened(text), self._view.directory, int(self._clock()))
+        ours = [line for line in tail.splitlines(keepends=True) if line.split(" ")[1] not in stamps]
+        head = Head(self._opened(f"{body}\n\n{''.join(ours)}"), 0)
+        head.lines = {agency: (stamp, lines[agency]) for agency, stamp in stamps.items()}
+        return head
+
+    def _opened(self, note: str) -> Published:
+        return open_published(note, self._log, self._mldsa)
+
+    def kept(self) -> list[dict[str, Any]]:
+        """The rows that `restore` takes up."""
+        found = ((ASKED, self.asked), (HELD, self.held))
+        return [{"name": n, "size": head.size, "note": head.text()} for n, head in found if head is not None]
+
+    def to_json(self) -> dict[str, Any]:
+        """What members are shown (api.WitnessPage)."""
+        asked, held = self.asked, self.held
+        return {
+            "asked": "" if asked is None else asked.text(),
+            "held": None if held is None or held is asked else held.text(),
+        }
+
+    async def current(self) -> None:
+        """Publish the newest checkpoint, if it is time."""
+        async with self._publishing:
+            if self._due():
+                note, now = self._ledger.note, int(self._clock())
+                checkpoint = open_checkpoint(note, self._log)
+                text = await asyncio.to_thread(publish, note, checkpoint, self._key)
+                self.asked = Head(self._opened(text), now)
+
+    def _due(self) -> bool:
+        asked = self.asked
+        if asked is None:
+            return True
+        age = self._clock() - asked.since
+        return age >= RENEWED or (age >= self._seconds and asked.size != self._ledger.size)
+
+    def take(self, agency: str, size: int, line: str) -> None:
+        """Take a member's cosignature of the head that is asked about; the same one again changes nothing.
+
+        Raises:
+            Refusal: CONFLICT (another head is asked about), NOT_ALLOWED (another's), REPLAY (older than the one here),
+                CLOCK, LIMITED (there are as many as a note carries), CHECKPOINT, and as check_cosignature.
+        """
+        head, now = self.asked, int(self._clock())
+        if head is None or head.size != size:
+            raise Refusal("CONFLICT")
+        name, data = signature_line(line.removesuffix("\n"))
+        if name != agency:
+            raise Refusal("NOT_ALLOWED")
+        _, stamp = check_cosignature(name, data, head.published.checkpoint, self._view.directory, now)
+        if not witness_key(self._view.directory, agency, data[:4]).stands(now):
+            raise Refusal("STALE_KEY")
+        before = head.lines.get(agency)
+        if before is not None and before[0] >= stamp and before[1] != line:
+            raise Refusal("REPLAY")
+        if abs(now - stamp) > NEAR:
+            raise Refusal("CLOCK")
+        if before is None and len(head.lines) >= MOST:
+            raise Refusal("LIMITED")
+        head.lines[agency] = (stamp, line)
+        if len(head.lines) >= needed(self._view.directory, self._floor):
+            self.held = head
+
+
+async def kept_heads(connection: AsyncConnection) -> dict[str, str]:
+    """What `Board.kept` stored."""
+    found = select(heads.c.name, heads.c.note).where(heads.c.name.in_((ASKED, HELD)))
+    return {row.name: row.note for row in await connection.execute(found)}
+
+
+@dataclass
+class Cosigning(Quiet):
+    """A member's cosignature, at its turn."""
+
+    nonce: bytes | None
+    board: Board
+    agency: str
+    head: int
+    line: str
+    size = 1
+
+    def decide(self, turn: Turn) -> None:
+        self.board.take(self.agency, self.head, self.line)
+        turn.rows.heads = self.board.kept()
+
+
+@dataclass
+class Asking(Quiet):
+    """A member asks which head to cosign; one that was just published is kept with it."""
+
+    nonce: bytes | None
+    board: Board
+    size = 1
+
+    def decide(self, turn: Turn) -> None:
+        turn.rows.heads = self.board.kept()
