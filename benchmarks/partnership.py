@@ -19,7 +19,7 @@ from pathlib import Path
 
 import aiohttp
 
-from keys_tooling.ceremony import Member, OfficerCard, admit, found_partnership, make_agency, make_officer
+from keys_tooling.ceremony import Founded, Member, OfficerCard, admit, found_partnership, make_agency, make_officer
 from schemas import api
 from schemas.canonical import Json, b64
 from schemas.directory import Directory
@@ -226,7 +226,7 @@ def found(folder: Path, now: int) -> Bench:
         statements += [*member.statements, admission]
     for statement in statements:
         view.apply(statement)
-    _write(folder, founded.partnership, founded.relay, statements, port, admin_port)
+    _write(folder, founded, statements, port, admin_port)
     return Bench(
         folder, port, founded.partnership, founded.oversight, members[0], members[1], view, statements
     )
@@ -239,8 +239,9 @@ def _member(now: int) -> Member:
 
 
 def _write(
-    folder: Path, partnership: Partnership, keys: RelayKeys, statements: list[Signed], port: int, admin: int
+    folder: Path, founded: Founded, statements: list[Signed], port: int, admin: int
 ) -> None:
+    keys = founded.relay
     passphrase = secrets.token_urlsafe(18)
     secret_files = {
         "relay.passphrase": passphrase.encode() + b"\n",
@@ -249,8 +250,8 @@ def _write(
     for name, data in secret_files.items():
         with os.fdopen(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(data)
-    (folder / "partnership.json").write_bytes(partnership.to_bytes())
-    (folder / "founding.json").write_text(json.dumps([s.to_json() for s in statements]))
+    (folder / "partnership.json").write_bytes(founded.partnership.to_bytes())
+    (folder / "founding.json").write_bytes(founded.founding(statements).to_bytes())
     (folder / "relay.toml").write_text(
         '[relay]\npartnership = "partnership.json"\nkey_file = "relay.fpk"\npassphrase_file = "relay.passphrase"\n'
         f'founding = "founding.json"\ndatabase = "relay.db"\nlisten = "127.0.0.1:{port}"\n'

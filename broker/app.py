@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from aiohttp import web
+from pydantic_core import to_json
 
 from broker import handlers, logs, pages, witnessing
 from broker.authentication import Doorkeeper
@@ -173,6 +174,9 @@ def _public(relay: Relay, store: Store, metrics: Metrics, authority: str) -> web
     async def get_grant(request: web.Request) -> web.StreamResponse:
         return await pages.get_grant(relay, request, store)
 
+    async def get_policy(request: web.Request) -> web.StreamResponse:
+        return await pages.get_policy(relay, request, store)
+
     app.router.add_post(api.ENVELOPES, bound(handlers.post_envelopes))
     app.router.add_post(api.RECEIPTS, bound(handlers.post_receipts))
     app.router.add_post(api.STATEMENTS, bound(handlers.post_statements))
@@ -189,6 +193,7 @@ def _public(relay: Relay, store: Store, metrics: Metrics, authority: str) -> web
     for method, act in (("GET", witnessing.get_head), ("POST", witnessing.post_cosignature)):
         app.router.add_route(method, api.HEAD, bound(act))
     app.router.add_get(api.GRANT, get_grant, allow_head=False)
+    app.router.add_get(api.POLICY, get_policy, allow_head=False)
     app.router.add_get("/healthz", _alive, allow_head=False)
     app.router.add_get("/readyz", _ready(relay), allow_head=False)
     return app
@@ -215,6 +220,7 @@ def _ready(relay: Relay) -> Callable[[web.Request], Awaitable[web.StreamResponse
     async def ready(_request: web.Request) -> web.StreamResponse:
         if not relay.sequencer.healthy:
             raise Refusal("UNAVAILABLE")
-        return answer(b'{"ready":true}')
+        policy = relay.view.policy(relay.clock())  # without one it still carries REDs, so it is ready
+        return answer(to_json({"ready": True, "policy": None if policy is None else policy.version}))
 
     return ready

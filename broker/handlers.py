@@ -221,7 +221,10 @@ def _check(item: object) -> Check | None:
 
 
 def _word(item: api.StatementIn) -> Word:
-    return Word.read(item.kind, _signed(item.signed))
+    if item.body is not None and not item.body.isascii():
+        raise Refusal("FORM")
+    text = None if item.body is None else item.body.encode("ascii")
+    return Word.read(item.kind, _signed(item.signed), text)
 
 
 def _signed(signed: api.SignedJson) -> Signed:

@@ -14,13 +14,14 @@ from broker.problems import HEADERS, answer
 from broker.reading import numbers
 from broker.store import Store
 from broker.sweeping import Nothing, Reading
-from broker.tables import grants, statuses
+from broker.tables import grants, policies, statuses
 from broker.tree import WIDTH
 from broker.turn import grant_of
 from schemas import api
-from schemas.canonical import b64
+from schemas.canonical import b64, unb64
 from schemas.errors import Refusal
 from schemas.hashing import framed
+from schemas.policing import policy_digest
 from schemas.signing import Signed
 
 TEXT = "text/plain"
@@ -93,6 +94,22 @@ async def get_epochs(relay: Relay, request: web.Request) -> web.Response:
     found = await relay.log.epochs(officer.agency, asked["after"])
     items = [{"id": b64(e.epoch), "first": e.first, "kid": e.kid, "wrap": b64(e.wrap)} for e in found]
     return answer(json.dumps({"epochs": items}).encode("ascii"))
+
+
+async def get_policy(relay: Relay, request: web.Request, store: Store) -> web.Response:
+    """GET policy?digest=D, for agents and IG officers alike: the text as it was signed."""
+    requester = await relay.requester(request, officer=None)
+    if len(request.query) != 1 or "digest" not in request.query:
+        raise Refusal("FORM")
+    digest = request.query["digest"]
+    unb64(digest, 32)
+    await relay.sequencer.submit(Nothing(requester.nonce))
+    async with store.reading() as connection:
+        found = await connection.execute(select(policies.c.text).where(policies.c.digest == digest))
+        text = found.scalar()
+    if text is None or policy_digest(text) != digest:
+        raise Refusal("NOT_FOUND")
+    return answer(text)
 
 
 async def get_grant(relay: Relay, request: web.Request, store: Store) -> web.Response:

@@ -24,6 +24,7 @@ from broker.tables import (
     leaves,
     nodes,
     notices,
+    policies,
     records,
     seen,
     statements,
@@ -164,6 +165,8 @@ def move_head(connection: Connection, name: str, old: int, new: int, note: str) 
 
 
 def _write_rows(connection: Connection, rows: Rows) -> None:
+    for row in rows.policies:  # one that the store has spoiled is written anew
+        connection.execute(delete(policies).where(policies.c.digest == row["digest"]))
     for table, values in (
         (seen, rows.seen),
         (envelopes, rows.envelopes),
@@ -172,6 +175,7 @@ def _write_rows(connection: Connection, rows: Rows) -> None:
         (grants, rows.grants),
         (statuses, rows.statuses),
         (statements, rows.statements),
+        (policies, rows.policies),
     ):
         if values:
             _insert(connection, table, values)

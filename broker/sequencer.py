@@ -176,7 +176,7 @@ class Sequencer:
         now, size = int(self._clock()), self._ledger.size
         if any(waiting.work.logs for waiting in batch) and not self._epochs.stands(now, self._view.directory):
             self._epochs.renew(now, self._view.directory, size)
-        turn = Turn(now, size, self._view.directory, self._epochs, self._draw, self._view.policy)
+        turn = Turn(now, size, self._view.directory, self._epochs, self._draw, self._view.shelf)
         async with self._store.turn() as connection:
             outcomes, growth, note = await connection.run_sync(self._work, turn, batch)
         self._epochs.saved()
@@ -184,6 +184,7 @@ class Sequencer:
             self._ledger.adopt(growth)
         if note is not None:
             self._view.adopt(turn.view, note)
+        self._view.shelf = turn.shelf
         self._rung(turn.rings)
         return outcomes
 

@@ -8,14 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from schemas.canonical import strict_json
 from schemas.errors import Refusal
+from schemas.founding import Founding
 from schemas.keyfile import unlock
 from schemas.keyring import RelayKeys
 from schemas.partnership import Partnership
-from schemas.signing import Signed
 
-FOUNDING_LIMIT = 16 * 1024 * 1024
 PATHS = ("partnership", "key_file", "passphrase_file", "founding", "database")
 OVERRIDES = ("database", "listen", "admin_listen", "log_level")
 """What FENPOST_DATABASE, FENPOST_LISTEN and so on may replace. Never a secret: other processes can see them."""
@@ -55,12 +53,9 @@ class Settings:
     def read_partnership(self) -> Partnership:
         return Partnership.parse(_read(self.partnership))
 
-    def read_founding(self) -> list[Signed]:
-        """The statements that an empty store begins with."""
-        value = strict_json(_read(self.founding), FOUNDING_LIMIT)
-        if not isinstance(value, list):
-            raise Refusal("SETTINGS", "The founding file is not a list of statements.")
-        return [Signed.from_json(item) for item in value]
+    def read_founding(self) -> Founding:
+        """What an empty store begins with."""
+        return Founding.parse(_read(self.founding))
 
 
 def load(path: Path, environment: Mapping[str, str]) -> Settings:

@@ -127,6 +127,13 @@ statements = Table(
     UniqueConstraint("agency", "seq"),
 )
 
+policies = Table(
+    "policies",
+    metadata,
+    Column("digest", String(43), primary_key=True),
+    Column("text", LargeBinary, nullable=False),
+)
+
 heads = Table(
     "heads",
     metadata,

@@ -10,13 +10,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from broker.epochs import Wrapped
 from broker.ledger import TILE, Ledger, confirmed, rebuilt, sign
+from broker.policies import open_shelf
 from broker.store import Store
-from broker.tables import epochs, heads, leaves, nodes, records, statements
+from broker.tables import epochs, heads, leaves, nodes, policies, records, statements
 from broker.view import View
 from schemas import api
 from schemas.checkpoint import LogProof
 from schemas.directory import Directory
 from schemas.errors import Refusal
+from schemas.founding import Founding
 from schemas.keys import SigningKey
 from schemas.merkle import HASH_SIZE, Frontier, Read, consistency_proof, inclusion_proof, leaf_hash, node_hash
 from schemas.policy import founding as founding_policy
@@ -191,9 +193,9 @@ async def open_log(connection: AsyncConnection, origin: str, key: SigningKey) ->
 
 
 async def open_directory(
-    connection: AsyncConnection, oversight: str, origin: str, key: SigningKey, founding: list[Signed]
+    connection: AsyncConnection, oversight: str, origin: str, key: SigningKey, founding: Founding
 ) -> View:
-    """The directory, replayed; an empty store takes the founding statements first.
+    """The directory, replayed, and its policies; an empty store takes the founding statements first.
 
     Raises:
         Refusal: FORK, and as Directory.apply for a founding file that does not hold together.
@@ -202,7 +204,7 @@ async def open_directory(
     head = (await connection.execute(select(heads).where(heads.c.name == "keys"))).first()
     if head is None:
         rows = []
-        for signed in founding:
+        for signed in founding.statements:
             statement = view.apply(signed)
             rows.append(
                 {
@@ -215,9 +217,12 @@ async def open_directory(
             )
         note = sign(origin, key, view.frontier)
         await connection.execute(insert(statements), rows)
+        if founding.policies:
+            texts = [{"digest": digest, "text": text} for digest, text in founding.policies.items()]
+            await connection.execute(insert(policies), texts)
         await connection.execute(insert(heads), [{"name": "keys", "size": view.size, "note": note}])
-        return View(view, origin, key, note, founding_policy())
+        return View(view, origin, key, note, await open_shelf(connection, view.policies))
     for row in await connection.execute(select(statements.c.text, statements.c.sig).order_by(statements.c.n)):
         view.apply(Signed(row.text, row.sig))
     confirmed(origin, key, view.frontier, head.note)
-    return View(view, origin, key, head.note, founding_policy())
+    return View(view, origin, key, head.note, await open_shelf(connection, view.policies))

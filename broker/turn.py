@@ -26,6 +26,7 @@ from schemas.policy import Policy
 from schemas.receipt import ENDED, State
 from schemas.record import record_hash, seal_epoch_record, veil_record
 from schemas.sealing import Draw
+from schemas.shelf import Shelf
 from schemas.signing import Signed
 
 Look = Callable[[list[bytes]], dict[bytes, int | None]]
@@ -162,6 +163,7 @@ class Rows:
     answers: list[dict[str, Any]] = field(default_factory=list)
     told: list[dict[str, Any]] = field(default_factory=list)
     statements: list[dict[str, Any]] = field(default_factory=list)
+    policies: list[dict[str, Any]] = field(default_factory=list)
     heads: list[dict[str, Any]] = field(default_factory=list)
     prune: int | None = None
 
@@ -170,10 +172,10 @@ class Turn:
     """The state of one transaction."""
 
     def __init__(
-        self, now: int, size: int, view: Directory, epochs: Epochs, draw: Draw, policy: Policy | None
+        self, now: int, size: int, view: Directory, epochs: Epochs, draw: Draw, shelf: Shelf
     ) -> None:
         self.now = now
-        self.policy = policy
+        self.shelf = shelf
         self.view = view
         self._shared = view
         self.seen: dict[bytes, int | None] = {}
@@ -189,6 +191,11 @@ class Turn:
         self._size = size
         self._epochs = epochs
         self.draw = draw
+
+    @property
+    def policy(self) -> Policy | None:
+        """The policy in force, this turn's own included; None decides as PROTOCOL.md Q8 says."""
+        return self.shelf.in_force(self.view.policies, self.now)
 
     # --- what work may do
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from broker.agreements import record_grant, record_status, record_withdrawal
+from broker.policies import check_dates, put_on_shelf, shelved
 from broker.turn import Quiet, Turn
 from schemas.audit import Event
 from schemas.directory import parse_statement
 from schemas.errors import Refusal
 from schemas.signing import Signed
 
-Kind = Literal["directory", "grant", "status", "withdraw"]
+Kind = Literal["directory", "grant", "status", "withdraw", "policy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +25,16 @@ class Word:
     signed: Signed
     gid: str | None = None
     of: tuple[str, int] | None = None
+    text: bytes | None = None
 
     @classmethod
-    def read(cls, kind: Kind, signed: Signed) -> Word:
-        """Raises Refusal FORM, NOT_CANONICAL."""
-        if kind == "directory":
+    def read(cls, kind: Kind, signed: Signed, text: bytes | None = None) -> Word:
+        """`text` is a policy's. Raises Refusal FORM, NOT_CANONICAL."""
+        if text is not None and kind != "policy":
+            raise Refusal("FORM")
+        if kind in ("directory", "policy"):
             statement, _ = parse_statement(signed)
-            return cls(kind, signed, of=(statement.agency, statement.seq))
+            return cls(kind, signed, of=(statement.agency, statement.seq), text=text)
         value = signed.peek()
         gid = value.get("gid") if isinstance(value, dict) else None
         if not isinstance(gid, str):
@@ -84,8 +88,8 @@ class Words(Quiet):
 def hear(word: Word, requester: str, turn: Turn) -> Heard:
     """Record one statement, or say why not."""
     try:
-        if word.kind == "directory":
-            return Heard(record_statement(word.signed, requester, turn))
+        if word.kind in ("directory", "policy"):
+            return Heard(record_statement(word.signed, requester, turn, word.text))
         if word.kind == "grant":
             return Heard(record_grant(word.signed, requester, turn))
         if word.kind == "status":
@@ -95,23 +99,26 @@ def hear(word: Word, requester: str, turn: Turn) -> Heard:
         return Heard("refused", refusal=refusal)
 
 
-def record_statement(signed: Signed, requester: str, turn: Turn) -> str:
+def record_statement(signed: Signed, requester: str, turn: Turn, text: bytes | None = None) -> str:
     """Take a directory statement of the requester's own chain, or of an agency that oversight is enrolling.
 
     Raises:
-        Refusal: NOT_ALLOWED, and as Directory.apply.
+        Refusal: NOT_ALLOWED, and as Directory.apply; for a policy, with its text, also POLICY_TEXT and CLOCK.
     """
-    statement, _ = parse_statement(signed)
+    statement, body = parse_statement(signed)
     if requester not in (statement.agency, turn.view.oversight):
         raise Refusal("NOT_ALLOWED")
-    place = (statement.agency, statement.seq)
+    place, shelf = (statement.agency, statement.seq), shelved(body, text, turn.shelf)
     if place in turn.said:
         if turn.said[place].text == signed.text:
+            put_on_shelf(body, text, turn, shelf)
             return "repeat"
         raise Refusal("DIRECTORY")
+    check_dates(statement, body, turn.now)
     view = turn.own_view()
     n = view.size
     view.apply(signed)
+    put_on_shelf(body, text, turn, shelf)
     turn.said[place] = signed
     turn.rows.statements.append(
         {"n": n, "agency": place[0], "seq": place[1], "text": signed.text, "sig": signed.signature}

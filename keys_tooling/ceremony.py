@@ -7,16 +7,19 @@ Rules of this house:
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 from schemas.chain import Chain
 from schemas.checkpoint import LogKey
-from schemas.keyring import AdminKeys, AgentKeys, OfficerKeys, Prekey, RelayKeys
+from schemas.founding import Founding
+from schemas.keyring import AdminKeys, AgentKeys, OfficerKeys, PolicyKey, Prekey, RelayKeys
 from schemas.keys import OpeningKey, SigningKey, Use
 from schemas.lawful import Sector
 from schemas.mldsa import MldsaKey
 from schemas.partnership import Charter, Partnership
+from schemas.policing import SIGNERS, SignedPolicy, policy_digest
+from schemas.policy import founding
 from schemas.signing import Signed
 from schemas.witness import MldsaLogKey
 
@@ -29,6 +32,7 @@ LIFE = {
     Use.WITNESS: 730 * DAY,
     Use.IG: 365 * DAY,
     Use.IG_AUTH: 365 * DAY,
+    Use.POLICY: 730 * DAY,
 }
 ROOTS, THRESHOLD = 3, 2
 WITNESSES = 1
@@ -60,11 +64,21 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Founded:
-    """A new partnership: oversight's agency, the relay's keys and the partnership file."""
+    """A new partnership: oversight's agency, the relay's keys, the partnership file, and its policy's signers.
+
+    `policy` is the founding policy, signed by both; oversight's statements put it in force.
+    """
 
     oversight: Member
     relay: RelayKeys
     partnership: Partnership
+    signers: tuple[PolicyKey, ...]
+    policy: SignedPolicy
+
+    def founding(self, statements: Iterable[Signed] | None = None) -> Founding:
+        """What the relay begins with: oversight's statements, or these which begin with them."""
+        taken = self.oversight.statements if statements is None else tuple(statements)
+        return Founding(taken, {policy_digest(self.policy.text): self.policy.text})
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +137,7 @@ def found_partnership(
     draw: Draw,
     officers: tuple[OfficerCard, ...],
 ) -> Founded:
-    """Oversight, the relay's log keys, and the partnership file that every agent is given by hand."""
+    """Oversight, the relay's log keys, the partnership file that every agent is given by hand, the first policy."""
     oversight = make_agency(now, draw, officers)
     keys = RelayKeys(SigningKey(draw(32)), MldsaKey(draw(32)), SigningKey(draw(32)))
     charter = Charter(
@@ -139,7 +153,30 @@ def found_partnership(
         witnesses=WITNESSES,
     )
     partnership = Partnership.make(charter, oversight.statements[0], oversight.admin.op)
-    return Founded(oversight, keys, partnership)
+    oversight, signers, policy = _first_policy(oversight, now, draw)
+    return Founded(oversight, keys, partnership, signers, policy)
+
+
+def _first_policy(
+    oversight: Member, now: int, draw: Draw
+) -> tuple[Member, tuple[PolicyKey, ...], SignedPolicy]:
+    """The founding policy, in force from the first second, and the two who signed it."""
+    chain, start = (
+        Chain(oversight.id, oversight.admin.op, oversight.admin.seq, oversight.admin.head),
+        now - BACKDATE,
+    )
+    signers = tuple(PolicyKey(SigningKey(draw(32)), f"policy-{n + 1}") for n in range(SIGNERS))
+    policy = SignedPolicy(founding(start).text)
+    for signer in signers:
+        policy = policy.signed_by(signer.key)
+    statements = [
+        chain.add_key(Use.POLICY, s.key.public, start, start + LIFE[Use.POLICY], now, s.person)
+        for s in signers
+    ]
+    statements.append(chain.policy(policy, now))
+    admin = AdminKeys(chain.agency, chain.op, chain.seq, chain.head)
+    member = replace(oversight, admin=admin, statements=(*oversight.statements, *statements))
+    return member, signers, policy
 
 
 def admit(

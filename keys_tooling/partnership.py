@@ -135,8 +135,7 @@ def _write_relay(files: NewFiles, founded: Founded, plan: Plan, locks: Locks, wo
     files.secret(
         RELAY_KEY, lock(founded.relay.to_json(), RelayKeys.HOLDS, passphrase, locks.cost, world.draw)
     )
-    founding = [signed.to_json() for signed in founded.oversight.statements]
-    files.public(FOUNDING, json.dumps(founding, indent=1).encode("ascii") + b"\n")
+    files.public(FOUNDING, founded.founding().to_bytes())
     files.public(PARTNERSHIP, founded.partnership.to_bytes())
     files.public(TOML, relay_toml(plan, file).encode("utf-8"))
 

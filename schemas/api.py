@@ -12,12 +12,14 @@ from pydantic import Field
 
 from schemas.canonical import Json
 from schemas.envelope import AgencyId, DeskId, Frozen, Hash32, Id16, Seconds
+from schemas.policing import POLICY_LIMIT
 
 ENVELOPES = "/v1/envelopes"
 MAILBOX = "/v1/mailbox"
 RECEIPTS = "/v1/receipts"
 STATEMENTS = "/v1/statements"
 DIRECTORY = "/v1/directory"
+POLICY = "/v1/policy"
 GRANT = "/v1/grants/{gid}"
 LOG = "/v1/log"
 CHECKPOINT = "/v1/log/checkpoint"
@@ -126,8 +128,10 @@ class ReceiptResults(Frozen):
 class StatementIn(Frozen):
     """One statement to be recorded."""
 
-    kind: Literal["directory", "grant", "status", "withdraw", "recalled", "override"]
+    kind: Literal["directory", "grant", "status", "withdraw", "recalled", "override", "policy"]
     signed: SignedJson
+    body: Annotated[str, Field(max_length=POLICY_LIMIT)] | None = None
+    """With a policy's statement: the policy's text (Q7)."""
     record: Annotated[str, Field(max_length=64 * 1024)] | None = None
     """With an override: its reason, sealed to officers (base64url). The core names its hash."""
 

@@ -156,7 +156,7 @@ def check_signers(body: PolicyBody, holder: Callable[[str], Holder]) -> tuple[st
     return tuple(people)
 
 
-def check_text(text: bytes, body: PolicyBody) -> None:
+def check_text(text: bytes, digest: str, version: int, effective: int) -> None:
     """Hold a policy's text against what oversight stated of it (Q4).
 
     Raises:
@@ -166,7 +166,7 @@ def check_text(text: bytes, body: PolicyBody) -> None:
         told = read_core(text)
     except Refusal as refusal:
         raise Refusal("POLICY_TEXT") from refusal
-    if told != (body.digest, body.version, body.effective):
+    if told != (digest, version, effective):
         raise Refusal("POLICY_TEXT")
 
 

@@ -205,7 +205,7 @@ class World:
         (relay / "relay.fpk").chmod(0o600)
         (relay / "passphrase").write_bytes(PASSPHRASE + b"\n")
         (relay / "passphrase").chmod(0o600)
-        (relay / "founding.json").write_text(json.dumps([s.to_json() for s in self.statements]))
+        (relay / "founding.json").write_bytes(self.founded.founding(self.statements).to_bytes())
         settings = relay / "relay.toml"
         settings.write_text(
             '[relay]\npartnership = "partnership.json"\nkey_file = "relay.fpk"\npassphrase_file = "passphrase"\n'

@@ -75,7 +75,7 @@ def test_two_people_put_a_policy_in_force(view: Directory, own: Chain):
     view.apply(own.policy(policy, T0))
     entry = view.policies.in_force(T0)
     assert entry == Entry(policy_digest(policy.text), 1, T0, T0, ("policy-1", "policy-2"))
-    check_text(policy.text, policy.body())
+    check_text(policy.text, entry.digest, 1, T0)
 
 
 def test_three_people_may_sign_too(view: Directory, own: Chain):
@@ -224,7 +224,7 @@ CHANGED = [
 @pytest.mark.parametrize(("what", "data"), CHANGED, ids=[row[0] for row in CHANGED])
 def test_a_text_that_is_not_the_signed_one_is_refused(what: str, data: bytes):
     with pytest.raises(Refusal) as caught:
-        check_text(data, signed().body())
+        check_text(data, policy_digest(text()), 1, T0)
     assert caught.value.code == "POLICY_TEXT"
 
 
