@@ -21,7 +21,6 @@ from schemas.errors import Refusal
 from schemas.founding import Founding
 from schemas.keys import SigningKey
 from schemas.merkle import HASH_SIZE, Frontier, Read, consistency_proof, inclusion_proof, leaf_hash, node_hash
-from schemas.policy import founding as founding_policy
 from schemas.signing import Signed
 
 T = TypeVar("T")
