@@ -19,7 +19,15 @@ from pathlib import Path
 
 import aiohttp
 
-from keys_tooling.ceremony import Founded, Member, OfficerCard, admit, found_partnership, make_agency, make_officer
+from keys_tooling.ceremony import (
+    Founded,
+    Member,
+    OfficerCard,
+    admit,
+    found_partnership,
+    make_agency,
+    make_officer,
+)
 from schemas import api
 from schemas.canonical import Json, b64
 from schemas.directory import Directory
@@ -238,9 +246,7 @@ def _member(now: int) -> Member:
     return make_agency(now, secrets.token_bytes, cards)
 
 
-def _write(
-    folder: Path, founded: Founded, statements: list[Signed], port: int, admin: int
-) -> None:
+def _write(folder: Path, founded: Founded, statements: list[Signed], port: int, admin: int) -> None:
     keys = founded.relay
     passphrase = secrets.token_urlsafe(18)
     secret_files = {
