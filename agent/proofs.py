@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from schemas.consent import Coverage, Decision, Facts, decide
+from schemas.consent import Decision, decide
 from schemas.directory import Directory
 from schemas.envelope import Header
 from schemas.errors import Refusal
+from schemas.facts import Coverage, Facts
 from schemas.grants import (
     Grant,
     Recalled,

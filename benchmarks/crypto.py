@@ -11,7 +11,8 @@ import nacl.signing
 from benchmarks.partnership import LAW as CONCERN_LAW
 from benchmarks.timing import median_ms, median_us
 from schemas.canonical import Json
-from schemas.consent import Facts, decide
+from schemas.consent import decide
+from schemas.facts import Facts
 from schemas.directory import Flags, Party
 from schemas.envelope import Delivery, Header, Upload
 from schemas.keys import OpeningKey, SigningKey

@@ -7,27 +7,23 @@ Rules of this house:
 - a paperwork fault never stops a RED; a clear "no" always stops a GREEN;
 - the sender's agent warns with it, the relay gates with it, the recipient checks with it, an auditor re-derives it.
 
-Row numbers are those of the partnership's rule table. Rows that need statements which this version does not carry
-yet (overrides, requests for information, onward conditions) join the same table when it does; until then what they
-would permit is refused, and what no row foresees is held.
+Row numbers are those of the partnership's rule table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal
 
-from schemas.directory import Party
-from schemas.envelope import Header, Law
 from schemas.errors import KINDS
-from schemas.lawful import DUTY_GATEWAYS, Agreement, Gateway
-from schemas.policy import Policy
+from schemas.facts import Facts
+from schemas.reading import Reading
 
-Coverage = Literal["none", "covers", "outside", "withdrawn", "stale", "unknown"]
-"""What is provable about the agreement that a header names: none is named, it covers this message, it does not,
-it was withdrawn, its status is older than a day, or nobody holds such an agreement."""
+DAY = 24 * 3600
+Lead = Literal["", "before", "after"]
+"""When the sender's safeguarding lead signs: never, before it goes, or within the policy's time after it went."""
 
 
 class Outcome(IntEnum):
@@ -40,123 +36,37 @@ class Outcome(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class OverrideFacts:
-    """What is known of the override that covers a message: who asked, who authorised, in which role, for what.
-
-    `valid`: both signatures hold, by keys that count, within its dates. `covers`: it is for this message and everybody
-    in it. `author` and `authoriser` are whatever tells two people apart; `authoriser_role` is a role of the policy.
-    """
-
-    authoriser_role: str
-    author: str
-    authoriser: str
-    scope: Literal["msg", "thread"]
-    valid: bool
-    covers: bool
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class RequestFacts:
-    """What is known of the request that an answer names: whether it is open, and which categories were asked for."""
-
-    open: bool
-    asked: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class OnwardFacts:
-    """What its source said of a message that is passed on: its onward code, its purpose, whether leave was given."""
-
-    source: str
-    purpose: str
-    granted: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """All that the rule may know. `parties` are the recipients, in header order.
-
-    `policy` is the one in force at `now`; None when it cannot be had. `switched` says that the agreement which the
-    message names was withdrawn before it was written, so that another basis came in its place. `leads` says
-    whether the sender's agency has a safeguarding lead whose key counts.
-    """
-
-    header: Header
-    coverage: Coverage
-    sender: Party
-    parties: tuple[Party, ...]
-    policy: Policy | None
-    now: int
-    override: OverrideFacts | None = None
-    request: RequestFacts | None = None
-    onward: OnwardFacts | None = None
-    switched: bool = False
-    leads: bool = True
-
-    @property
-    def law(self) -> Law:
-        return self.header.law
-
-    @property
-    def agree(self) -> Agreement:
-        """The agreement as it really stands: a withdrawal on record outweighs what the header says.
-
-        Only a refusal, and a capacity that was lost since, say more than the record does; "not asked" says less.
-        """
-        said = self.law.agree
-        gone = self.coverage == "withdrawn" and said not in ("REFUSED", "CANNOT_GIVE")
-        return "WITHDRAWN" if gone else said
-
-    @property
-    def personal(self) -> bool:
-        """Whether it is about somebody; a "none" that the same header contradicts does not open the gate."""
-        law, header = self.law, self.header
-        marked = law.spec or law.crim or law.child or law.adult_at_risk
-        about = header.cls in ("REFER", "SAFEGUARD") or not IMPERSONAL.issuperset(header.cat)
-        return law.pd == "personal" or marked or about
-
-    @property
-    def red(self) -> bool:
-        return self.header.rag == "RED"
-
-    @property
-    def agreed(self) -> bool:
-        return self.agree in ("GIVEN", "LIMITED")
-
-    @property
-    def unasked(self) -> bool:
-        return self.agree in ("NOT_SOUGHT", "EXPIRED", "CANNOT_GIVE", "NOT_APPLICABLE")
-
-    @property
-    def said_no(self) -> bool:
-        """She said no to this: refused, withdrew, or agreed to something else (row 9)."""
-        return self.agree in ("REFUSED", "WITHDRAWN") or (self.agreed and self.coverage == "outside")
-
-
-@dataclass(frozen=True, slots=True)
 class Verdict:
-    """One row's word."""
+    """One row's word. `note` is told to the sender's agency whatever the outcome is."""
 
     outcome: Outcome
     code: str = ""
+    lead: Lead = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of the table: its number and what it says of these facts, or None when it does not speak."""
+    """A row of the table: its number and what it says of this reading, or None when it does not speak."""
 
     number: int
-    judge: Callable[[Facts], Verdict | None]
+    judge: Callable[[Reading], Verdict | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The rule's answer: the outcome, a refusal code when it does not pass, and the rows that decided."""
+    """The rule's answer.
+
+    `code` says why, empty when it simply goes; `rows` are the rows that decided, and `codes` all that they said;
+    `lead` says when the safeguarding lead signs; `notes` are reminders.
+    """
 
     outcome: Outcome
     code: str
     rows: tuple[int, ...]
+    codes: tuple[str, ...] = ()
+    lead: Lead = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def passes(self) -> bool:
@@ -164,178 +74,276 @@ class Decision:
 
     @property
     def next_step(self) -> str:
-        return KINDS[self.code].say if self.code else ""
+        """What the author does now, in plain words; empty when there is nothing to do."""
+        said = [KINDS[code].say for code in (*self.codes, *self.notes)]
+        if self.lead == "after" and "LEAD_AFTER" not in self.codes:
+            said.append(KINDS["LEAD_AFTER"].say)
+        return " ".join(said)
 
 
-IMPERSONAL = frozenset({"ask", "reasons", "response"})
-"""The only categories that a message about nobody may name."""
-BREAKABLE = frozenset({"SCOPE", "REFUSED", "REASON", "GRANT"})
+BREAKABLE = frozenset({"SCOPE", "REFUSED", "REASON", "AUTHORISER", "NO_AGREEMENT"})
 SWITCHED_OFF_BY_DUTY = frozenset({9, 10, 11, 13, 14, 15, 17})
 NEVER_BROKEN = frozenset({1, 3, 6, 13, 20})
+ANSWERS_AGREEMENT = frozenset({2, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17})
+"""The rows that say what the state of the agreement comes to. When none of them speaks, nobody foresaw it."""
+
 DELIVER = Verdict(Outcome.DELIVER)
-ENQUIRERS = frozenset({"childrens_services", "police", "health", "education"})
-"""Who makes, or must help with, enquiries about a child at risk (Children Act 1989 s.47)."""
+LEAD_AFTER = Verdict(Outcome.DELIVER_ALERT, "LEAD_AFTER", "after")
+LEAD_SIGNED = Verdict(Outcome.DELIVER_ALERT, "LEAD_SIGNED")
+HOLD_LEAD = Verdict(Outcome.HOLD, "HOLD_LEAD", "before")
+NO_POLICY = Verdict(Outcome.DELIVER_ALERT, "POLICY", "after")
 
 
-def _all_in(parties: tuple[Party, ...], sectors: frozenset[str]) -> bool:
-    return all(party.sector in sectors for party in parties)
+def _block(code: str) -> Verdict:
+    return Verdict(Outcome.BLOCK, code)
 
 
-# Every recipient must be inside the gateway: a duty towards one desk is no reason to tell the desk beside it.
-OPEN: Mapping[Gateway, Callable[[Party, tuple[Party, ...]], bool]] = {
-    "CDA-115": lambda _, to: all(p.flags.cda_relevant for p in to),
-    "CA04-16LA": lambda sender, to: all(p.flags.s16la_member for p in (sender, *to)),
-    "CA89-47": lambda _, to: _all_in(to, ENQUIRERS),
-    "DAA21": lambda sender, to: sender.sector == "police" and _all_in(to, frozenset({"education"})),
-    "FGM-5B": lambda _, to: _all_in(to, frozenset({"police"})),
-}
-"""The gateways with a party test (C9): whether this sender and these recipients are inside."""
-
-
-def _paper(facts: Facts, code: str) -> Verdict:
+def _paper(code: str, lead: Lead = "") -> Callable[[Reading], Verdict]:
     """A fixable fault: a RED goes and rings a bell, anything else waits for the fix."""
-    return Verdict(Outcome.DELIVER_ALERT if facts.red else Outcome.BLOCK, code)
+    goes, waits = Verdict(Outcome.DELIVER_ALERT, code, lead), Verdict(Outcome.BLOCK, code)
+    return lambda of: goes if of.red else waits
 
 
-def _no_personal_data(facts: Facts) -> Verdict | None:
-    return None if facts.personal else DELIVER
-
-
-def _special(facts: Facts) -> Verdict | None:
-    return _paper(facts, "PAPER_SPECIAL") if facts.law.spec and facts.law.b9 is None else None
-
-
-def _criminal(facts: Facts) -> Verdict | None:
-    law = facts.law
-    authority = facts.sender.flags.public_authority and law.b6 in ("6e", "LE")
-    bare = not law.s1 and (law.hc is None or not law.hc.s1)
-    return _paper(facts, "PAPER_CRIMINAL") if law.crim and bare and not authority else None
-
-
-def _at_risk(facts: Facts) -> Verdict | None:
-    law = facts.law
-    named = "s1:18" in law.s1 or (law.hc is not None and "s1:18" in law.hc.s1)
-    return _paper(facts, "PAPER_RISK") if named and not (law.child or law.adult_at_risk) else None
-
-
-def _incapable(facts: Facts) -> Verdict | None:
-    law = facts.law
-    named = law.b9 == "9c" or "s1:30" in law.s1
-    return _paper(facts, "PAPER_INCAPABLE") if named and facts.agree != "CANNOT_GIVE" else None
-
-
-def _public_basis(facts: Facts) -> Verdict | None:
-    bases = (facts.law.b6, None if facts.law.hc is None else facts.law.hc.b6)
-    private = any(basis is not None and basis.startswith(("6f", "6ea:")) for basis in bases)
-    return _paper(facts, "PAPER_PUBLIC") if private and facts.sender.flags.public_authority else None
-
-
-def _gateway(facts: Facts) -> Verdict | None:
-    shut = any(gw in OPEN and not OPEN[gw](facts.sender, facts.parties) for gw in facts.law.gw)
-    return _paper(facts, "PAPER_GATEWAY") if shut else None
-
-
-def _presumed(facts: Facts) -> Verdict | None:
-    presumes = {"s1:10", "s1:18"} & set(facts.law.s1)
-    return _paper(facts, "PAPER_PRESUMED") if presumes and facts.agree == "GIVEN" else None
-
-
-def _unbased(facts: Facts) -> Verdict | None:
-    return _paper(facts, "PAPER_BASIS") if facts.personal and facts.law.b6 is None else None
-
-
-def _consent_only(facts: Facts) -> Verdict | None:
-    inside = facts.agreed and facts.coverage == "covers"
-    return Verdict(Outcome.BLOCK, "CONSENT_ONLY") if facts.law.consent_only and not inside else None
-
-
-def _within(facts: Facts) -> Verdict | None:
-    return DELIVER if facts.agreed and facts.coverage == "covers" else None
-
-
-def _unproven(facts: Facts) -> Verdict | None:
-    unproven = facts.agreed and facts.coverage in ("none", "stale", "unknown")
-    return _paper(facts, "GRANT") if unproven and facts.personal else None
-
-
-def _no_reason(facts: Facts) -> Verdict | None:
-    silent = facts.unasked and facts.law.why_no is None and facts.personal
-    return _paper(facts, "REASON") if silent else None
-
-
-def _unasked(facts: Facts) -> Verdict | None:
-    if not (facts.unasked and facts.law.why_no in ("A", "B", "C", "D")):
-        return None
-    if facts.red:
-        return Verdict(Outcome.DELIVER_ALERT, "LEAD_AFTER")
-    if facts.header.rag == "AMBER" or facts.agree == "CANNOT_GIVE":
-        return Verdict(Outcome.HOLD, "HOLD_LEAD")
-    return Verdict(Outcome.BLOCK, "ASK_FIRST")
-
-
-def _duty(facts: Facts) -> Verdict | None:
-    # Every one of these duties is owed to a child; without one in the message, naming a duty is only a word.
-    named = facts.law.child and DUTY_GATEWAYS.intersection(facts.law.gw)
-    owed = facts.law.why_no == "E" and named and _gateway(facts) is None
-    return DELIVER if owed else None
-
-
-def _basis_gone(facts: Facts) -> Verdict | None:
-    rests = facts.law.b6 == "6a" or facts.law.b9 == "9a"
-    return Verdict(Outcome.BLOCK, "BASIS") if facts.said_no and rests else None
-
-
-def _overriding(facts: Facts) -> Verdict | None:
-    asked = facts.said_no and facts.law.why_no == "G" and facts.header.rag != "GREEN"
-    return Verdict(Outcome.HOLD, "HOLD_LEAD") if asked else None
-
-
-def _refused(facts: Facts) -> Verdict | None:
-    final = facts.said_no and (facts.header.rag == "GREEN" or facts.law.why_no is None)
-    code = "SCOPE" if facts.coverage == "outside" and facts.agreed else "REFUSED"
-    return Verdict(Outcome.BLOCK, code) if final else None
-
-
-def _break_glass(facts: Facts) -> Verdict | None:
-    return Verdict(Outcome.DELIVER_ALERT, "LEAD_AFTER") if facts.red and facts.law.why_no == "F" else None
-
-
-def _no_request(facts: Facts) -> Verdict | None:
-    # This version carries no requests, so no answer can point at an open one.
-    return _paper(facts, "NO_REQUEST") if facts.header.cls == "INFOGIVE" else None
-
-
-def _unattested(facts: Facts) -> Verdict | None:
-    # `vir` is empty in this version, so no request can carry what row 20 asks for.
-    return Verdict(Outcome.BLOCK, "VIR") if facts.header.cls == "INFOREQ" else None
-
-
-def _unforeseen(facts: Facts) -> Verdict | None:
-    foreseen = facts.header.cls in (
-        "REFER",
-        "RESPOND",
-        "UPDATE",
-        "SAFEGUARD",
-        "CONSENT",
-        "DIRECTORY",
-        "ADMIN",
-        "INFOREQ",
-        "INFOGIVE",
+VOCABULARY, PURPOSE, CONSENT_ONLY, ASK_FIRST = map(
+    _block, ("VOCABULARY", "PURPOSE", "CONSENT_ONLY", "ASK_FIRST")
+)
+BASIS, SCOPE, REFUSED, AUTHORISER, VIR = map(_block, ("BASIS", "SCOPE", "REFUSED", "AUTHORISER", "VIR"))
+NO_AGREEMENT, REASON, ONWARD = (_paper(code, "after") for code in ("NO_AGREEMENT", "REASON", "ONWARD"))
+SPECIAL, CRIMINAL, RISK, INCAPABLE, PUBLIC, GATEWAY, PRESUMED, UNBASED, DATES, DECIDER, BOTH, TOLD = (
+    _paper(f"PAPER_{name}")
+    for name in (
+        "SPECIAL", "CRIMINAL", "RISK", "INCAPABLE", "PUBLIC", "GATEWAY", "PRESUMED", "BASIS", "DATES", "DECIDER",
+        "BOTH", "TOLD",
     )
-    reasoned = (
-        facts.law.why_no not in ("E", "F", "G") or facts.red or facts.said_no or _duty(facts) is not None
-    )
-    if foreseen and reasoned:
+)  # fmt: skip
+GRANT, OVERRIDE, NO_REQUEST = (_paper(code) for code in ("GRANT", "OVERRIDE", "NO_REQUEST"))
+
+
+def _unknown_code(of: Reading) -> Verdict | None:
+    return None if of.known else VOCABULARY
+
+
+def _no_personal_data(of: Reading) -> Verdict | None:
+    return None if of.personal else DELIVER
+
+
+def _purpose(of: Reading) -> Verdict | None:
+    purpose = of.policy.purposes.get(of.header.pur)
+    if purpose is None:
+        return PURPOSE
+    sectors = purpose.sectors
+    shut = sectors is not None and any(party.sector not in sectors for party in of.facts.parties)
+    return PURPOSE if shut else None
+
+
+def _sharing(of: Reading) -> Verdict | None:
+    if not of.personal:  # an agreement between agencies is about people's data
         return None
-    return Verdict(Outcome.DELIVER_ALERT if facts.red else Outcome.HOLD, "UNFORESEEN")
+    header = of.header
+    recipients = [to.a for to in header.to]
+    stands = of.policy.shares(header.sender.a, recipients, header.pur, of.facts.now)
+    # A purpose that nobody shares for is row 3's.
+    return None if stands or header.pur not in of.policy.purposes else NO_AGREEMENT(of)
 
 
-def _override(facts: Facts) -> Verdict | None:
-    return _paper(facts, "OVERRIDE") if facts.header.ovr is not None else None
+def _special(of: Reading) -> Verdict | None:
+    return SPECIAL(of) if of.law.spec and of.law.b9 is None else None
+
+
+def _criminal(of: Reading) -> Verdict | None:
+    if not of.law.crim or "crime" in of.paragraphs:
+        return None
+    basis = of.policy.bases.get(of.law.b6 or "")
+    official = of.sender.flags.public_authority and basis is not None and "authority" in basis.marks
+    return None if official else CRIMINAL(of)
+
+
+def _at_risk(of: Reading) -> Verdict | None:
+    named = "at_risk" in of.paragraphs
+    return RISK(of) if named and not (of.law.child or of.law.adult_at_risk) else None
+
+
+def _incapable(of: Reading) -> Verdict | None:
+    if of.state == "cannot":
+        return None
+    condition = of.policy.conditions.get(of.law.b9 or "")
+    named = "incapable" in of.s1 or (condition is not None and "incapable" in condition.marks)
+    return INCAPABLE(of) if named else None
+
+
+def _public_basis(of: Reading) -> Verdict | None:
+    return PUBLIC(of) if of.private and of.sender.flags.public_authority else None
+
+
+def _gateway(of: Reading) -> Verdict | None:
+    return GATEWAY(of) if of.gates_shut else None
+
+
+def _presumed(of: Reading) -> Verdict | None:
+    return PRESUMED(of) if of.state == "given" and "presumes" in of.s1 else None
+
+
+def _unbased(of: Reading) -> Verdict | None:
+    return UNBASED(of) if of.law.b6 is None and of.personal else None
+
+
+def _outdated(of: Reading) -> Verdict | None:
+    return DATES(of) if of.outdated else None
+
+
+def _undecided(of: Reading) -> Verdict | None:
+    # Silence is never agreement: somebody gave it.
+    return DECIDER(of) if of.agreed and of.law.agree_by is None else None
+
+
+def _both_ways(of: Reading) -> Verdict | None:
+    return BOTH(of) if of.inside and of.why in ("reason", "overriding") else None
+
+
+def _consent_only(of: Reading) -> Verdict | None:
+    # A staple that is too old proves nothing either, so here it stops even a RED: there are other kinds for danger.
+    return CONSENT_ONLY if of.law.consent_only and not of.inside else None
+
+
+def _given(of: Reading) -> Verdict | None:
+    return DELIVER if of.inside and of.state == "given" else None
+
+
+def _limited(of: Reading) -> Verdict | None:
+    return DELIVER if of.inside and of.state == "limited" else None
+
+
+def _outside(of: Reading) -> Verdict | None:
+    """As a refusal: what rows 13 to 15 make of it."""
+    if not of.outside:
+        return None
+    return _basis_gone(of) or _overriding(of) or _refused(of)
+
+
+def _unproven(of: Reading) -> Verdict | None:
+    return GRANT(of) if of.unproven else None
+
+
+def _no_reason(of: Reading) -> Verdict | None:
+    return REASON(of) if of.state == "unasked" and not of.why and of.personal else None
+
+
+def _unasked(of: Reading) -> Verdict | None:
+    if of.why != "reason" or of.state not in ("unasked", "cannot"):
+        return None
+    if of.green and of.state == "unasked":
+        return ASK_FIRST
+    if of.signed:
+        return LEAD_SIGNED
+    return LEAD_AFTER if of.red else HOLD_LEAD
+
+
+def _duty(of: Reading) -> Verdict | None:
+    return DELIVER if of.duty else None
+
+
+def _duty_told(of: Reading) -> Verdict | None:
+    return TOLD(of) if of.duty and of.policy.told.get(of.law.told) == "none" else None
+
+
+def _basis_gone(of: Reading) -> Verdict | None:
+    if not (of.no and of.rests_on_consent):
+        return None
+    return SCOPE if of.outside else BASIS
+
+
+def _overriding(of: Reading) -> Verdict | None:
+    if not of.no or of.why != "overriding" or of.green or of.rests_on_consent:
+        return None
+    return Verdict(Outcome.DELIVER_ALERT, "OVERRIDDEN") if of.signed else HOLD_LEAD
+
+
+def _refused(of: Reading) -> Verdict | None:
+    if not (of.no and (of.green or not of.why)):
+        return None
+    return SCOPE if of.outside else REFUSED
+
+
+def _break_glass(of: Reading) -> Verdict | None:
+    if not (of.red and of.why == "emergency"):
+        return None
+    return LEAD_SIGNED if of.signed else LEAD_AFTER
+
+
+def _switched(of: Reading) -> Verdict | None:
+    if not of.facts.switched or of.state != "withdrawn" or of.green:
+        return None
+    basis = of.policy.bases.get(of.law.b6 or "")
+    if basis is not None and "consent" in basis.marks:
+        return None
+    if of.signed:
+        return Verdict(Outcome.DELIVER_ALERT, "BASIS_SWITCH")
+    return Verdict(Outcome.HOLD, "BASIS_SWITCH", "before")
+
+
+def _authoriser(of: Reading) -> Verdict | None:
+    override = of.facts.override
+    needed = override is not None or (of.no and of.why == "overriding")
+    if of.authoriser_wrong or (needed and not of.facts.leads):
+        return AUTHORISER
+    named = override is not None or of.header.ovr is not None
+    return OVERRIDE(of) if named and not of.signed else None
+
+
+def _no_request(of: Reading) -> Verdict | None:
+    if of.header.cls != "INFOGIVE":
+        return None
+    request = of.facts.request
+    asked = (
+        of.law.rfi is not None
+        and request is not None
+        and request.open
+        and request.asked.issuperset(of.header.cat)
+    )
+    return None if asked else NO_REQUEST(of)
+
+
+def _unattested(of: Reading) -> Verdict | None:
+    if of.header.cls != "INFOREQ" or not of.personal:
+        return None
+    needs = of.policy.attestations
+    if of.sender.sector == "police" and any(
+        need == "always" and code not in of.law.vir for code, need in needs.items()
+    ):
+        return VIR
+    named = {needs.get(code) for code in of.law.vir}
+    return VIR if "counselling" in named and "senior" not in named else None
+
+
+def _review(of: Reading) -> Verdict | None:
+    due = of.law.told_by
+    if due is None or due >= of.facts.now or of.policy.told.get(of.law.told) != "unsafe":
+        return None
+    return Verdict(Outcome.DELIVER, note="TOLD_REVIEW")
+
+
+def _far_review(of: Reading) -> Verdict | None:
+    due = of.law.told_by
+    if due is None or of.policy.told.get(of.law.told) != "unsafe":
+        return None
+    return TOLD(of) if due > of.header.ts + of.policy.thresholds.unsafe_days * DAY else None
+
+
+def _onward(of: Reading) -> Verdict | None:
+    source = of.facts.onward
+    if source is None:
+        return None
+    means = of.policy.onward.get(source.source, "never")
+    within = means == "within" and source.purpose == of.header.pur
+    free = within or (means != "never" and source.granted)
+    return None if free else ONWARD(of)
 
 
 TABLE: tuple[Row, ...] = (
+    Row(1, _unknown_code),
     Row(2, _no_personal_data),
+    Row(3, _purpose),
+    Row(4, _sharing),
     Row(5, _special),
     Row(5, _criminal),
     Row(5, _at_risk),
@@ -344,43 +352,78 @@ TABLE: tuple[Row, ...] = (
     Row(5, _gateway),
     Row(5, _presumed),
     Row(5, _unbased),
+    Row(5, _outdated),
+    Row(5, _undecided),
+    Row(5, _both_ways),
     Row(6, _consent_only),
-    Row(7, _within),
+    Row(7, _given),
+    Row(8, _limited),
+    Row(9, _outside),
     Row(9, _unproven),
     Row(10, _no_reason),
     Row(11, _unasked),
     Row(12, _duty),
+    Row(12, _duty_told),
     Row(13, _basis_gone),
     Row(14, _overriding),
     Row(15, _refused),
     Row(16, _break_glass),
-    Row(18, _override),
+    Row(17, _switched),
+    Row(18, _authoriser),
     Row(19, _no_request),
     Row(20, _unattested),
-    Row(23, _unforeseen),
+    Row(21, _review),
+    Row(21, _far_review),
+    Row(22, _onward),
 )
+"""Row 1's other parts (form, keys, replay) are held before the rule is asked; row 23 is the answer when no row of
+ANSWERS_AGREEMENT speaks."""
 
 
 def decide(facts: Facts) -> Decision:
     """Whether this message may pass, why, and what to do if not (C7)."""
-    spoken = [(row.number, verdict) for row in TABLE if (verdict := row.judge(facts)) is not None]
-    numbers = {number for number, _ in spoken}
-    if 12 in numbers:
+    if facts.policy is None and facts.header.rag != "RED":
+        return Decision(Outcome.BLOCK, "POLICY", (23,), ("POLICY",))
+    of = Reading(facts)
+    spoken = [(row.number, verdict) for row in TABLE if (verdict := row.judge(of)) is not None]
+    if of.duty:
         spoken = [(n, v) for n, v in spoken if n not in SWITCHED_OFF_BY_DUTY]
-    if 16 in numbers:
+    if ANSWERS_AGREEMENT.isdisjoint([n for n, _ in spoken]):
+        spoken.append((23, _unforeseen(of)))
+    if facts.policy is None:
+        spoken.append((23, NO_POLICY))
+    if of.red and of.why == "emergency":
         spoken = [(n, _broken(n, v)) for n, v in spoken]
-    if not spoken:
-        spoken = [(23, Verdict(Outcome.DELIVER_ALERT if facts.red else Outcome.HOLD, "UNFORESEEN"))]
-    worst = max(verdict.outcome for _, verdict in spoken)
-    deciding = [(n, v) for n, v in spoken if v.outcome == worst]
-    code = "" if worst == Outcome.DELIVER else next((v.code for _, v in deciding if v.code), "")
-    return Decision(worst, code, tuple(sorted({n for n, _ in deciding})))
+    return _strictest(spoken)
+
+
+def _unforeseen(of: Reading) -> Verdict:
+    if of.signed:
+        return LEAD_SIGNED
+    if of.red:
+        return Verdict(Outcome.DELIVER_ALERT, "UNFORESEEN", "after")
+    return Verdict(Outcome.HOLD, "UNFORESEEN", "before")
+
+
+def _strictest(spoken: list[tuple[int, Verdict]]) -> Decision:
+    worst = max([verdict.outcome for _, verdict in spoken])
+    rows: dict[int, None] = {}
+    codes: dict[str, None] = {}
+    notes: tuple[str, ...] = ()
+    lead: Lead = ""
+    for number, verdict in spoken:
+        if verdict.note:
+            notes = (*notes, verdict.note)
+        if verdict.outcome == worst:
+            rows[number] = None
+            if verdict.code:
+                codes[verdict.code] = None
+            lead = lead or verdict.lead
+    return Decision(worst, next(iter(codes), ""), tuple(rows), tuple(codes), lead, notes)
 
 
 def _broken(number: int, verdict: Verdict) -> Verdict:
     stopped = verdict.outcome == Outcome.HOLD or (
         verdict.outcome == Outcome.BLOCK and verdict.code in BREAKABLE
     )
-    if stopped and number not in NEVER_BROKEN:
-        return Verdict(Outcome.DELIVER_ALERT, "LEAD_AFTER")
-    return verdict
+    return LEAD_AFTER if stopped and number not in NEVER_BROKEN else verdict

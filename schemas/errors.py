@@ -129,7 +129,10 @@ KINDS: Mapping[str, Kind] = {
     "ROLLBACK": Kind(
         "The relay showed an older log than before. Sending stops; tell your IG officer.", "relay"
     ),
-    "QUORUM": Kind("Too few witnesses have countersigned the relay's log.", "relay", retry=True),
+    "QUORUM": Kind(
+        "Too few agencies vouched for the relay's log for a day, so nothing is sent. Ring; and tell your IG officer.",
+        "relay",
+    ),
     # --- request (A-rules)
     "UNAUTHENTICATED": Kind("The request was not accepted. Check the clock and the agency's request key."),
     "NOT_FOUND": Kind("There is no such thing here, or it is not yours."),
@@ -151,7 +154,9 @@ KINDS: Mapping[str, Kind] = {
     # --- consent and lawful basis (C-rules)
     "PURPOSE": Kind("This purpose is not one that the partnership shares for."),
     "POLICY": Kind(
-        "The partnership's policy cannot be read here, so only a RED goes. Tell whoever runs this.", "relay", True
+        "The partnership's policy cannot be read here, so only a RED goes. Tell whoever runs this.",
+        "relay",
+        True,
     ),
     "POLICY_FAULT": Kind("The policy does not hold together. Correct the places named; nothing was changed."),
     "CONSENT_ONLY": Kind(
@@ -193,29 +198,38 @@ KINDS: Mapping[str, Kind] = {
         "The proof that the agreement still stands is more than 24 hours old. It renews by itself.",
         retry=True,
     ),
-    "OVERRIDE": Kind("Overrides are not carried by this version. Ring your safeguarding lead."),
+    "OVERRIDE": Kind(
+        "The override that it names does not hold for it. Ask your safeguarding lead for one for this message."
+    ),
     "NO_REQUEST": Kind(
-        "Answers to requests for information are not carried by this version. Send it as your own referral or concern."
+        "It answers no open request, or says more than was asked. Send it as your own referral or concern."
     ),
-    "VIR": Kind("Requests for information about a person are not carried by this version. Ring the agency."),
+    "VIR": Kind(
+        "A police request about a person attests why it is needed; for counselling records a senior officer approves. Add that."
+    ),
+    "VOCABULARY": Kind("It names a code that the partnership's policy does not have. Choose one that it has."),
+    "NO_AGREEMENT": Kind(
+        "No data-sharing agreement stands between these agencies for this purpose. Ask your IG officer."
+    ),
+    "AUTHORISER": Kind(
+        "Another person than the author, who is your agency's safeguarding lead, must sign. In danger, send it RED as an emergency."
+    ),
+    "LEAD_SIGNED": Kind("It goes, with an alert, on your safeguarding lead's signature."),
+    "OVERRIDDEN": Kind(
+        "It goes without the person's agreement, on your lead's signature. Tell the person when that is safe."
+    ),
+    "BASIS_SWITCH": Kind(
+        "The person took the agreement back and another basis came in its place. Your safeguarding lead must sign."
+    ),
+    "ONWARD": Kind("Whoever wrote this first asked that it is not passed on. Ask them first."),
+    "TOLD_REVIEW": Kind("The day to look again at whether the person can be told has passed. Look now."),
+    "PAPER_DATES": Kind("It relies on a basis that is not in force today. Choose another."),
+    "PAPER_DECIDER": Kind("It says that there is agreement and not who gave it. Say who decided."),
+    "PAPER_BOTH": Kind("It says that the person agreed and also why they did not. Say which it is."),
+    "PAPER_TOLD": Kind(
+        "It does not say, or not soon enough, when the person is told. Give a day within 90 days, or say that they know."
+    ),
     "UNFORESEEN": Kind("No rule covers this. Ask your safeguarding lead; ring if somebody is in danger."),
-    # --- the person's agreement (J-rules)
-    "NOT_INFORMED": Kind(
-        "The person was not told what it means. Say who will see it, why, and how to stop it; then ask."
-    ),
-    "ASKED_LATELY": Kind("The person said no not long ago. Ask again after the day noted, or when they raise it."),
-    "LIMITS": Kind("A limited agreement names at least one limit. Note what the person wants left out."),
-    "PERIOD": Kind("An agreement ends after today and within twelve months. Choose another day."),
-    "BEST_INTERESTS": Kind(
-        "This needs your safeguarding lead's assessment: a best-interests note, and a day to look again."
-    ),
-    "NO_STEP": Kind("That does not follow from where the agreement stands now. Look at it first, then go on."),
-    "OLDER": Kind("A newer version of this is on record. The older one changed nothing."),
-    "OUT_OF_ORDER": Kind("A version before this one is missing. Nothing was changed; look at what is on record."),
-    "AGREEMENT_ENDED": Kind("This agreement was withdrawn, and nothing renews it. Ask the person before all else."),
-    "UNSETTLED": Kind(
-        "The person told another agency to stop. That holds here too until your safeguarding lead has settled it."
-    ),
     # --- the person's agreement (J-rules)
     "NOT_INFORMED": Kind(
         "The person was not told what it means. Say who will see it, why, and how to stop it; then ask."

@@ -15,15 +15,16 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from schemas.canonical import Json, b64
-from schemas.consent import OverrideFacts
 from schemas.directory import Directory, Key
 from schemas.envelope import Address, AgencyId, Frozen, Hash32, Header, Id16, Seconds, read_canonical
 from schemas.errors import Refusal
+from schemas.facts import OverrideFacts
 from schemas.grants import Category
 from schemas.hashing import labelled
 from schemas.keys import SigningKey, Use
 from schemas.lawful import Basis, WhyNo
 from schemas.lawful import Purpose as LawfulPurpose
+from schemas.policy import Policy
 from schemas.roles import Role, read_tag
 from schemas.signing import STATEMENT_LIMIT, Purpose, Signed
 
@@ -109,6 +110,17 @@ class Terms:
     key_delay: int
     message: int
     thread: int
+
+
+STRICTEST = Terms(24 * 3600, 24 * 3600, 28 * 24 * 3600)
+"""What holds where no policy can be read."""
+
+
+def terms_of(policy: Policy | None) -> Terms:
+    if policy is None:
+        return STRICTEST
+    said = policy.thresholds
+    return Terms(said.role_key_delay_s, said.override_msg_s, said.override_thread_s)
 
 
 @dataclass(frozen=True, slots=True)

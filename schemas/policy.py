@@ -10,7 +10,7 @@ Rules of this house:
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Literal, Self
@@ -239,7 +239,7 @@ class Policy(Frozen):
         kept = found.flags.model_dump()
         return Party(Flags(**(kept | said.model_dump(exclude_none=True))), found.sector)
 
-    def shares(self, sender: str, recipients: tuple[str, ...], purpose: str, at: int) -> bool:
+    def shares(self, sender: str, recipients: Sequence[str], purpose: str, at: int) -> bool:
         """Whether a data-sharing agreement stands between the sender and every recipient for this purpose."""
         live = [parties for one, parties in self._sharing.get(purpose, ()) if one.stands(at)]
         if None in live:

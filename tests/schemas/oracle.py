@@ -148,7 +148,11 @@ def answer(f) -> Answer:
     if inside and state == "LIMITED":
         said.append((8, "deliver", "", ""))
 
-    # 9: outside counts as refused, below; what cannot be proven is a fault on paper.
+    # 9: outside counts as refused (13 to 15); what cannot be proven is a fault on paper.
+    if outside and (law.b6 == "6a" or law.b9 == "9a" or "s1:29" in law.s1 or green or why is None):
+        said.append((9, "block", "SCOPE", ""))
+    elif outside and why == "G":
+        said.append((9, "alert", "OVERRIDDEN", "") if signed else (9, "hold", "HOLD_LEAD", "before"))
     if agreed and f.coverage in ("none", "stale", "unknown") and personal:
         paper(9, "GRANT")
 

@@ -16,13 +16,13 @@ from schemas.consent import (
     SWITCHED_OFF_BY_DUTY,
     TABLE,
     Decision,
-    Facts,
     Outcome,
     decide,
 )
 from schemas.directory import Flags, Party
 from schemas.envelope import Address, HarmCauser, Header, Law, Recipient
 from schemas.errors import KINDS
+from schemas.facts import Facts
 from schemas.policy import founding
 from tests.tools.forge import LAW, b
 from tests.tools.vector_world import ALDER, BIRCH, CEDAR, T0, seed
