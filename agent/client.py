@@ -132,6 +132,10 @@ class Relay:
         answer = await self._send("GET", api.DIRECTORY, query={"after": str(after)})
         return _read(api.DirectoryPage, answer.body)
 
+    async def policy(self, digest: str) -> bytes:
+        """The text of the policy with this digest, as the relay gives it: hold it against the digest."""
+        return (await self._send("GET", api.POLICY, query={"digest": digest})).body
+
     async def grant(self, gid: str) -> api.GrantPage:
         answer = await self._send("GET", api.GRANT.format(gid=gid))
         return _read(api.GrantPage, answer.body)

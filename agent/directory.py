@@ -17,6 +17,7 @@ from sqlalchemy import Connection, insert, select
 from agent.client import Relay
 from agent.clock import Clock
 from agent.logs import log
+from agent.policies import Policies
 from agent.store import Store, note, read_kv, write_kv
 from agent.tables import statements
 from agent.trust import LogTrust
@@ -55,6 +56,7 @@ class Book:
         self._view = Directory(oversight)
         self._fresh = 0
         self._lock = asyncio.Lock()
+        self.policies = Policies(store, relay, lambda: self._view.policies, clock)
         self.strangers: tuple[str, ...] = ()
         """Standing keys of our own agency that this agent does not hold."""
 
@@ -67,6 +69,7 @@ class Book:
             self._view.apply(Signed(row.text.encode("ascii"), unb64(row.sig, 64)))
         self._fresh = int(fresh or 0)
         self._look_for_strangers()
+        await self.policies.load()
 
     @property
     def fresh(self) -> int:
@@ -85,10 +88,11 @@ class Book:
         return self._view
 
     async def refresh(self) -> None:
-        """Fetch and replay what is new.
+        """Fetch and replay what is new, and fetch the policies that it puts in force.
 
         Raises:
-            Refusal: RELAY_AWAY and the relay's own; ROLLBACK, FORK, CHECKPOINT, DIRECTORY, SIGNATURE after the alarm.
+            Refusal: RELAY_AWAY and the relay's own; ROLLBACK, FORK, CHECKPOINT, DIRECTORY, SIGNATURE after the alarm;
+                POLICY_TEXT when the directory is kept and a policy in it could not be had.
         """
         async with self._lock:
             view, new = self._view, list[Signed]()
@@ -110,6 +114,7 @@ class Book:
                     await self._trust.report(refusal.code, page.checkpoint)
                 raise
             await self._keep(view, new, fresh)
+            await self.policies.refresh()
 
     def _check(self, view: Directory, page: DirectoryPage) -> int:
         checkpoint = open_checkpoint(page.checkpoint, self._key)

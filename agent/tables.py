@@ -37,6 +37,12 @@ statements = Table(
     Column("sig", String, nullable=False),
     Column("text", Text, nullable=False),
 )
+policies = Table(
+    "policies",
+    metadata,
+    Column("digest", String, primary_key=True),
+    Column("text", Text, nullable=False),
+)
 outbox = Table(
     "outbox",
     metadata,
