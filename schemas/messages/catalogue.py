@@ -20,10 +20,11 @@ from schemas.messages.concern import AdultConcern, ChildConcern
 from schemas.messages.consent import ConsentGrant, ConsentWithdraw
 from schemas.messages.filling import fill
 from schemas.messages.reading import PAYLOAD_LIMIT, read_object, refused
+from schemas.messages.reconciliation import Reconcile
 from schemas.messages.referral import Referral
 from schemas.messages.response import Response
 
-Message = Referral | Response | ChildConcern | AdultConcern | ConsentGrant | ConsentWithdraw
+Message = Referral | Response | ChildConcern | AdultConcern | ConsentGrant | ConsentWithdraw | Reconcile
 
 FORMS: Mapping[tuple[str, int], type[Message]] = {
     ("referral.universal", 1): Referral,
@@ -32,6 +33,7 @@ FORMS: Mapping[tuple[str, int], type[Message]] = {
     ("adult.concern", 1): AdultConcern,
     ("consent.grant", 1): ConsentGrant,
     ("consent.withdraw", 1): ConsentWithdraw,
+    ("reconcile", 1): Reconcile,
 }
 CLASSES: Mapping[str, MessageClass] = {
     "referral.universal": "REFER",
@@ -40,6 +42,7 @@ CLASSES: Mapping[str, MessageClass] = {
     "adult.concern": "SAFEGUARD",
     "consent.grant": "CONSENT",
     "consent.withdraw": "CONSENT",
+    "reconcile": "ADMIN",
 }
 """The header's class for each type: coarse on purpose, so that the relay learns less."""
 

@@ -8,6 +8,8 @@ from typing import Any
 Json = dict[str, Any]
 REF = "qWeRtY0123456789abcdef"
 GID = "AAECAwQFBgcICQoLDA0ODw"
+_TALLY: Json = {"count": 0, "root": "A" * 43}
+_LINE: Json = {"eid": "A" * 43, "d": "duty", "ts": 1795219200, "n": 3, "state": "opened", "at": 1795219260}
 
 LEAST: dict[str, Json] = {
     "referral.universal": {
@@ -70,6 +72,16 @@ LEAST: dict[str, Json] = {
         "valid_until": "2027-02-10",
     },
     "consent.withdraw": {"type": "consent.withdraw", "v": 1, "gid": GID, "withdrawn_on": "2026-11-20"},
+    "reconcile": {
+        "type": "reconcile",
+        "v": 1,
+        "day": "2026-11-21",
+        "made": 1795307400,
+        "part": 1,
+        "parts": 1,
+        "sent": {"sent": _TALLY, "collected": _TALLY, "taken_on": _TALLY},
+        "got": {"collected": _TALLY, "taken_on": _TALLY},
+    },
 }
 
 _CHANNELS = [
@@ -321,6 +333,11 @@ FULL: dict[str, Json] = {
         "words_used": "Please stop.",
         "recipients_please": ["stop_contact", "stop_using"],
         "wants_now": "To be left in peace for a while",
+    },
+    "reconcile": LEAST["reconcile"]
+    | {
+        "sent": LEAST["reconcile"]["sent"] | {"lines": [_LINE], "earlier": [_LINE], "unsent": [2]},
+        "got": LEAST["reconcile"]["got"] | {"lines": [_LINE], "earlier": [_LINE], "missing": [7]},
     },
 }
 

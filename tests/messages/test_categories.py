@@ -138,7 +138,7 @@ def test_the_recipient_finds_what_the_sender_declared(kind):
 def test_a_category_more_or_less_is_refused(kind):
     message = parsed(full(kind))
     held = categories_of(message)
-    for declared in (held[1:], (*held, "health_2"), sorted({*held, *CATEGORIES}), (*held, held[0]), ()):
+    for declared in (held[1:], (*held, "health_2"), sorted({*held, *CATEGORIES}), (*held, *held[:1]), ()):
         if tuple(declared) == held:
             continue
         with pytest.raises(Refusal) as caught:
