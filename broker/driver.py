@@ -20,16 +20,32 @@ from typing import Any
 import aiosqlite
 
 LOCKING = "BEGIN IMMEDIATE"
+PATIENCE = 5000
+"""Milliseconds to wait for a lock that somebody else holds."""
 
 
 class Connection(aiosqlite.Connection):
     """A connection whose statements run where they are asked for, and whose commits run in its thread."""
 
     async def _execute(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        waits = self._connection is None or fn == self._connection.commit or args[:1] == (LOCKING,)
-        if waits:
+        if args[:1] == (LOCKING,) and self._locked_at_once(fn, *args):
+            return None
+        if self._connection is None or fn == self._connection.commit or args[:1] == (LOCKING,):
             return await super()._execute(fn, *args, **kwargs)  # type: ignore[no-untyped-call]  # ships no types
         return fn(*args, **kwargs)
+
+    def _locked_at_once(self, begin: Callable[..., Any], *args: Any) -> bool:
+        """Take the write lock unless somebody else holds it: a backup, perhaps, and that may take its time."""
+        self._conn.execute("PRAGMA busy_timeout=0").close()
+        try:
+            begin(*args)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            return False
+        finally:
+            self._conn.execute(f"PRAGMA busy_timeout={PATIENCE}").close()
+        return True
 
     async def empty_log(self) -> None:
         """Empty the write-ahead log, in the thread; it works only outside of any transaction."""

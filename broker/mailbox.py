@@ -16,6 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import Connection
+
 from broker import queries
 from broker.store import Store
 from schemas import api
@@ -96,22 +98,33 @@ class Mailbox:
     async def _read(self, ask: Ask) -> tuple[bytes, bool]:
         now = int(self._clock())
         async with self._store.reading() as connection:
-            if ask.again is None:
-                bound = {"agency": ask.agency, "now": now, "most": ask.limit + 1}
-                waiting = (await connection.execute(queries.SELECT_WAITING, bound)).all()
-            else:
-                again = {"agency": ask.agency, "now": now, "eid": ask.again}
-                waiting = (await connection.execute(queries.SELECT_AGAIN, again)).all()
-                if not waiting:
-                    raise Refusal("NOT_FOUND")
-            ids = _fitting([(row.id, row.size) for row in waiting], ask.limit)
-            told = {"agency": ask.agency, "most": NOTICES + 1}
-            # Read with the page, so that it is never older than the proofs in it.
-            note = (await connection.execute(queries.SELECT_NOTE)).scalar_one()
-            notices = (await connection.execute(queries.SELECT_NOTICES, told)).scalars().all()
-            rows = (await connection.execute(queries.SELECT_PAGE, {"ids": ids})).all() if ids else []
-        more = len(ids) < len(waiting) or len(notices) > NOTICES
-        return _page(rows, list(notices[:NOTICES]), more, note), not rows and not notices
+            found = await connection.run_sync(_find, ask, now)
+        page = _page(found.rows, found.notices[:NOTICES], found.more, found.note)
+        return page, not found.rows and not found.notices
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one page is made of; the checkpoint is read with it, so that it is never older than the proofs."""
+
+    rows: list[Any]
+    notices: list[str]
+    more: bool
+    note: str
+
+
+def _find(connection: Connection, ask: Ask, now: int) -> Found:
+    if ask.again is None:
+        waiting = queries.SELECT_WAITING.rows(connection, agency=ask.agency, now=now, most=ask.limit + 1)
+    else:
+        waiting = queries.SELECT_AGAIN.rows(connection, agency=ask.agency, now=now, eid=ask.again)
+        if not waiting:
+            raise Refusal("NOT_FOUND")
+    ids = _fitting([(row.id, row.size) for row in waiting], ask.limit)
+    told = queries.SELECT_NOTICES.rows(connection, agency=ask.agency, most=NOTICES + 1)
+    rows = queries.SELECT_PAGE.rows(connection, ids=ids) if ids else []
+    (head,) = queries.SELECT_NOTE.rows(connection)
+    return Found(rows, [row.said for row in told], len(ids) < len(waiting) or len(told) > NOTICES, head.note)
 
 
 def _fitting(found: list[tuple[int, int]], limit: int) -> list[int]:

@@ -7,13 +7,14 @@ each statement.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Table, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, or_, select, update
 
 from broker.epochs import Wrapped
 from broker.ledger import Growth
+from broker.statements import Statement, store
 from broker.sweeping import NOTICE_KEPT
 from broker.tables import (
     deliveries,
@@ -46,43 +47,46 @@ HELD = (
     envelopes.c.gid,
     envelopes.c.exp,
 )
-SELECT_HELD = (
+IN_HAND = (
     select(*HELD)
     .join_from(deliveries, envelopes, deliveries.c.eid == envelopes.c.eid)
-    .where(deliveries.c.eid.in_(bindparam("eids", expanding=True)))
     .order_by(deliveries.c.id)
 )
-SELECT_RESTING = (
-    select(*HELD, envelopes.c.front)
-    .join_from(deliveries, envelopes, deliveries.c.eid == envelopes.c.eid)
-    .where(envelopes.c.gid.in_(bindparam("gids", expanding=True)))
-    .order_by(deliveries.c.id)
+SELECT_HELD = Statement(lambda eids: IN_HAND.where(deliveries.c.eid.in_(eids)), "eids")
+SELECT_RESTING = Statement(
+    lambda gids: IN_HAND.add_columns(envelopes.c.front).where(envelopes.c.gid.in_(gids)), "gids"
 )
-SELECT_SEEN = select(seen.c.key, seen.c.idx).where(seen.c.key.in_(bindparam("found", expanding=True)))
-SELECT_GRANTS = select(grants).where(grants.c.gid.in_(bindparam("gids", expanding=True)))
-SELECT_STATUSES = select(statuses).where(statuses.c.gid.in_(bindparam("gids", expanding=True)))
-UPDATE_DELIVERY = (
-    update(deliveries).where(deliveries.c.id == bindparam("key")).values(state=bindparam("new_state"))
+SELECT_SEEN = Statement(lambda keys: select(seen.c.key, seen.c.idx).where(seen.c.key.in_(keys)), "keys")
+SELECT_GRANTS = Statement(lambda gids: select(grants).where(grants.c.gid.in_(gids)), "gids")
+SELECT_STATUSES = Statement(lambda gids: select(statuses).where(statuses.c.gid.in_(gids)), "gids")
+UPDATE_DELIVERY = Statement(
+    lambda: update(deliveries).where(deliveries.c.id == bindparam("key")).values(state=bindparam("new_state"))
 )
-UPDATE_ENDED = (
-    update(deliveries)
-    .where(deliveries.c.id == bindparam("key"))
-    .values(state=bindparam("new_state"), wrap=b"")
+UPDATE_ENDED = Statement(
+    lambda: (
+        update(deliveries)
+        .where(deliveries.c.id == bindparam("key"))
+        .values(state=bindparam("new_state"), wrap=b"")
+    )
 )
-UPDATE_WITHDRAWN = (
-    update(grants)
-    .where(grants.c.gid == bindparam("key"))
-    .values(withdrawn_text=bindparam("withdrawn_text"), withdrawn_sig=bindparam("withdrawn_sig"))
+UPDATE_WITHDRAWN = Statement(
+    lambda: (
+        update(grants)
+        .where(grants.c.gid == bindparam("key"))
+        .values(withdrawn_text=bindparam("withdrawn_text"), withdrawn_sig=bindparam("withdrawn_sig"))
+    )
 )
-DELETE_DELIVERIES = delete(deliveries).where(deliveries.c.eid.in_(bindparam("eids", expanding=True)))
-DELETE_ENVELOPES = delete(envelopes).where(envelopes.c.eid.in_(bindparam("eids", expanding=True)))
-DELETE_NOTICES = delete(notices).where(
-    notices.c.id.in_(bindparam("ids", expanding=True)), notices.c.agency == bindparam("whose")
+DELETE_DELIVERIES = Statement(lambda eids: delete(deliveries).where(deliveries.c.eid.in_(eids)), "eids")
+DELETE_ENVELOPES = Statement(lambda eids: delete(envelopes).where(envelopes.c.eid.in_(eids)), "eids")
+DELETE_NOTICES = Statement(
+    lambda ids: delete(notices).where(notices.c.id.in_(ids), notices.c.agency == bindparam("whose")), "ids"
 )
-UPDATE_HEAD = (
-    update(heads)
-    .where(heads.c.name == bindparam("which"), heads.c.size == bindparam("old"))
-    .values(size=bindparam("new"), note=bindparam("signed"))
+UPDATE_HEAD = Statement(
+    lambda: (
+        update(heads)
+        .where(heads.c.name == bindparam("which"), heads.c.size == bindparam("old"))
+        .values(size=bindparam("new"), note=bindparam("signed"))
+    )
 )
 
 
@@ -93,9 +97,9 @@ def load(connection: Connection, turn: Turn, works: Iterable[Work]) -> None:
     turn.look = partial(look, connection)
     turn.seen = look(connection, list(keys))
     if eids := {eid for work in works for eid in work.eids()}:
-        _hold(turn, connection.execute(SELECT_HELD, {"eids": list(eids)}).all())
+        _hold(turn, SELECT_HELD.rows(connection, eids=list(eids)))
     if gids := {gid for work in works for gid in work.withdrawn_gids()}:
-        _hold(turn, connection.execute(SELECT_RESTING, {"gids": list(gids)}).all())
+        _hold(turn, SELECT_RESTING.rows(connection, gids=list(gids)))
     if gids := {gid for work in works for gid in work.gids()}:
         _agree(connection, turn, list(gids))
     for place in {place for work in works for place in work.statements()}:
@@ -108,7 +112,7 @@ def look(connection: Connection, keys: list[bytes]) -> dict[bytes, int | None]:
     """Those of these hashes that are remembered, with their leaf's index where they have one."""
     if not keys:
         return {}
-    return {row.key: row.idx for row in connection.execute(SELECT_SEEN, {"found": keys})}
+    return {row.key: row.idx for row in SELECT_SEEN.rows(connection, keys=keys)}
 
 
 def _hold(turn: Turn, rows: Iterable[Any]) -> None:
@@ -125,11 +129,11 @@ def _hold(turn: Turn, rows: Iterable[Any]) -> None:
 
 
 def _agree(connection: Connection, turn: Turn, gids: list[str]) -> None:
-    for row in connection.execute(SELECT_GRANTS, {"gids": gids}):
+    for row in SELECT_GRANTS.rows(connection, gids=gids):
         signed = Signed(row.text, row.sig)
         gone = None if row.withdrawn_text is None else Signed(row.withdrawn_text, row.withdrawn_sig)
         turn.agreements[row.gid] = Agreement(grant_of(signed), signed, {}, gone)
-    for row in connection.execute(SELECT_STATUSES, {"gids": gids}):
+    for row in SELECT_STATUSES.rows(connection, gids=gids):
         signed = Signed(row.text, row.sig)
         if row.gid in turn.agreements:
             turn.agreements[row.gid].statuses[row.hash] = (status_of(signed), signed)
@@ -142,26 +146,25 @@ def write(connection: Connection, turn: Turn, growth: Growth | None, size: int, 
         for statement, over in ((UPDATE_DELIVERY, False), (UPDATE_ENDED, True)):
             rows = [{"key": c["key"], "new_state": c["state"]} for c in changed if c["over"] == over]
             if rows:
-                connection.execute(statement, rows)
+                statement.each(connection, rows)
     if gone := turn.gone():
-        connection.execute(DELETE_DELIVERIES, {"eids": gone})
-        connection.execute(DELETE_ENVELOPES, {"eids": gone})
+        DELETE_DELIVERIES.run(connection, eids=gone)
+        DELETE_ENVELOPES.run(connection, eids=gone)
     if wraps:
-        _insert(connection, epochs, [_wrap_row(wrap) for wrap in wraps])
+        store(connection, epochs, [_wrap_row(wrap) for wrap in wraps])
     if growth is None:
         return True
-    _insert(connection, leaves, [{"idx": e.index, "leaf": e.leaf} for e in turn.entries])
+    store(connection, leaves, [{"idx": e.index, "leaf": e.leaf} for e in turn.entries])
     kept = [{"idx": e.index, "relay": e.record, "sender": e.veiled} for e in turn.entries]
-    _insert(connection, records, kept)
+    store(connection, records, kept)
     if found := growth.stored_nodes(size):
-        _insert(connection, nodes, [{"level": a, "idx": b, "hash": c} for a, b, c in found])
+        store(connection, nodes, [{"level": a, "idx": b, "hash": c} for a, b, c in found])
     return move_head(connection, "log", size, growth.frontier.size, growth.note)
 
 
 def move_head(connection: Connection, name: str, old: int, new: int, note: str) -> bool:
     """Move a log's head; False when it does not stand where we think it does."""
-    moved = connection.execute(UPDATE_HEAD, {"which": name, "old": old, "new": new, "signed": note})
-    return bool(moved.rowcount == 1)
+    return UPDATE_HEAD.run(connection, which=name, old=old, new=new, signed=note) == 1
 
 
 def _write_rows(connection: Connection, rows: Rows) -> None:
@@ -178,30 +181,17 @@ def _write_rows(connection: Connection, rows: Rows) -> None:
         (policies, rows.policies),
     ):
         if values:
-            _insert(connection, table, values)
+            store(connection, table, values)
     if rows.heads:
         connection.execute(delete(heads).where(heads.c.name.in_([row["name"] for row in rows.heads])))
-        _insert(connection, heads, rows.heads)
+        store(connection, heads, rows.heads)
     if rows.withdrawals:
-        connection.execute(UPDATE_WITHDRAWN, rows.withdrawals)
+        UPDATE_WITHDRAWN.each(connection, rows.withdrawals)
     for agency in {agency for agency, _ in rows.heard}:
         ids = [number for whose, number in rows.heard if whose == agency]
-        connection.execute(DELETE_NOTICES, {"ids": ids, "whose": agency})
+        DELETE_NOTICES.run(connection, ids=ids, whose=agency)
     if rows.prune is not None:
         _prune(connection, rows.prune)
-
-
-def _insert(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
-    sql, names = _insertion(connection.dialect, table, tuple(rows[0]))
-    connection.exec_driver_sql(sql, [tuple(row[name] for name in names) for row in rows])
-
-
-@lru_cache(maxsize=64)
-def _insertion(dialect: Dialect, table: Table, columns: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-    """An insertion in the driver's own words, compiled once: handing every row to the compiler costs more than
-    storing it. The columns hold bytes, whole numbers and text, which drivers take as they are."""
-    compiled = insert(table).inline().compile(dialect=dialect, column_keys=columns)
-    return str(compiled), tuple(compiled.positiontup or ())
 
 
 def _prune(connection: Connection, now: int) -> None:
@@ -224,47 +214,56 @@ def _wrap_row(wrap: Wrapped) -> dict[str, Any]:
 # --- reading what is committed
 
 PAGE_ORDER = (deliveries.c.rank, deliveries.c.id)
-SELECT_WAITING = (
-    select(deliveries.c.id, deliveries.c.size)
-    .where(
-        deliveries.c.agency == bindparam("agency"),
-        deliveries.c.state == "queued",
-        deliveries.c.exp > bindparam("now"),
+SELECT_WAITING = Statement(
+    lambda: (
+        select(deliveries.c.id, deliveries.c.size)
+        .where(
+            deliveries.c.agency == bindparam("agency"),
+            deliveries.c.state == "queued",
+            deliveries.c.exp > bindparam("now"),
+        )
+        .order_by(*PAGE_ORDER)
+        .limit(bindparam("most"))
     )
-    .order_by(*PAGE_ORDER)
-    .limit(bindparam("most"))
 )
-SELECT_PAGE = (
-    select(
-        deliveries.c.eid,
-        deliveries.c.desk,
-        deliveries.c.state,
-        deliveries.c.wrap,
-        envelopes.c.front,
-        envelopes.c.record,
-        envelopes.c.proof,
+SELECT_PAGE = Statement(
+    lambda ids: (
+        select(
+            deliveries.c.eid,
+            deliveries.c.desk,
+            deliveries.c.state,
+            deliveries.c.wrap,
+            envelopes.c.front,
+            envelopes.c.record,
+            envelopes.c.proof,
+        )
+        .join_from(deliveries, envelopes, deliveries.c.eid == envelopes.c.eid)
+        .where(deliveries.c.id.in_(ids))
+        .order_by(*PAGE_ORDER)
+    ),
+    "ids",
+)
+SELECT_AGAIN = Statement(
+    lambda: (
+        select(deliveries.c.id, deliveries.c.size)
+        .where(
+            deliveries.c.agency == bindparam("agency"),
+            deliveries.c.eid == bindparam("eid"),
+            or_(*(deliveries.c.state == state for state in ("queued", "collected", "opened"))),
+            deliveries.c.exp > bindparam("now"),
+        )
+        .order_by(deliveries.c.id)
     )
-    .join_from(deliveries, envelopes, deliveries.c.eid == envelopes.c.eid)
-    .where(deliveries.c.id.in_(bindparam("ids", expanding=True)))
-    .order_by(*PAGE_ORDER)
 )
-SELECT_AGAIN = (
-    select(deliveries.c.id, deliveries.c.size)
-    .where(
-        deliveries.c.agency == bindparam("agency"),
-        deliveries.c.eid == bindparam("eid"),
-        deliveries.c.state.in_(("queued", "collected", "opened")),
-        deliveries.c.exp > bindparam("now"),
+SELECT_NOTICES = Statement(
+    lambda: (
+        select(notices.c.said)
+        .where(notices.c.agency == bindparam("agency"))
+        .order_by(notices.c.seq)
+        .limit(bindparam("most"))
     )
-    .order_by(deliveries.c.id)
 )
-SELECT_NOTICES = (
-    select(notices.c.said)
-    .where(notices.c.agency == bindparam("agency"))
-    .order_by(notices.c.seq)
-    .limit(bindparam("most"))
-)
-SELECT_NOTE = select(heads.c.note).where(heads.c.name == "log")
+SELECT_NOTE = Statement(lambda: select(heads.c.note).where(heads.c.name == "log"))
 SELECT_EXPIRED = (
     select(deliveries.c.eid)
     .where(deliveries.c.exp <= bindparam("now"))

@@ -74,7 +74,7 @@ class Store:
         try:
             async with connection.begin():
                 yield connection
-        except DBAPIError as error:
+        except (DBAPIError, sqlite3.Error) as error:
             raise refused(error) from error
 
     @contextlib.asynccontextmanager
@@ -83,7 +83,7 @@ class Store:
         try:
             async with self._reading.connect() as connection:
                 yield connection
-        except DBAPIError as error:
+        except (DBAPIError, sqlite3.Error) as error:
             raise refused(error) from error
 
     async def shrink(self) -> None:
@@ -101,9 +101,9 @@ class Store:
                     raise Refusal("UNAVAILABLE") from error
 
 
-def refused(error: DBAPIError) -> Refusal:
+def refused(error: DBAPIError | sqlite3.Error) -> Refusal:
     """What a store's failure means to whoever asked; nothing of its text."""
-    name = getattr(error.orig, "sqlite_errorname", "")
+    name = getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlite_errorname", "")
     if name == "SQLITE_FULL":
         return Refusal("DISK_FULL", party="relay")
     return Refusal("UNAVAILABLE")
