@@ -1,4 +1,4 @@
-"""Holding two agencies' lists of one day against each other (PROTOCOL.md T1-T8). Pure: no store, no network, no clock.
+"""Holding two agencies' lists of one day against each other (PROTOCOL.md N1-N8). Pure: no store, no network, no clock.
 
 Rules of this house:
 - a message belongs to the day of its header's `ts`, which both sides hold signed: no clock has a say in it;
@@ -139,7 +139,7 @@ def day_number(text: str) -> int:
 
 
 def due(us: str, them: str, day: int) -> int:
-    """When this pair's lists of a day are written: one second for both, and another for other pairs (T2)."""
+    """When this pair's lists of a day are written: one second for both, and another for other pairs (N2)."""
     pair = "\x00".join(sorted((us, them))).encode("ascii")
     spread = int.from_bytes(labelled("fenpost/v1/day-due", pair)[:8], "big") % SPREAD
     return (day + 1) * DAY + SETTLE + spread
@@ -149,7 +149,7 @@ def due(us: str, them: str, day: int) -> int:
 
 
 def tally(items: Iterable[Item | Line], least: Literal["queued", "collected", "taken-on"]) -> Tally:
-    """Count and hash of what reached a step: `taken-on` is that end, and no other (T3)."""
+    """Count and hash of what reached a step: `taken-on` is that end, and no other (N3)."""
     reached = sorted({(i.eid, i.d) for i in items if _reached(i.state, least)})
     data = "".join(f"{eid}/{d}\n" for eid, d in reached).encode("ascii")
     return Tally(count=len(reached), root=b64(labelled("fenpost/v1/day", data)))
@@ -162,7 +162,7 @@ def _reached(state: str, least: str) -> bool:
 
 
 def write(day: int, account: Account, told: int) -> tuple[Reconcile, ...]:
-    """What one side says of a day, in as many parts as it takes (T3, T4).
+    """What one side says of a day, in as many parts as it takes (N3, N4).
 
     Args:
         day: the day, which is over.
@@ -237,7 +237,7 @@ def complete(parts: Sequence[Reconcile]) -> bool:
 
 
 def contradicts_itself(parts: Sequence[Reconcile]) -> bool:
-    """Whether a complete list is not of one piece, or does not add up (T6)."""
+    """Whether a complete list is not of one piece, or does not add up (N6)."""
     first = parts[0]
     if any((p.made, p.parts, p.day) != (first.made, first.parts, first.day) for p in parts):
         return True
@@ -290,12 +290,12 @@ def _said(line: Line, known: int) -> tuple[Key, Item]:
 
 
 def compare(us: str, them: str, day: int, ours: Account, theirs: Account) -> tuple[Finding, ...]:
-    """Everything that somebody should look at about a day, in both directions (T5, T6)."""
+    """Everything that somebody should look at about a day, in both directions (N5, N6)."""
     return tuple(sorted({*_one_way(us, day, ours, theirs), *_one_way(them, day, theirs, ours)}))
 
 
 def gaps(us: str, them: str, ours: Account, theirs: Account) -> tuple[Finding, ...]:
-    """Running numbers that never came and of which their sender says nothing, in both directions (T5)."""
+    """Running numbers that never came and of which their sender says nothing, in both directions (N5)."""
     ways = ((us, ours, theirs), (them, theirs, ours))
     return tuple(sorted(found for way in ways for found in _gaps(*way)))
 

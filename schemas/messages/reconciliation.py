@@ -1,4 +1,4 @@
-"""What an agent tells another once a day: what it sent and got on a day that is over (PROTOCOL.md M17, T1-T4).
+"""What an agent tells another once a day: what it sent and got on a day that is over (PROTOCOL.md M17, N1-N4).
 
 Agents write and read this form by themselves; no desk ever sees it. It holds ids, counts, steps and times: nothing
 about anybody, so it has no category.

@@ -1,4 +1,4 @@
-"""Two lists of one day, held against each other: what differs is named, to both sides alike (T1-T6)."""
+"""Two lists of one day, held against each other: what differs is named, to both sides alike (N1-N6)."""
 
 import dataclasses
 import json
