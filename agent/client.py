@@ -25,6 +25,7 @@ from yarl import URL
 
 from schemas import api
 from schemas.canonical import encode, strict_json
+from schemas.checkpoint import NOTE_LIMIT
 from schemas.envelope import Frozen
 from schemas.errors import KINDS, Refusal
 from schemas.hashing import Frames, framed
@@ -35,7 +36,6 @@ T = TypeVar("T", bound=Frozen)
 CONNECT = 10.0
 ANSWER = 30.0
 ANSWER_LIMIT = 32 * 1024 * 1024
-NOTE_LIMIT = 8 * 1024
 PIECE = 256 * 1024
 SENTENCE = 400
 
@@ -153,6 +153,16 @@ class Relay:
             return tuple(base64.b64decode(item, validate=True) for item in page.hashes)
         except ValueError as error:
             raise Refusal("PROOF") from error
+
+    async def head(self) -> api.WitnessPage:
+        """The published head that members are asked to cosign, and the newest that a quorum did."""
+        return _read(api.WitnessPage, (await self._send("GET", api.HEAD)).body)
+
+    async def post_cosignature(self, size: int, line: str) -> api.WitnessPage:
+        """Hand in this agency's cosignature of the head of this size; the page as it is then."""
+        return _read(
+            api.WitnessPage, (await self._send_json(api.HEAD, api.Cosignature(size=size, line=line))).body
+        )
 
     async def tile(self, path: str) -> bytes:
         """A tile of the log: `path` such as "0/000" or "entries/x001/067.p/8" (C2SP tlog-tiles)."""

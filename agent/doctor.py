@@ -40,6 +40,7 @@ def examine(home: Path, environment: Mapping[str, str], now: float) -> list[Chec
         check("relay", lambda: _relay(state))
         check("directory", lambda: _directory(state, now))
         check("log", lambda: _log(state))
+        check("witnesses", lambda: _witnesses(state))
         check("keys", lambda: _keys(state))
         check("queue", lambda: _queue(state))
     return checks
@@ -89,6 +90,13 @@ def _log(state: dict[str, Any]) -> str:
     if state["alarm"]:
         raise Refusal(state["alarm"]["code"])
     return f"consistent up to {state['log_size']} entries"
+
+
+def _witnesses(state: dict[str, Any]) -> str:
+    found = state["witnesses"]
+    if found["state"] != "agreed":
+        raise Refusal("QUORUM", found["say"])
+    return str(found["say"])
 
 
 def _keys(state: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import json
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from agent.send import Plan, compose, foresee, plan_of, seal_plan, subject_of
 from agent.store import Store, note
 from agent.tables import inbox as inbox_table
 from agent.trust import LogTrust
+from agent.witness import Watch
 from schemas.canonical import b64
 from schemas.categories import CATEGORIES
 from schemas.consent import Decision
@@ -48,6 +50,7 @@ class Office:
         receipts: Receipts,
         consent: ConsentDesk,
         posting: Posting,
+        watch: Watch,
         keys: AgentKeys,
         clock: Clock,
         draw: Callable[[int], bytes],
@@ -59,6 +62,7 @@ class Office:
         self._receipts = receipts
         self._consent = consent
         self._posting = posting
+        self._watch = watch
         self._keys = keys
         self._clock = clock
         self._draw = draw
@@ -80,6 +84,7 @@ class Office:
             known = None if key is None else await self._outbox.found(key)
             if known is not None:
                 return _again(known, asked)
+            await self._vouched()
             try:
                 plan, sealed, verdict, left_out = await self._prepare(form)
             except Refusal as refusal:
@@ -88,6 +93,14 @@ class Office:
                 plan, sealed, verdict, left_out = await self._prepare(form)
             queued = await self._outbox.queue(plan, sealed, key, asked)
         return self._answer(queued, verdict, left_out)
+
+    async def _vouched(self) -> None:
+        """Raises Refusal QUORUM when too few witnesses stood behind the log for a day; this machine may have slept."""
+        if self._trust.hindrance == "QUORUM":
+            with contextlib.suppress(Refusal):
+                await self._watch.round()
+        if self._trust.hindrance == "QUORUM":
+            raise Refusal("QUORUM")
 
     async def _refreshed(self) -> bool:
         """Whether the directory could be fetched just now: a colleague's agency may have joined since."""

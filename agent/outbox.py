@@ -142,7 +142,7 @@ class Outbox:
 
     async def flush(self) -> float:
         """Post what is due, in batches, most urgent first; returns the seconds until the next try."""
-        while self._trust.alarm is None:
+        while self._trust.hindrance is None:
             now = self._clock()
             due = select(sealings).where(sealings.c.state == "waiting", sealings.c.next_at <= now)
             due = due.order_by(sealings.c.rank, sealings.c.ts).limit(api.BATCH_ENVELOPES)
@@ -161,7 +161,7 @@ class Outbox:
             .limit(1)
         )
         at = await self._store.run(lambda c: c.execute(soonest).scalar())
-        return 3600.0 if at is None or self._trust.alarm else max(0.0, at - self._clock())
+        return 3600.0 if at is None or self._trust.hindrance else max(0.0, at - self._clock())
 
     async def _post(self, rows: Sequence[Row[Any]]) -> None:
         if not rows:

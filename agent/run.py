@@ -34,7 +34,8 @@ from agent.showing import Showing
 from agent.statement import Statements
 from agent.store import Store
 from agent.tables import seen
-from agent.trust import LogTrust
+from agent.trust import EVIDENCE, LogTrust
+from agent.witness import Watch
 from schemas.errors import Refusal
 from schemas.keyring import AgentKeys
 from schemas.partnership import Partnership
@@ -72,10 +73,11 @@ class Agent:
         self._clock = clock
         self._jitter = world.jitter
         self.relay = relay
-        self.trust = LogTrust(store, self.relay, partnership.log_key, clock)
+        self.trust = LogTrust(store, self.relay, partnership.log_key, clock, settings.home / EVIDENCE)
         self.book = Book(
             store, self.relay, self.trust, partnership.keys_log_key, charter.oversight, keys, clock
         )
+        self.watch = Watch(store, self.relay, self.book, self.trust, keys, partnership, clock)
         self.consent = ConsentDesk(store, self.relay, lambda: self.book.latest, keys, clock, draw)
         self.posting = Posting(store, self.relay, clock)
         self.receipts = Receipts(store, self.relay, self.trust, keys, clock)
@@ -95,11 +97,12 @@ class Agent:
             self.receipts,
             self.consent,
             self.posting,
+            self.watch,
             keys,
             clock,
             draw,
         )
-        self.showing = Showing(store, self.book, self.trust, keys, clock)
+        self.showing = Showing(store, self.book, self.trust, self.watch, keys, clock)
         self.statements = Statements(store, self.book, keys, clock)
         self.folders: Folders | None = None
         if settings.folders:
@@ -132,6 +135,7 @@ class Agent:
             agent = cls(settings, keys, partnership, store, relay, world)
             await agent.trust.load()
             await agent.book.load()
+            await agent.watch.load()
         except BaseException:
             await store.close()
             raise
@@ -156,6 +160,7 @@ class Agent:
             "receive": self._receive,
             "send": self._send,
             "tend": self._tend,
+            "witness": self._witness,
         }
         if self.folders is not None:
             loops["folders"] = self._scan
@@ -187,18 +192,23 @@ class Agent:
             await asyncio.sleep(5.0)
 
     async def _send(self) -> None:
-        for event in (self.outbox.kick, self.consent.posted, self.receipts.kick):
+        for event in (self.outbox.kick, self.consent.posted, self.receipts.kick, self.watch.kick):
             event.clear()
         await self.posting.flush()
         pause = await self.outbox.flush()
         await self.inbox.resume()
         self._reached()
-        await self._first(pause, self.outbox.kick, self.consent.posted, self.receipts.kick)
+        await self._first(pause, self.outbox.kick, self.consent.posted, self.receipts.kick, self.watch.kick)
 
     async def _refresh(self) -> None:
         await self.book.refresh()
         self._reached()
         await asyncio.sleep(self.settings.directory_every)
+
+    async def _witness(self) -> None:
+        every = self.settings.witness_every
+        settled = await self.watch.round()
+        await asyncio.sleep(every if settled else every / 6)  # others may be about to cosign it
 
     async def _tend(self) -> None:
         now = int(self._clock())

@@ -45,6 +45,7 @@ class Settings(BaseModel):
     settle: Annotated[float, Field(ge=0, le=60)] = 1.0
     wait: Annotated[int, Field(ge=0, le=30)] = 25
     directory_every: Annotated[float, Field(ge=0.1, le=43_200)] = 600.0
+    witness_every: Annotated[float, Field(ge=0.1, le=3600)] = 60.0
     log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
 
     @model_validator(mode="after")

@@ -14,6 +14,7 @@ from agent.forms import Json
 from agent.store import Store
 from agent.tables import grants, inbox, journal, ladder, outbox, posts, receipts, sealings
 from agent.trust import LogTrust
+from agent.witness import Watch
 from agent.words import ENDED, furthest, sentence
 from schemas.canonical import unb64
 from schemas.directory import MAX_AGE, safety_number
@@ -36,11 +37,14 @@ class Contact:
 class Showing:
     """Reports for people and case systems."""
 
-    def __init__(self, store: Store, book: Book, trust: LogTrust, keys: AgentKeys, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, book: Book, trust: LogTrust, watch: Watch, keys: AgentKeys, clock: Clock
+    ) -> None:
         self.contact = Contact()
         self._store = store
         self._book = book
         self._trust = trust
+        self._watch = watch
         self._keys = keys
         self._clock = clock
 
@@ -195,6 +199,7 @@ class Showing:
             "alarm": None
             if alarm is None
             else {"code": alarm.code, "ts": alarm.ts, "say": Refusal(alarm.code).say},
+            "witnesses": self._watch.shown(),
             "unknown_own_keys": list(self._book.strangers),
             **counts,
         }

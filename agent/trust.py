@@ -13,19 +13,24 @@ import asyncio
 import json
 from collections import OrderedDict
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from sqlalchemy import Connection
 
 from agent.client import Relay
 from agent.clock import Clock
 from agent.logs import log
+from agent.secretfile import write_new
 from agent.store import Store, note, read_kv, write_kv
-from schemas.checkpoint import Checkpoint, LogKey, open_checkpoint
+from schemas.checkpoint import NOTE_LIMIT, Checkpoint, LogKey, open_checkpoint
 from schemas.errors import Refusal
+from schemas.forked import TwoNotes
 from schemas.merkle import verify_consistency
+from schemas.witness import QUORUM_AGE
 
 KNOWN = 4096
 GOSSIP = 2
+EVIDENCE = "two-logs.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +43,32 @@ class Alarm:
     theirs: str
 
 
-class LogTrust:
-    """The checkpoint believed. Call `load` before anything else."""
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """Since when this agent looks for a quorum of witnesses, and the newest that it saw: time and size, 0 for none."""
 
-    def __init__(self, store: Store, relay: Relay, key: LogKey, clock: Clock) -> None:
+    since: int
+    last: int = 0
+    size: int = 0
+
+    def seen(self, last: int, size: int) -> Watched:
+        return Watched(self.since, last, size)
+
+    def age(self, now: float) -> float:
+        """Seconds since the log was last vouched for, or since this agent began."""
+        return now - max(self.since, self.last)
+
+
+class LogTrust:
+    """The checkpoint believed. Call `load` before anything else.
+
+    `evidence` is where two notes that cannot both be true are written, for people to hand on.
+    """
+
+    def __init__(self, store: Store, relay: Relay, key: LogKey, clock: Clock, evidence: Path) -> None:
         self.key = key
+        self.watched = Watched(0)
+        self._evidence = evidence
         self.alarm: Alarm | None = None
         self._store = store
         self._relay = relay
@@ -56,13 +82,28 @@ class LogTrust:
 
     async def load(self) -> None:
         """Take up what was believed before; raises Refusal CHECKPOINT when the store holds another log's."""
-        found, alarm = await self._store.run(lambda c: (read_kv(c, "log"), read_kv(c, "alarm")))
+        found, alarm, watched = await self._store.run(self._kept)
+        self.watched = Watched(**json.loads(watched))
         if found is not None:
             self._gossip = tuple(json.loads(found))
             self._note = self._gossip[-1]
             self._believed = open_checkpoint(self._note, self.key)
         if alarm is not None:
             self.alarm = Alarm(**json.loads(alarm))
+
+    def _kept(self, c: Connection) -> tuple[str | None, str | None, str]:
+        watched = read_kv(c, "watched")
+        if watched is None:  # a founding partnership, or a new member, has a day to find its witnesses
+            watched = json.dumps(asdict(Watched(int(self._clock()))))
+            write_kv(c, "watched", watched)
+        return read_kv(c, "log"), read_kv(c, "alarm"), watched
+
+    @property
+    def hindrance(self) -> str | None:
+        """The code of what stops sending, or None: an alarm, or no quorum of witnesses for a day (L21)."""
+        if self.alarm is not None:
+            return self.alarm.code
+        return "QUORUM" if self.watched.age(self._clock()) > QUORUM_AGE else None
 
     @property
     def size(self) -> int:
@@ -115,10 +156,13 @@ class LogTrust:
         if self._dirty:
             await self._store.run(self.save)
 
-    async def report(self, code: str, theirs: str = "") -> None:
-        """Stop sending: the relay gave evidence that does not hold. The first alarm stays."""
+    async def report(self, code: str, theirs: str = "", ours: str | None = None) -> None:
+        """Stop sending: the relay gave evidence that does not hold. The first alarm stays.
+
+        `ours` is the note that `theirs` does not fit, when that is another than the one believed.
+        """
         now = int(self._clock())
-        alarm = self.alarm or Alarm(code, now, self._note, theirs[:16_000])
+        alarm = self.alarm or Alarm(code, now, ours or self._note, theirs[:NOTE_LIMIT])
         self.alarm = alarm
         log.error("alarm", code=code, party="relay")
 
@@ -127,6 +171,17 @@ class LogTrust:
             note(connection, now, "alarm", code)
 
         await self._store.run(work)
+        if alarm.code in ("FORK", "ROLLBACK"):
+            await asyncio.to_thread(self._write_evidence, alarm)
+
+    def _write_evidence(self, alarm: Alarm) -> None:
+        two = TwoNotes(self.key, alarm.ours, alarm.theirs)
+        try:
+            two.heads()
+            write_new(self._evidence, two.to_bytes())
+        except Refusal as refusal:
+            # A head of the directory's log is judged by replaying it; and what was written first stays.
+            log.warning("no-evidence-file", code=refusal.code)
 
     async def _compare(self, checkpoint: Checkpoint, text: str) -> None:
         mine = self._believed

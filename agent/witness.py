@@ -1,0 +1,254 @@
+"""This agency as a witness of the log, and whether enough others are (PROTOCOL.md L18-L22).
+
+Rules of this house:
+- a head is cosigned only after it was shown to extend the last one that this key cosigned, and after that is on the
+  disk: a crash in between costs a cosignature, never the order;
+- what is remembered never goes back, also when the store does: our own lines at the relay are taken up again;
+- after an alarm nothing is cosigned any more;
+- missing cosignatures are no evidence against anybody; they stop sending after a day, because by then a log that only
+  this agency is shown would pass for the true one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import asdict, dataclass
+
+from sqlalchemy import Connection
+
+from agent.client import Relay
+from agent.clock import Clock
+from agent.directory import Book
+from agent.logs import log
+from agent.store import Store, note, read_kv, write_kv
+from agent.trust import LogTrust
+from schemas.api import WitnessPage
+from schemas.checkpoint import Checkpoint, open_checkpoint
+from schemas.directory import Directory
+from schemas.errors import Refusal
+from schemas.keyring import AgentKeys
+from schemas.keys import Use
+from schemas.merkle import verify_consistency
+from schemas.partnership import Partnership
+from schemas.witness import (
+    Published,
+    WitnessKey,
+    cosign,
+    cosigned_at,
+    needed,
+    open_published,
+    quorum_time,
+    witnesses,
+)
+
+LATE = 2 * 3600
+"""Heads are published at least once an hour: a quorum older than this is missing one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cosigned:
+    """The newest head that this key cosigned, or was about to: its note and the time that was signed."""
+
+    note: str
+    ts: int
+    checkpoint: Checkpoint
+
+
+class Watch:
+    """Cosigns what the relay publishes, and counts who else does. Call `load` before anything else."""
+
+    def __init__(
+        self,
+        store: Store,
+        relay: Relay,
+        book: Book,
+        trust: LogTrust,
+        keys: AgentKeys,
+        partnership: Partnership,
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._relay = relay
+        self._book = book
+        self._trust = trust
+        self._keys = keys
+        self._own = WitnessKey(keys.agency, keys.witness.public)
+        self._log, self._mldsa = partnership.log_key, partnership.log_mldsa_key
+        self._floor = partnership.charter.witnesses
+        self._clock = clock
+        self._mine: Cosigned | None = None
+        self._lock = asyncio.Lock()
+        self.kick = asyncio.Event()
+        """Set when sending may go on."""
+
+    async def load(self) -> None:
+        """Take up what was cosigned before. Raises Refusal CHECKPOINT when the store holds another log's."""
+        found = await self._store.run(lambda c: read_kv(c, "cosigned"))
+        if found is not None:
+            kept = json.loads(found)
+            self._mine = Cosigned(kept["note"], kept["ts"], open_checkpoint(kept["note"], self._log))
+
+    @property
+    def size(self) -> int:
+        """How many leaves the last head had that this key cosigned; 0 for none."""
+        return 0 if self._mine is None else self._mine.checkpoint.size
+
+    def wanted(self) -> int:
+        """How many members must cosign, by the newest view."""
+        return needed(self._book.latest, self._floor)
+
+    def shown(self) -> dict[str, object]:
+        """For people: how many members must vouch for the log, when they last did, and in a sentence how that is."""
+        watched, now = self._trust.watched, self._clock()
+        if self._trust.hindrance == "QUORUM":
+            state, say = "stopped", Refusal("QUORUM").say
+        elif watched.age(now) > LATE:
+            state, say = (
+                "late",
+                "Too few agencies vouch for the relay's log. Sending stops when that lasts a day.",
+            )
+        elif not watched.last:
+            state, say = (
+                "waiting",
+                "Too few agencies have vouched for the relay's log yet. Their agents may be off.",
+            )
+        else:
+            state, say = "agreed", "Enough agencies vouch for the relay's log."
+        return {
+            "state": state, "say": say, "needed": self.wanted(), "last": watched.last, "size": watched.size,
+            "cosigned": self.size,
+        }  # fmt: skip
+
+    async def round(self) -> bool:
+        """Ask for the head, cosign it, count; whether the one that is asked about has its quorum.
+
+        Raises:
+            Refusal: RELAY_AWAY and the relay's own; STALE_DIRECTORY; CHECKPOINT; ROLLBACK, FORK after the alarm.
+        """
+        async with self._lock:
+            if self._trust.alarm is not None:
+                return True
+            page = await self._relay.head()
+            asked = self._opened(page.asked)
+            await self._take_up(page, asked)
+            if self._is_witness() and not self._cosigned(asked):
+                page = await self._cosign(asked)
+            return await self._count(page)
+
+    def _opened(self, text: str) -> Published:
+        return open_published(text, self._log, self._mldsa)
+
+    # --- cosigning
+
+    def _is_witness(self) -> bool:
+        me = self._book.view().agencies.get(self._keys.agency)
+        key = None if me is None else me.keys.get(self._keys.witness.kid)
+        return (
+            me is not None
+            and me.member
+            and key is not None
+            and key.use == Use.WITNESS
+            and key.stands(int(self._clock()))
+        )
+
+    def _stamps(self, published: Published) -> list[int]:
+        """The times of our own true cosignatures on a head."""
+        found = list[int]()
+        for signature in self._own.own(published.lines):
+            try:
+                found.append(cosigned_at(signature, published.checkpoint, self._own.public))
+            except Refusal:
+                log.warning("own-line-false", code="SIGNATURE")
+        return found
+
+    def _cosigned(self, asked: Published) -> bool:
+        mine = self._mine
+        if mine is not None and int(self._clock()) <= mine.ts:
+            return True  # a clock that went back must not sign the same second twice
+        return bool(self._stamps(asked))
+
+    async def _take_up(self, page: WitnessPage, asked: Published) -> None:
+        """Remember what this key cosigned and this store has forgotten, because it is an old copy."""
+        for text in (page.held, page.asked):
+            published = asked if text == page.asked or text is None else self._opened(text)
+            stamps = self._stamps(published)
+            if stamps and self._is_news(published.checkpoint):
+                await self._extend(published, max(stamps))
+
+    def _is_news(self, checkpoint: Checkpoint) -> bool:
+        mine = self._mine
+        return mine is None or (checkpoint.size >= mine.checkpoint.size and checkpoint != mine.checkpoint)
+
+    async def _cosign(self, asked: Published) -> WitnessPage:
+        await self._trust.believe(asked.note)
+        stamp = int(self._clock())
+        await self._extend(asked, stamp)
+        line = cosign(asked.checkpoint, self._keys.agency, self._keys.witness, stamp)
+        return await self._relay.post_cosignature(asked.checkpoint.size, line)
+
+    async def _extend(self, published: Published, stamp: int) -> None:
+        """Move what is remembered, durably, once the head is shown to extend it."""
+        new, mine = published.checkpoint, self._mine
+        if mine is not None:
+            await self._follows(mine, new, published.note)
+        fresh = Cosigned(published.note, stamp, new)
+
+        def work(connection: Connection) -> None:
+            write_kv(connection, "cosigned", json.dumps({"note": fresh.note, "ts": fresh.ts}))
+            self._trust.save(connection)
+
+        await self._store.run(work)
+        self._mine = fresh
+
+    async def _follows(self, mine: Cosigned, new: Checkpoint, text: str) -> None:
+        old = mine.checkpoint
+        if new.size < old.size:
+            await self._alarm("ROLLBACK", text, mine)
+        if new.size == old.size:
+            if new.root != old.root:
+                await self._alarm("FORK", text, mine)
+            return
+        try:
+            proof = await self._relay.consistency(old.size, new.size) if old.size else ()
+            verify_consistency(old.size, old.root, new.size, new.root, proof)
+        except Refusal as refusal:
+            if refusal.retry or refusal.code == "UNAUTHENTICATED":
+                raise
+            await self._alarm("FORK", text, mine)
+
+    async def _alarm(self, code: str, text: str, mine: Cosigned) -> None:
+        await self._trust.report(code, text, mine.note)
+        raise Refusal(code)
+
+    # --- counting
+
+    async def _count(self, page: WitnessPage) -> bool:
+        view, settled = self._book.view(), False
+        for text in (page.held, page.asked):
+            if text is not None:
+                settled = await self._weigh(self._opened(text), view)
+        return settled
+
+    async def _weigh(self, published: Published, view: Directory) -> bool:
+        now = int(self._clock())
+        stood = quorum_time(witnesses(published, view, now), needed(view, self._floor))
+        if stood is None:
+            return False
+        await self._trust.believe(published.note)
+        watched = self._trust.watched
+        if stood <= watched.last:
+            return True
+        hindered = self._trust.hindrance is not None
+        self._trust.watched = fresh = watched.seen(min(stood, now), published.checkpoint.size)
+
+        def work(connection: Connection) -> None:
+            write_kv(connection, "watched", json.dumps(asdict(fresh)))
+            self._trust.save(connection)
+            if hindered:
+                note(connection, now, "witnessed-again", "")
+
+        await self._store.run(work)
+        if hindered:
+            self.kick.set()
+        return True
