@@ -91,7 +91,7 @@ class Book:
         """Fetch and replay what is new, and fetch the policies that it puts in force.
 
         Raises:
-            Refusal: RELAY_AWAY and the relay's own; ROLLBACK, FORK, CHECKPOINT, DIRECTORY, SIGNATURE after the alarm;
+            Refusal: RELAY_AWAY and the relay's own; ROLLBACK, FORK, CHECKPOINT, DIRECTORY, SIGNATURE after the alarm.
                 POLICY_TEXT when the directory is kept and a policy in it could not be had.
         """
         async with self._lock:
@@ -114,7 +114,7 @@ class Book:
                     await self._trust.report(refusal.code, page.checkpoint)
                 raise
             await self._keep(view, new, fresh)
-            await self.policies.refresh()
+            await self.policies.refresh()  # what it could not get it says, and asks for again next time
 
     def _check(self, view: Directory, page: DirectoryPage) -> int:
         checkpoint = open_checkpoint(page.checkpoint, self._key)

@@ -214,7 +214,7 @@ class Inbox:
         for row in rows:
             gone = await self._was_withdrawn(row.gid)
             try:
-                shown = self._open_one(row, gone)
+                shown = await self._shown(row, gone)
             except Refusal as refusal:
                 if not refusal.retry and refusal.code != "FUTURE":
                     steps.append(partial(self._not_opened, row=row, refusal=refusal))
@@ -226,10 +226,18 @@ class Inbox:
         for gid in {row.gid for row in rows if row.gid is not None}:
             await self._ask_again(gid)
 
+    async def _shown(self, row: Row[Any], gone: int | None) -> Shown:
+        try:
+            return self._open_one(row, gone)
+        except NoAuthority:  # a policy may have come in force that this agent has not heard of
+            await self._book.refresh()
+            return self._open_one(row, gone)
+
     def _open_one(self, row: Row[Any], gone: int | None) -> Shown:
         # Rules 2 to 5 held before it was stored; they are cheap, and the key is found on the way.
         passed = self._clear(Delivery.parse(row.delivery), row.d)
-        return sealed(passed, self._book.view(), withdrawn=gone is not None and gone <= row.ts)
+        view, policies = self._book.view(), self._book.policies.around(row.ts)
+        return sealed(passed, view, policies, withdrawn=gone is not None and gone <= row.ts)
 
     def _not_opened(self, c: Connection, row: Row[Any], refusal: Refusal) -> None:
         state = "expired" if refusal.code == "EXPIRED" else "rejected"

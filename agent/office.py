@@ -130,7 +130,7 @@ class Office:
         plan = plan_of(form, composed, desk, recipients, thread, held, view, self._keys, now)
         plan = plan.numbered(await self._outbox.numbers(recipients))
         sealed = seal_plan(plan, held, view, self._keys, self._trust.gossip, now, self._draw)
-        verdict = foresee(sealed, held, view)
+        verdict = foresee(sealed, held, view, self._book.policies.now)
         if not verdict.passes and not form.anyway:
             raise Refusal(verdict.code)
         return plan, sealed, verdict, composed.left_out

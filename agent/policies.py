@@ -63,27 +63,17 @@ class Policies:
         return self._shelf.around(self._timeline(), at)
 
     async def refresh(self) -> None:
-        """Fetch what counts now, counted lately or will count, and is not held. What can be had is kept.
+        """Fetch what counts now, counted lately or will count, and is not held. What could not be had comes next time."""
+        for entry in self._timeline().between(int(self._clock()) - LOOK_BACK):
+            if entry not in self._shelf:
+                try:
+                    await self._fetch(entry)
+                except Refusal as refusal:
+                    await self._tell(entry, refusal)
 
-        Raises:
-            Refusal: RELAY_AWAY and the relay's own, for the first that could not be fetched; POLICY_TEXT for one that
-                is not the text which was signed.
-        """
-        faults = [
-            refusal
-            for entry in self._timeline().between(int(self._clock()) - LOOK_BACK)
-            if entry not in self._shelf and (refusal := await self._fetch(entry)) is not None
-        ]
-        if faults:
-            raise faults[0]
-
-    async def _fetch(self, entry: Entry) -> Refusal | None:
-        try:
-            text = await self._relay.policy(entry.digest)
-            shelf = self._shelf.add(entry, text)
-        except Refusal as refusal:
-            await self._tell(entry, refusal)
-            return refusal
+    async def _fetch(self, entry: Entry) -> None:
+        text = await self._relay.policy(entry.digest)
+        shelf = self._shelf.add(entry, text)
 
         def keep(connection: Connection) -> None:
             row = {"digest": entry.digest, "text": text.decode("ascii")}
@@ -92,12 +82,11 @@ class Policies:
         await self._store.run(keep)
         self._shelf = shelf
         log.info("policy", count=entry.version)
-        return None
 
     async def _tell(self, entry: Entry, refusal: Refusal) -> None:
-        # Once for each policy: a relay that hands over another text may be lying, or only broken.
+        log.error("policy-missing", code=refusal.code, party="relay", count=entry.version)
         if refusal.retry or entry.digest in self._told:
             return
+        # A relay that hands over another text may be lying, or only broken: written down once for each policy.
         self._told.add(entry.digest)
-        log.error("policy-refused", code=refusal.code, party="relay")
         await self._store.run(lambda c: note(c, int(self._clock()), "policy-refused", refusal.code))

@@ -5,6 +5,7 @@ The relay's word counts for nothing here: each statement is held against the dir
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from schemas.consent import Decision, decide
@@ -25,12 +26,9 @@ from schemas.grants import (
     uncovered,
 )
 from schemas.keys import Use
-from schemas.policy import founding
+from schemas.policy import Policy
 from schemas.sealing import status_hash
 from schemas.signing import Purpose, Signed
-
-POLICY = founding()
-"""The policy in force."""
 
 
 def verified_grant(signed: Signed, view: Directory) -> Grant:
@@ -104,7 +102,14 @@ def coverage(
     return prove(header, signed, staple, view, withdrawn=withdrawn).coverage
 
 
-def decision(header: Header, covered: Coverage, view: Directory) -> Decision:
-    """The consent rule's answer for a header, as every party works it out. Raises Refusal UNKNOWN_AGENCY."""
-    parties = tuple(view.party(recipient.a) for recipient in header.to)
-    return decide(Facts(header, covered, view.party(header.sender.a), parties, POLICY, header.ts))
+def decision(
+    header: Header, covered: Coverage, view: Directory, policies: Sequence[Policy | None]
+) -> Decision:
+    """The consent rule's answer for a header, as every party works it out; what one policy lets pass, passes (Q9).
+
+    Raises:
+        Refusal: UNKNOWN_AGENCY.
+    """
+    sender, parties = view.party(header.sender.a), tuple(view.party(recipient.a) for recipient in header.to)
+    said = (decide(Facts(header, covered, sender, parties, policy, header.ts)) for policy in policies)
+    return min(said, key=lambda decision: decision.outcome)

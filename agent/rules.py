@@ -7,7 +7,7 @@ Rules of this house:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agent.acceptance import delivered_note
@@ -23,6 +23,7 @@ from schemas.keyring import PREKEY_KEPT, AgentKeys
 from schemas.keys import OpeningKey, Use
 from schemas.messages.catalogue import Message, class_of, parse_payload
 from schemas.opening import Opened, open_delivery, own_row
+from schemas.policy import Policy
 from schemas.signing import Purpose, verify
 
 AHEAD = 300
@@ -88,8 +89,8 @@ def clear(
     return Clear(delivery, header, desk, key, delivered_note(envelope, delivery.proof, log_key))
 
 
-def sealed(found: Clear, view: Directory, *, withdrawn: bool) -> Shown:
-    """Rules 6 to 8, and that the message is what its header says.
+def sealed(found: Clear, view: Directory, policies: Sequence[Policy | None], *, withdrawn: bool) -> Shown:
+    """Rules 6 to 8, and that the message is what its header says. `policies` are those of the message's time (Q9).
 
     Raises:
         Refusal: CANNOT_OPEN, COMMITMENT, PADDING, FORM (6); RECORD, RECORD_DIFFERS (7); the consent rule's own (8);
@@ -105,7 +106,7 @@ def sealed(found: Clear, view: Directory, *, withdrawn: bool) -> Shown:
     check_categories(message, header.cat)
     check_flags(message, spec=header.law.spec, crim=header.law.crim, child=header.law.child)
     covered = coverage(header, opened.grant, opened.status, view, withdrawn=withdrawn)
-    verdict = decision(header, covered, view)
+    verdict = decision(header, covered, view, policies)
     if not verdict.passes:
         raise NoAuthority(verdict.code, party="sender")
     place = next(

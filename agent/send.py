@@ -25,6 +25,7 @@ from schemas.keyring import AgentKeys
 from schemas.messages.catalogue import CLASSES, Message, parse_payload, print_payload
 from schemas.minimise import Limits, RecipientProfile, minimise
 from schemas.never import refuse_never
+from schemas.policy import Policy
 from schemas.routes import plan_for
 from schemas.sealing import Draft, Sealed, SealedFor, seal
 
@@ -184,12 +185,12 @@ def seal_plan(
     return seal(draft, view.officers({keys.agency, *prekeys}, now), keys.msg, draw)
 
 
-def foresee(sealed: Sealed, held: Held | None, view: Directory) -> Decision:
+def foresee(sealed: Sealed, held: Held | None, view: Directory, policy: Policy | None) -> Decision:
     """What the relay's gate will say, as far as this agent can know."""
     header = sealed.upload.envelope.header
     gone = held is not None and held.withdrawal is not None
     signed, staple = (None, None) if held is None else (held.signed, held.status)
-    return decision(header, coverage(header, signed, staple, view, withdrawn=gone), view)
+    return decision(header, coverage(header, signed, staple, view, withdrawn=gone), view, (policy,))
 
 
 def limits_of(held: Held) -> Limits:

@@ -16,11 +16,13 @@ from schemas.keyring import PREKEY_KEPT
 from schemas.keys import SigningKey
 from schemas.merkle import leaf_hash
 from schemas.messages.catalogue import parse_payload, print_payload
+from schemas.policy import founding
 from schemas.signing import Purpose, sign
 from tests.agent.agencies import CATEGORIES, MESSAGE
 from tests.simulated_world import World
 
 TEXT = print_payload(parse_payload(json.dumps(MESSAGE)))
+POLICY = founding()
 HELD = ("ask", "contact", "person", "wishes")
 DAY = 24 * 3600
 
@@ -69,7 +71,7 @@ def check(world, delivery, *, name="IDVAS", desk="intake", now=None, withdrawn=F
     keys = world.parties[name].member.agent
     at = world.now if now is None else now
     passed = clear(read, desk, world.directory, keys, world.founded.partnership.log_key, at)
-    return sealed(passed, world.directory, withdrawn=withdrawn)
+    return sealed(passed, world.directory, (POLICY,), withdrawn=withdrawn)
 
 
 def refused(world, delivery, **how):
@@ -136,6 +138,7 @@ def test_no_flipped_byte_gets_through(world):
             sealed(
                 clear(parse(bytes(changed), item), "intake", world.directory, keys, log_key, world.now),
                 world.directory,
+                (POLICY,),
                 withdrawn=False,
             )
 
