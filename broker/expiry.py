@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Callable
 
 from broker import logs, queries
+from broker.recalls import AGAIN, SELECT_UNANSWERED, Reminding
 from broker.sequencer import Sequencer
 from broker.store import Store
 from broker.sweeping import Expiry, Pruning
@@ -59,6 +60,15 @@ class Sweeper:
                 break
             await self._sequencer.submit(Expiry(found))
         if abs(self._clock() - self._pruned) >= PRUNE_EVERY:
+            await self._remind()
             await self._sequencer.submit(Pruning())
             await self._sequencer.shrink()
             self._pruned = self._clock()
+
+    async def _remind(self) -> None:
+        """Ask again for what became of withdrawn messages."""
+        bound = {"before": int(self._clock()) - AGAIN, "most": TOGETHER}
+        async with self._store.reading() as connection:
+            found = (await connection.execute(SELECT_UNANSWERED, bound)).all()
+        if found:
+            await self._sequencer.submit(Reminding(found))

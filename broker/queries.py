@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, or_, select, update
 
+from broker import recalls
 from broker.epochs import Wrapped
 from broker.ledger import Growth
 from broker.statements import Statement, store
@@ -95,6 +96,7 @@ def load(connection: Connection, turn: Turn, works: Iterable[Work]) -> None:
     works = tuple(works)
     keys = {key for work in works for key in work.marks()} | {work.nonce for work in works if work.nonce}
     turn.look = partial(look, connection)
+    turn.owed = partial(recalls.look, connection)
     turn.seen = look(connection, list(keys))
     if eids := {eid for work in works for eid in work.eids()}:
         _hold(turn, SELECT_HELD.rows(connection, eids=list(eids)))
@@ -142,6 +144,7 @@ def _agree(connection: Connection, turn: Turn, gids: list[str]) -> None:
 def write(connection: Connection, turn: Turn, growth: Growth | None, size: int, wraps: list[Wrapped]) -> bool:
     """Write all that a turn did; False when the stored log is not at `size`, so that nothing may be committed."""
     _write_rows(connection, turn.rows)
+    recalls.write(connection, turn)
     if changed := turn.changed():
         for statement, over in ((UPDATE_DELIVERY, False), (UPDATE_ENDED, True)):
             rows = [{"key": c["key"], "new_state": c["state"]} for c in changed if c["over"] == over]
@@ -197,7 +200,7 @@ def _write_rows(connection: Connection, rows: Rows) -> None:
 def _prune(connection: Connection, now: int) -> None:
     connection.execute(delete(seen).where(seen.c.until < now))
     connection.execute(delete(statuses).where(statuses.c.exp < now))
-    connection.execute(delete(grants).where(grants.c.until < now))
+    connection.execute(delete(grants).where(grants.c.until < now, recalls.KEPT_FOR_ANSWERS))
     connection.execute(delete(notices).where(notices.c.ts < now - NOTICE_KEPT))
 
 

@@ -103,6 +103,17 @@ grants = Table(
     Index(None, "until"),
 )
 
+recalls = Table(
+    "recalls",
+    metadata,
+    Column("gid", Id, primary_key=True),
+    Column("agency", Agency, primary_key=True),
+    Column("told", BigInteger, nullable=False),
+    Column("text", LargeBinary),  # the agency's answer, once there is one
+    Column("sig", LargeBinary),
+    Index(None, "told"),
+)
+
 statuses = Table(
     "statuses",
     metadata,

@@ -8,13 +8,14 @@ from typing import Any, Literal
 
 from broker.agreements import record_grant, record_status, record_withdrawal
 from broker.policies import check_dates, put_on_shelf, shelved
+from broker.recalls import record_recalled
 from broker.turn import Quiet, Turn
 from schemas.audit import Event
 from schemas.directory import parse_statement
 from schemas.errors import Refusal
 from schemas.signing import Signed
 
-Kind = Literal["directory", "grant", "status", "withdraw", "policy"]
+Kind = Literal["directory", "grant", "status", "withdraw", "recalled", "policy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,8 @@ def hear(word: Word, requester: str, turn: Turn) -> Heard:
             return Heard(record_grant(word.signed, requester, turn))
         if word.kind == "status":
             return Heard(record_status(word.signed, requester, turn))
+        if word.kind == "recalled":
+            return Heard(record_recalled(word.signed, requester, turn))
         return Heard(*record_withdrawal(word.signed, requester, turn))
     except Refusal as refusal:
         return Heard("refused", refusal=refusal)

@@ -15,7 +15,7 @@ from schemas.canonical import Json, b64, unb64
 from schemas.directory import AddKey, Admit, Directory, Statement, parse_statement
 from schemas.envelope import Header, Seconds, parse_header
 from schemas.errors import Refusal
-from schemas.grants import parse_grant, parse_withdrawal
+from schemas.grants import parse_grant, parse_recalled, parse_withdrawal
 from schemas.hashing import labelled
 from schemas.keys import Use
 from schemas.receipt import parse_receipt
@@ -216,6 +216,10 @@ def _statement(told: Told, facts: dict[str, Json], view: Directory) -> Told:
         told = replace(told, sender=Place(grant.iss), to=parties, gid=grant.gid, cat=grant.cat)
         told = replace(told, pur=" ".join(grant.pur))
         fits = _holds(signed, grant.signer, Use.CONSENT, told.ts, grant.iss, Purpose.GRANT, view)
+    elif told.event == Event.RECALLED:
+        answer = parse_recalled(signed)
+        told = replace(told, sender=Place(answer.a), gid=answer.gid, what=answer.why or answer.did)
+        fits = _holds(signed, answer.signer, Use.CONSENT, told.ts, answer.a, Purpose.RECALLED, view)
     elif told.event == Event.WITHDRAW:
         ended = parse_withdrawal(signed)
         told = replace(told, sender=Place(ended.by), gid=ended.gid)

@@ -9,7 +9,7 @@ import pytest
 
 from schemas.canonical import b64
 from schemas.sealing import Sealed
-from schemas.signing import Signed
+from schemas.signing import Purpose, Signed
 from tests.simulated_world import AGREED, World
 
 DAY = 24 * 3600
@@ -104,13 +104,18 @@ async def test_a_grant_is_taken_from_its_issuer_only(world: World, http):
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
-        ({"exp": "late"}, "GRANT"), ({"exp": "over"}, "EXPIRED"), ({"to": ["ag1" + "a" * 32]}, "UNKNOWN_AGENCY"), ({"v": 2}, "FORM"),
+        ({"exp": "late"}, "GRANT"), ({"exp": "over"}, "EXPIRED"), ({"nbf": "yesterday", "exp": "over"}, "EXPIRED"),
+        ({"nbf": "ahead"}, "FUTURE"), ({"cat": ["ask", None]}, "FORM"), ({"limited": "Yes"}, "FORM"), ({"limited": None}, "FORM"),
+        ({"limited": "true"}, "FORM"), ({"ver": None}, "FORM"), ({"pur": ["IMMIGRATION"]}, "FORM"), ({"pur": []}, "FORM"),
+        ({"to": ["ag1" + "a" * 32]}, "UNKNOWN_AGENCY"), ({"v": 2}, "FORM"),
         ({"cat": ["surname"]}, "FORM"), ({"name": "x"}, "FORM"), ({"gid": 5}, "FORM"),
     ],
     ids=str,
 )  # fmt: skip
 async def test_a_grant_that_does_not_hold_together_is_refused(world: World, http, changes, code):
-    times = {"late": world.now + 91 * DAY, "over": world.now - 1}
+    times = {
+        "late": world.now + 91 * DAY, "over": world.now - 1, "yesterday": world.now - DAY, "ahead": world.now + 3600,
+    }  # fmt: skip
     grant = world.grant(
         "Peacock", "IDVAS", **{name: times.get(str(value), value) for name, value in changes.items()}
     )
@@ -123,6 +128,57 @@ async def test_the_same_statement_again_is_a_repeat_and_another_under_its_id_cla
     assert await said(world, http, "Peacock", "status", status) == ("repeat", None)
     other = world.grant("Peacock", "IDVAS", gid=grant.peek()["gid"], ver=2)
     assert await said(world, http, "Peacock", "grant", other) == ("refused", "ID_CLASH")
+
+
+async def test_an_older_version_never_follows_a_newer_one(world: World, http):
+    gid = b64(secrets.token_bytes(16))
+    newer, older = (world.grant("Peacock", "IDVAS", gid=gid, ver=ver) for ver in (2, 1))
+    assert await said(world, http, "Peacock", "grant", newer) == ("recorded", None)
+    assert await said(world, http, "Peacock", "grant", older) == ("refused", "OLDER")
+    status = world.status("Peacock", newer)
+    assert await said(world, http, "Peacock", "status", status) == ("recorded", None)
+    before = world.status("Peacock", newer, ts=world.now - 60, exp=world.now + 600)
+    assert await said(world, http, "Peacock", "status", before) == ("refused", "OLDER")
+    # Nor does a header that quotes another version than the one on record, or says more than was agreed.
+    for changes in ({"agree_ver": 1}, {"agree_ver": 3}, {"agree": "LIMITED", "agree_ver": 2}):
+        sealed = resting(world, newer, status, law={**AGREED, **changes})
+        assert (await world.post_envelopes(http, "Peacock", sealed)).json()["code"] == "GRANT"
+    right = resting(world, newer, status, law={**AGREED, "agree_ver": 2})
+    assert (await world.post_envelopes(http, "Peacock", right)).status == 200
+
+
+async def test_a_clock_an_hour_ahead_is_named(world: World, http):
+    grant, _ = await agree(world, http, "IDVAS")
+    ahead = world.now + 3600
+    late = world.status("Peacock", grant, ts=ahead, exp=ahead + 60)
+    assert await said(world, http, "Peacock", "status", late) == ("refused", "FUTURE")
+    gone = world.withdrawal("Peacock", grant, ts=ahead)
+    assert await said(world, http, "Peacock", "withdraw", gone) == ("refused", "FUTURE")
+
+
+async def test_a_key_of_another_agency_signs_nothing_for_this_one(world: World, http):
+    stranger = world.parties["Harbour"].member.agent.consent
+    grant = world.grant("Peacock", "IDVAS", key=stranger)
+    assert await said(world, http, "Peacock", "grant", grant) == ("refused", "UNKNOWN_KEY")
+    ours, _ = await agree(world, http, "IDVAS")
+    for kind, purpose, extra in (
+        ("status", Purpose.STATUS, {"state": "active", "exp": world.now + 60}),
+        ("withdraw", Purpose.WITHDRAW, {"by": world.parties["Peacock"].id}),
+    ):
+        value = {"gid": ours.peek()["gid"], "signer": stranger.kid, "ts": world.now, "v": 1, **extra}
+        forged = Signed.make(stranger, purpose, value)
+        assert await said(world, http, "Peacock", kind, forged) == ("refused", "UNKNOWN_KEY")
+
+
+async def test_a_yes_replayed_after_the_no_is_refused(world: World, http):
+    grant, status = await agree(world, http, "IDVAS")
+    assert (await said(world, http, "IDVAS", "withdraw", world.withdrawal("IDVAS", grant)))[0] == "recorded"
+    for kind, signed in (("grant", grant), ("status", status)):
+        assert await said(world, http, "Peacock", kind, signed) == ("refused", "AGREEMENT_ENDED")
+    newer = world.grant("Peacock", "IDVAS", gid=grant.peek()["gid"], ver=2)
+    assert await said(world, http, "Peacock", "grant", newer) == ("refused", "AGREEMENT_ENDED")
+    answer = await world.post_envelopes(http, "Peacock", resting(world, grant, status))
+    assert answer.json()["code"] == "GRANT"
 
 
 async def test_only_the_issuer_renews(world: World, http):
@@ -149,7 +205,7 @@ async def test_any_party_withdraws_and_nobody_else(world: World, http):
         None,
     )
     assert await said(world, http, "Peacock", "status", world.status("Peacock", grant, exp=world.now + 9)) == (
-        "refused", "CONFLICT",
+        "refused", "AGREEMENT_ENDED",
     )  # fmt: skip
     assert (await world.post_envelopes(http, "Peacock", resting(world, grant, status))).json()[
         "code"
@@ -171,14 +227,16 @@ async def test_a_withdrawal_stops_what_waits_and_tells_both_sides(world: World, 
     page = await world.mailbox(http, "IDVAS")
     assert [item.eid for item in page.head.items] == [other.eid]
     for party, kinds in (
-        ("IDVAS", ["withdrawn"]),
-        ("Harbour", ["recall"]),
+        ("IDVAS", ["ended", "withdrawn"]),
+        ("Harbour", ["ended", "recall"]),
         ("Peacock", ["recall", "withdrawn"]),
     ):
         notices = [n for n in (await world.mailbox(http, party)).head.notices if n.kind != "receipt"]
         assert sorted(n.kind for n in notices) == kinds
         assert all(n.evidence and n.evidence.t == withdrawal.text.decode() for n in notices)
-        assert all((n.eid, n.mid, n.gid) == (sealed.eid, sealed.mid, grant.peek()["gid"]) for n in notices)
+        assert {n.gid for n in notices} == {grant.peek()["gid"]}
+        about = {(n.eid, n.mid) for n in notices if n.kind != "ended"}
+        assert about == {(sealed.eid, sealed.mid)}
     answer = await world.post_receipts(http, "IDVAS", world.receipt("IDVAS", held, "collected"))
     assert answer.json()["results"][0]["code"] == "ENDED"
     answer = await world.post_receipts(http, "Harbour", world.receipt("Harbour", held, "taken-on"))
