@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from schemas.consent import Decision, decide
+from schemas.consent import decide
+from schemas.decision import Decision
 from schemas.directory import Directory
 from schemas.envelope import Header
 from schemas.errors import Refusal

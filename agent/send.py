@@ -17,7 +17,7 @@ from agent.law import Agreed, law_block
 from agent.proofs import coverage, decision
 from schemas.canonical import Json, b64
 from schemas.categories import Flags, categories_of, flags_of
-from schemas.consent import Decision
+from schemas.decision import Decision
 from schemas.directory import Directory
 from schemas.errors import Refusal
 from schemas.hashing import labelled

@@ -14,35 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import IntEnum
-from typing import Literal
 
-from schemas.errors import KINDS
+from schemas.decision import Decision, Lead, Outcome, Verdict
 from schemas.facts import Facts
 from schemas.reading import Reading
 
 DAY = 24 * 3600
-Lead = Literal["", "before", "after"]
-"""When the sender's safeguarding lead signs: never, before it goes, or within the policy's time after it went."""
-
-
-class Outcome(IntEnum):
-    """What happens to the message, mildest first."""
-
-    DELIVER = 0
-    DELIVER_ALERT = 1
-    HOLD = 2
-    BLOCK = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """One row's word. `note` is told to the sender's agency whatever the outcome is."""
-
-    outcome: Outcome
-    code: str = ""
-    lead: Lead = ""
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,34 +28,6 @@ class Row:
 
     number: int
     judge: Callable[[Reading], Verdict | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The rule's answer.
-
-    `code` says why, empty when it simply goes; `rows` are the rows that decided, and `codes` all that they said;
-    `lead` says when the safeguarding lead signs; `notes` are reminders.
-    """
-
-    outcome: Outcome
-    code: str
-    rows: tuple[int, ...]
-    codes: tuple[str, ...] = ()
-    lead: Lead = ""
-    notes: tuple[str, ...] = ()
-
-    @property
-    def passes(self) -> bool:
-        return self.outcome <= Outcome.DELIVER_ALERT
-
-    @property
-    def next_step(self) -> str:
-        """What the author does now, in plain words; empty when there is nothing to do."""
-        said = [KINDS[code].say for code in (*self.codes, *self.notes)]
-        if self.lead == "after" and "LEAD_AFTER" not in self.codes:
-            said.append(KINDS["LEAD_AFTER"].say)
-        return " ".join(said)
 
 
 BREAKABLE = frozenset({"SCOPE", "REFUSED", "REASON", "AUTHORISER", "NO_AGREEMENT"})
@@ -91,6 +40,8 @@ DELIVER = Verdict(Outcome.DELIVER)
 LEAD_AFTER = Verdict(Outcome.DELIVER_ALERT, "LEAD_AFTER", "after")
 LEAD_SIGNED = Verdict(Outcome.DELIVER_ALERT, "LEAD_SIGNED")
 HOLD_LEAD = Verdict(Outcome.HOLD, "HOLD_LEAD", "before")
+UNFORESEEN = Verdict(Outcome.HOLD, "UNFORESEEN", "before")
+UNFORESEEN_GOES = Verdict(Outcome.DELIVER_ALERT, "UNFORESEEN", "after")
 NO_POLICY = Verdict(Outcome.DELIVER_ALERT, "POLICY", "after")
 
 
@@ -339,6 +290,18 @@ def _onward(of: Reading) -> Verdict | None:
     return None if free else ONWARD(of)
 
 
+def _unforeseen(of: Reading) -> Verdict | None:
+    if of.answered:
+        return None
+    if of.signed:
+        return LEAD_SIGNED
+    return UNFORESEEN_GOES if of.red else UNFORESEEN
+
+
+def _no_policy(of: Reading) -> Verdict | None:
+    return NO_POLICY if of.facts.policy is None else None
+
+
 TABLE: tuple[Row, ...] = (
     Row(1, _unknown_code),
     Row(2, _no_personal_data),
@@ -375,9 +338,10 @@ TABLE: tuple[Row, ...] = (
     Row(21, _review),
     Row(21, _far_review),
     Row(22, _onward),
+    Row(23, _unforeseen),
+    Row(23, _no_policy),
 )
-"""Row 1's other parts (form, keys, replay) are held before the rule is asked; row 23 is the answer when no row of
-ANSWERS_AGREEMENT speaks."""
+"""Row 1's other parts (form, keys, replay) are held before the rule is asked."""
 
 
 def decide(facts: Facts) -> Decision:
@@ -385,24 +349,16 @@ def decide(facts: Facts) -> Decision:
     if facts.policy is None and facts.header.rag != "RED":
         return Decision(Outcome.BLOCK, "POLICY", (23,), ("POLICY",))
     of = Reading(facts)
-    spoken = [(row.number, verdict) for row in TABLE if (verdict := row.judge(of)) is not None]
+    spoken: list[tuple[int, Verdict]] = []
+    for row in TABLE:
+        if (verdict := row.judge(of)) is not None:
+            spoken.append((row.number, verdict))
+            of.answered = of.answered or row.number in ANSWERS_AGREEMENT
     if of.duty:
         spoken = [(n, v) for n, v in spoken if n not in SWITCHED_OFF_BY_DUTY]
-    if ANSWERS_AGREEMENT.isdisjoint([n for n, _ in spoken]):
-        spoken.append((23, _unforeseen(of)))
-    if facts.policy is None:
-        spoken.append((23, NO_POLICY))
     if of.red and of.why == "emergency":
         spoken = [(n, _broken(n, v)) for n, v in spoken]
     return _strictest(spoken)
-
-
-def _unforeseen(of: Reading) -> Verdict:
-    if of.signed:
-        return LEAD_SIGNED
-    if of.red:
-        return Verdict(Outcome.DELIVER_ALERT, "UNFORESEEN", "after")
-    return Verdict(Outcome.HOLD, "UNFORESEEN", "before")
 
 
 def _strictest(spoken: list[tuple[int, Verdict]]) -> Decision:

@@ -20,6 +20,7 @@ from schemas.hashing import Frames, framed, labelled
 from schemas.lawful import (
     AgreedBy,
     Agreement,
+    Attestation,
     Basis,
     Confidence,
     Gateway,
@@ -106,7 +107,7 @@ class Law(Frozen):
     spec: bool
     told: Told
     told_by: Seconds | None
-    vir: tuple[str, ...] = Field(max_length=0)
+    vir: tuple[Attestation, ...] = Field(max_length=16)
     why_no: WhyNo | None
 
     @model_validator(mode="after")
@@ -189,12 +190,32 @@ def parse_header(data: bytes) -> Header:
     """Read a canonical header.
 
     Raises:
-        Refusal: TOO_BIG, FORM, NOT_CANONICAL, VERSION, ATTACHMENTS.
+        Refusal: TOO_BIG, FORM, NOT_CANONICAL, VERSION, ATTACHMENTS; AGREE_MISSING, AGREE_NULL, AGREE_WORD, AGREE_BOTH.
     """
-    header = read_canonical(Header, data, HEADER_LIMIT)
+    try:
+        header = read_canonical(Header, data, HEADER_LIMIT)
+    except Refusal as refusal:
+        if fault := _agree_fault(data, refusal):
+            raise Refusal(fault, detail=("law.agree",)) from None
+        raise
     if header.att:
         raise Refusal("ATTACHMENTS")
     return header
+
+
+def _agree_fault(data: bytes, refusal: Refusal) -> str:
+    """What is wrong with how the agreement is said to stand, if that is what is wrong (H7)."""
+    if refusal.code == "FORM" and data.count(b'"agree":') > 1:
+        return "AGREE_BOTH"
+    if "law.agree" not in refusal.detail:
+        return ""
+    law = decode(data, HEADER_LIMIT)["law"]
+    if "agree" not in law:
+        return "AGREE_MISSING"
+    said = law["agree"]
+    if isinstance(said, list):
+        return "AGREE_BOTH"
+    return "AGREE_NULL" if said is None else "AGREE_WORD"
 
 
 class Envelope:

@@ -205,14 +205,20 @@ KINDS: Mapping[str, Kind] = {
         "It answers no open request, or says more than was asked. Send it as your own referral or concern."
     ),
     "VIR": Kind(
-        "A police request about a person attests why it is needed; for counselling records a senior officer approves. Add that."
+        "A police request about a person attests why it is needed, and names a senior officer for counselling records."
     ),
+    "AGREE_MISSING": Kind("It does not say how the person's agreement stands. Say it with the policy's word for it."),
+    "AGREE_NULL": Kind("It leaves open how the person's agreement stands. Silence is never agreement: say it."),
+    "AGREE_WORD": Kind(
+        "How the agreement stands is a word of the policy, such as GIVEN; a yes or a true is none. Choose one."
+    ),
+    "AGREE_BOTH": Kind("It says two things about the person's agreement. Ask which holds, and say one."),
     "VOCABULARY": Kind("It names a code that the partnership's policy does not have. Choose one that it has."),
     "NO_AGREEMENT": Kind(
         "No data-sharing agreement stands between these agencies for this purpose. Ask your IG officer."
     ),
     "AUTHORISER": Kind(
-        "Another person than the author, who is your agency's safeguarding lead, must sign. In danger, send it RED as an emergency."
+        "Your safeguarding lead must sign, and be another person than the author. In danger, send RED as an emergency."
     ),
     "LEAD_SIGNED": Kind("It goes, with an alert, on your safeguarding lead's signature."),
     "OVERRIDDEN": Kind(
@@ -227,7 +233,7 @@ KINDS: Mapping[str, Kind] = {
     "PAPER_DECIDER": Kind("It says that there is agreement and not who gave it. Say who decided."),
     "PAPER_BOTH": Kind("It says that the person agreed and also why they did not. Say which it is."),
     "PAPER_TOLD": Kind(
-        "It does not say, or not soon enough, when the person is told. Give a day within 90 days, or say that they know."
+        "It does not say, or not soon enough, when the person is told. Give a day within 90 days."
     ),
     "UNFORESEEN": Kind("No rule covers this. Ask your safeguarding lead; ring if somebody is in danger."),
     # --- the person's agreement (J-rules)

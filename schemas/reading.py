@@ -26,6 +26,7 @@ class Reading:
 
     __slots__ = (
         "agreed",
+        "answered",
         "authoriser_wrong",
         "duty",
         "facts",
@@ -56,6 +57,7 @@ class Reading:
         # Without a policy a RED is still read, by the one that the program brings: a clear no stays a no.
         self.policy = policy = facts.policy or _brought()
         self.facts = facts
+        self.answered = False  # whether a row has said what the agreement comes to
         self.header = header = facts.header
         self.law = law = header.law
         self.red, self.green = header.rag == "RED", header.rag == "GREEN"

@@ -19,7 +19,6 @@ from pydantic_core import PydanticCustomError
 
 from schemas.categories import CATEGORIES, NOT_ASKED, Holds
 from schemas.envelope import Id16
-from schemas.lawful import AgreedBy, Purpose
 from schemas.messages.access import Interpreter
 from schemas.messages.asked import Asked, Block, Codes, Day, Some
 from schemas.messages.text import Short, Text
@@ -34,6 +33,20 @@ ToldAbout = Literal[
     "when_it_is_shared_without_agreement",
     "how_to_complain",
 ]
+NotFor = Literal[
+    "SUPPORT",
+    "RISK_MGMT",
+    "CHILD_PROT",
+    "ADULT_PROT",
+    "CRIME",
+    "HOUSING",
+    "HEALTH",
+    "FORUM",
+    "RIGHTS",
+    "STATS",
+]
+"""The purposes that this version of the form offers; a policy may know more."""
+GivenBy = Literal["SELF", "CHILD_COMPETENT", "PR_NOT_HARM", "ATTORNEY", "BEST_INTERESTS"]
 HowHeard = Literal["told_us", "told_another_agency", "in_writing", "through_advocate"]
 AskRecipients = Literal["stop_using", "delete", "stop_contact"]
 
@@ -45,7 +58,7 @@ class AgreedLimits(Block):
     """What the person wants left out. Codes for the programs; `in_own_words` for the people."""
 
     not_recipients: Annotated[Asked[Some[Short]], Holds("consent", "W")] = NOT_ASKED
-    not_purposes: Annotated[Asked[Codes[Purpose]], Holds("consent", "W")] = NOT_ASKED
+    not_purposes: Annotated[Asked[Codes[NotFor]], Holds("consent", "W")] = NOT_ASKED
     not_categories: Annotated[Asked[Codes[str]], Holds("consent", "W")] = NOT_ASKED
     not_about: Annotated[Asked[Some[Short]], Holds("consent", "W")] = NOT_ASKED
     until: Annotated[Asked[Day], Holds("consent", "W")] = NOT_ASKED
@@ -76,7 +89,7 @@ class ConsentGrant(Block):
     v: Annotated[Literal[1], Holds(None, "O")]
     gid: Annotated[Id16, Holds(None, "O")]
     state: Annotated[Literal["GIVEN", "LIMITED"], Holds("consent", "W")]
-    agree_by: Annotated[AgreedBy, Holds("consent", "O")]
+    agree_by: Annotated[GivenBy, Holds("consent", "O")]
     how_asked: Annotated[HowAsked, Holds("consent", "O")]
     asked_on: Annotated[Day, Holds("consent", "O")]
     alone_when_asked: Annotated[bool, Holds("consent", "O")]

@@ -54,7 +54,8 @@ RANGE = [
     ("the largest number there is", with_(ts=2**53 - 1)),
     ("version of agreement nought", law(agree_ver=0)),
     ("version of agreement beyond 2^31", law(agree_ver=2**31 + 1)),
-    ("attestations that are not carried yet", law(vir=["x"])),
+    ("an attestation in small letters", law(vir=["x"])),
+    ("more attestations than there are", law(vir=["VIR-LINE"] * 17)),
 ]
 SPELLING = [
     ("an agency id in capitals", with_(**{"from": {"a": GOOD["from"]["a"].upper(), "d": "duty"}})),
@@ -94,9 +95,35 @@ def test_every_member_is_there(name: str):
 
 @pytest.mark.parametrize("name", Law.model_fields)
 def test_every_member_of_the_law_block_is_there(name: str):
-    assert refused(law(**{name: "?"})) == "FORM"
+    assert refused(law(**{name: "?"})) == ("AGREE_WORD" if name == "agree" else "FORM")
     less = {key: value for key, value in GOOD["law"].items() if key != name}
-    assert refused(with_(law=less)) == "FORM"
+    assert refused(with_(law=less)) == ("AGREE_MISSING" if name == "agree" else "FORM")
+
+
+SAID = [
+    ("nothing", None, "AGREE_NULL"),
+    ("a yes", "Yes", "AGREE_WORD"),
+    ("a truth as text", "true", "AGREE_WORD"),
+    ("a truth", True, "AGREE_WORD"),
+    ("a one", 1, "AGREE_WORD"),
+    ("an empty word", "", "AGREE_WORD"),
+    ("both yes and no", ["GIVEN", "REFUSED"], "AGREE_BOTH"),
+]
+
+
+@pytest.mark.parametrize(("what", "said", "code"), SAID, ids=[row[0] for row in SAID])
+def test_how_the_agreement_stands_is_one_word_of_the_policy(what: str, said: object, code: str):
+    assert refused(law(agree=said)) == code
+
+
+def test_an_agreement_said_twice_is_said_both_ways():
+    twice = encode(GOOD).replace(b'"agree":"GIVEN"', b'"agree":"GIVEN","agree":"REFUSED"')
+    assert refused(twice) == "AGREE_BOTH"
+
+
+def test_what_else_is_wrong_with_a_header_keeps_its_own_code():
+    assert refused(law(agree="GIVEN", spec="Yes")) == "FORM"
+    assert refused(b" " + encode(GOOD)) == "NOT_CANONICAL"
 
 
 @pytest.mark.parametrize("where", ["", "law", "from", "to"])

@@ -9,7 +9,8 @@ import pytest
 
 from schemas.canonical import decode, encode
 from schemas.checkpoint import Checkpoint, LogKey, LogProof, open_checkpoint
-from schemas.consent import Outcome, decide
+from schemas.consent import decide
+from schemas.decision import Outcome
 from schemas.facts import Facts
 from schemas.directory import Directory, agency_id, safety_number
 from schemas.envelope import Delivery, Upload

@@ -126,7 +126,7 @@ def bad_headers() -> Iterator[tuple[str, bytes, str]]:
     yield "a member that nobody knows", forge(header=with_(cc=[])).upload, "FORM"
     yield "no thread", forge(header=lambda head: {k: v for k, v in head.items() if k != "thr"}).upload, "FORM"
     yield "a class of no list", forge(header=with_(cls="ARREST")).upload, "FORM"
-    yield "a purpose of no list", forge(header=with_(pur="IMMIGRATION")).upload, "FORM"
+    yield "a purpose that is no code", forge(header=with_(pur="immigration")).upload, "FORM"
     yield "a desk in capitals", forge(header=with_(**{"from": {"a": ALDER.id, "d": "Duty"}})).upload, "FORM"
     yield "an id with unused bits set", forge(header=with_(thr="A" * 21 + "B")).upload, "FORM"
     yield "longer than 14 days", forge(header=with_(exp=T0 + 61 + 14 * DAY)).upload, "FORM"

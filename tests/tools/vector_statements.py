@@ -234,7 +234,7 @@ def grants() -> dict[str, object]:
             bad("longer than 90 days", "grant", grant, "GRANT", exp=T0 + 90 * DAY + 1),
             bad("ends before it begins", "grant", grant, "GRANT", exp=T0),
             bad("to nobody", "grant", grant, "FORM", to=[]),
-            bad("a purpose of no list", "grant", grant, "FORM", pur=["IMMIGRATION"]),
+            bad("a purpose that is no code", "grant", grant, "FORM", pur=["immigration"]),
             bad("words for a category", "grant", grant, "FORM", cat=["her new address"]),
             bad("a member that nobody knows", "grant", grant, "FORM", person="x"),
             bad("truth for a version", "grant", grant, "FORM", ver=True),

@@ -7,6 +7,7 @@ import ast
 import json
 import re
 import textwrap
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
@@ -26,6 +27,7 @@ from schemas import (
 from schemas import errors as refusals
 from schemas.envelope import Upload
 from schemas.keyring import PREKEY_KEPT
+from schemas.policy import founding
 from schemas.record import SealedRecord
 from schemas.signing import STATEMENT_LIMIT, Purpose
 from tests.tools.forge import unb
@@ -260,10 +262,7 @@ def days(seconds: int) -> str:
 
 def table_codes() -> str:
     lists = {
-        "cls": lawful.MessageClass, "rag": lawful.Rag, "pur": lawful.Purpose, "agree": lawful.Agreement, "agree_by": lawful.AgreedBy,
-        "b6": lawful.Basis, "b9": lawful.SpecialCondition, "s1": lawful.Schedule1, "gw": lawful.Gateway, "conf": lawful.Confidence,
-        "why_no": lawful.WhyNo, "told": lawful.Told, "onward": lawful.Onward, "retain": lawful.Retention,
-        "cat": envelope.CATEGORIES, "receipt `state`": receipt.ReceiptState, "receipt `reason`": lawful.RejectReason,
+        "cls": lawful.MessageClass, "rag": lawful.Rag, "retain": lawful.Retention, "cat": envelope.CATEGORIES, "receipt `state`": receipt.ReceiptState, "receipt `reason`": lawful.RejectReason,
         "member's `sector`": lawful.Sector,
     }  # fmt: skip
     lines = [
@@ -271,6 +270,28 @@ def table_codes() -> str:
         for field, of in lists.items()
     ]
     return rows("| field | codes |", lines)
+
+
+HEADER_FIELDS = {
+    "bases": "b6", "conditions": "b9", "schedule1": "s1", "gateways": "gw", "states": "agree", "decided_by": "agree_by",
+    "confidence": "conf", "purposes": "pur", "vir": "vir",
+}  # fmt: skip
+
+
+def table_vocabulary() -> str:
+    lines = [
+        f"| `{HEADER_FIELDS.get(name, name)}` | {' '.join(entry.code for entry in entries)} |"
+        for name, entries in founding().vocabulary.lists()
+    ]
+    return rows("| field | codes |", lines)
+
+
+def table_gateways() -> str:
+    def shown(entry) -> str:
+        since = "" if entry.since is None else datetime.fromtimestamp(entry.since, UTC).date().isoformat()
+        return f"| {entry.code} | {since} | {entry.test or ''} | {entry.duty or ''} |"
+
+    return rows("| gateway | from | test | duty |", [shown(one) for one in founding().vocabulary.gateways])
 
 
 def printed(kind: str, name: str) -> str:
