@@ -25,7 +25,7 @@ from agent.trust import LogTrust
 from agent.witness import Watch
 from schemas.canonical import b64
 from schemas.categories import CATEGORIES
-from schemas.consent import Decision
+from schemas.decision import Decision
 from schemas.errors import Refusal
 from schemas.hashing import labelled
 from schemas.keyring import AgentKeys
