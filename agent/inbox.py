@@ -252,13 +252,19 @@ class Inbox:
         c.execute(
             update(inbox)
             .where(inbox.c.id == row.id, inbox.c.state == "collected")
-            .values(state="opened", message=shown.opened.payload, delivery=None, alert=int(shown.alert))
+            .values(
+                state="opened",
+                message=shown.opened.payload,
+                delivery=None,
+                alert=int(shown.alert),
+                number=shown.number,
+            )
         )
         self._receipts.write(c, row.eid, row.d, row.body, "opened")
         if shown.opened.grant is not None:
             remember(c, shown.opened.grant, shown.opened.status)
         if shown.number is not None:
-            gap = gap_before(c, row.from_a, shown.number)
+            gap = gap_before(c, row.from_a, shown.number, now)
             if gap:
                 note(c, now, "gap" if gap > 0 else "late", str(abs(gap)), row.eid)
 

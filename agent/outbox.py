@@ -102,8 +102,9 @@ class Outbox:
                     gid=plan.gid, ts=now, draft=plan.to_text(),
                 )
             )  # fmt: skip
-            _add_sealing(c, sealed.mid, 0, sealed, plan, now)
-            keep_share(c, sealed, plan, now)
+            _add_sealing(c, sealed.mid, 0, sealed, plan)
+            if plan.law["pd"] == "personal":
+                keep_share(c, sealed, plan, now)
             take_numbers(c, [agency for agency, _ in plan.to], plan.seq)
 
         await self._store.run(work)
@@ -312,7 +313,7 @@ class Outbox:
                 c.execute(
                     update(sealings).where(sealings.c.eid == row.eid).values(state="replaced", upload=None)
                 )
-            _add_sealing(c, row.id, row.turn + 1, sealed, part, now)
+            _add_sealing(c, row.id, row.turn + 1, sealed, part)
             note(c, now, "sealed-again", row.code or "", row.eid)
 
         await self._store.run(work)
@@ -361,12 +362,12 @@ def forget_ended(c: Connection, message: str) -> None:
     c.execute(update(outbox).where(outbox.c.id == message).values(draft=None))
 
 
-def _add_sealing(c: Connection, message: str, turn: int, sealed: Sealed, plan: Plan, now: int) -> None:
+def _add_sealing(c: Connection, message: str, turn: int, sealed: Sealed, plan: Plan) -> None:
     envelope = sealed.upload.envelope
     c.execute(
         insert(sealings).values(
-            eid=sealed.eid, id=message, mid=sealed.mid, turn=turn, desks=json.dumps(plan.to), rank=RANK[plan.rag],
-            gid=plan.gid, ts=now, exp=envelope.header.exp, state="waiting", upload=sealed.upload.to_bytes(),
+            eid=sealed.eid, id=message, mid=sealed.mid, turn=turn, desks=json.dumps(plan.to),
+            numbers=json.dumps(plan.seq), rank=RANK[plan.rag], gid=plan.gid, ts=envelope.header.ts, exp=envelope.header.exp, state="waiting", upload=sealed.upload.to_bytes(),
             body=b64(envelope.body_hash),
         )
     )  # fmt: skip

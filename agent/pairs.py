@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
-from agent.tables import pairs
+from agent.tables import absent, pairs
+
+ABSENT = 64
+"""How many missing numbers one message can make known: after a lost store it would be all of them."""
 
 
 def next_numbers(c: Connection, agencies: Sequence[str]) -> tuple[int, ...]:
@@ -25,11 +28,26 @@ def take_numbers(c: Connection, agencies: Sequence[str], numbers: Sequence[int])
         _keep(c, agency, number, _of(c, agency)[1])
 
 
-def gap_before(c: Connection, agency: str, number: int) -> int:
+def gap_before(c: Connection, agency: str, number: int, now: int) -> int:
     """Take note of a number from an agency; returns how many before it are still missing, negative for a late one."""
     sent, got = _of(c, agency)
     _keep(c, agency, sent, max(got, number))
+    if number <= got:
+        c.execute(delete(absent).where(absent.c.a == agency, absent.c.n == number))
+    for missing in range(max(got + 1, number - ABSENT), number):
+        c.execute(insert(absent).prefix_with("OR IGNORE").values(a=agency, n=missing, since=now))
     return number - got - 1
+
+
+def missing_from(c: Connection, agency: str) -> dict[int, int]:
+    """The numbers that an agency used and that did not come here, and since when we know."""
+    rows = c.execute(select(absent.c.n, absent.c.since).where(absent.c.a == agency))
+    return {row.n: row.since for row in rows}
+
+
+def forget_missing(c: Connection, before: int) -> None:
+    """Numbers that were missed that long ago come no more: a message lives 14 days."""
+    c.execute(delete(absent).where(absent.c.since < before))
 
 
 def _of(c: Connection, agency: str) -> tuple[int, int]:

@@ -64,6 +64,7 @@ sealings = Table(
     Column("mid", String, nullable=False, index=True),
     Column("turn", Integer, nullable=False),
     Column("desks", Text, nullable=False),  # JSON: [[agency, desk], ...]
+    Column("numbers", Text, nullable=False, default="[]"),  # JSON: the running number of each of them, or nothing
     Column("rank", Integer, nullable=False),  # 0 RED, 1 AMBER, 2 GREEN
     Column("gid", String),
     Column("ts", Integer, nullable=False),
@@ -115,6 +116,7 @@ inbox = Table(
     Column("delivery", LargeBinary),
     Column("header", Text, nullable=False),
     Column("body", String, nullable=False),
+    Column("number", Integer),  # the sender's running number, known once it is open
     Column("message", Text),
     Column("alert", Integer, nullable=False, default=0),
     Column("recorded", Integer, nullable=False, default=0),  # the relay has logged our `collected`
@@ -230,4 +232,48 @@ pairs = Table(
     Column("a", String, primary_key=True),
     Column("sent", Integer, nullable=False),
     Column("got", Integer, nullable=False),
+)
+absent = Table(  # running numbers that did not come, although a later one did
+    "absent",
+    metadata,
+    Column("a", String),
+    Column("n", Integer),
+    Column("since", Integer, nullable=False),
+    PrimaryKeyConstraint("a", "n"),
+)
+reports = Table(  # what another agency wrote of a day
+    "reports",
+    metadata,
+    Column("a", String),
+    Column("day", Integer),  # days since 1970
+    Column("part", Integer),
+    Column("text", Text, nullable=False),
+    Column("came", Integer, nullable=False),
+    Column("fault", String, nullable=False),  # "", "twice", "early"
+    PrimaryKeyConstraint("a", "day", "part"),
+)
+days = Table(  # what we wrote of a day
+    "days",
+    metadata,
+    Column("a", String),
+    Column("day", Integer),
+    Column("made", Integer, nullable=False),
+    Column("tallies", Text, nullable=False),
+    PrimaryKeyConstraint("a", "day"),
+)
+findings = Table(  # what the two lists do not agree in, or what stands open in both
+    "findings",
+    metadata,
+    Column("a", String),
+    Column("day", Integer),  # 0 for what belongs to no day
+    Column("kind", String),
+    Column("sender", String),
+    Column("eid", String),
+    Column("d", String),
+    Column("n", Integer),
+    Column("sent", String, nullable=False),
+    Column("got", String, nullable=False),
+    Column("since", Integer, nullable=False),
+    Column("settled", Integer),
+    PrimaryKeyConstraint("a", "day", "kind", "sender", "eid", "d", "n"),
 )
