@@ -144,7 +144,9 @@ def test_any_json_value_is_a_statement_or_is_refused(value: object):
 @given(value=json_values, holder=st.sampled_from([AdminKeys, AgentKeys, OfficerKeys, RelayKeys]))
 def test_any_json_value_is_a_key_ring_or_is_refused(value: object, holder: type):
     answers(holder.from_json, value)
-    sample = RelayKeys.from_json({"log": b64(bytes(32)), "keys_log": b64(bytes(32))}).to_json()
+    sample = RelayKeys.from_json(
+        {"log": b64(bytes(32)), "log_mldsa": b64(bytes(32)), "keys_log": b64(bytes(32))}
+    ).to_json()
     answers(RelayKeys.from_json, {**sample, "log": value})
 
 
