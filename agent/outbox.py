@@ -367,7 +367,8 @@ def _add_sealing(c: Connection, message: str, turn: int, sealed: Sealed, plan: P
     c.execute(
         insert(sealings).values(
             eid=sealed.eid, id=message, mid=sealed.mid, turn=turn, desks=json.dumps(plan.to),
-            numbers=json.dumps(plan.seq), rank=RANK[plan.rag], gid=plan.gid, ts=envelope.header.ts, exp=envelope.header.exp, state="waiting", upload=sealed.upload.to_bytes(),
+            numbers=json.dumps(plan.seq), rank=RANK[plan.rag], gid=plan.gid, ts=envelope.header.ts,
+            exp=envelope.header.exp, state="waiting", upload=sealed.upload.to_bytes(),
             body=b64(envelope.body_hash),
         )
     )  # fmt: skip
