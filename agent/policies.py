@@ -63,7 +63,7 @@ class Policies:
         return self._shelf.around(self._timeline(), at)
 
     async def refresh(self) -> None:
-        """Fetch what counts now, counted lately or will count, and is not held. What could not be had comes next time."""
+        """Fetch what counts now, counted lately or will count, and is not held; what cannot be had, next time."""
         for entry in self._timeline().between(int(self._clock()) - LOOK_BACK):
             if entry not in self._shelf:
                 try:

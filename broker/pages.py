@@ -107,7 +107,7 @@ async def get_policy(relay: Relay, request: web.Request, store: Store) -> web.Re
     async with store.reading() as connection:
         found = await connection.execute(select(policies.c.text).where(policies.c.digest == digest))
         text = found.scalar()
-    if text is None or policy_digest(text) != digest:
+    if not isinstance(text, bytes) or policy_digest(text) != digest:
         raise Refusal("NOT_FOUND")
     return answer(text)
 

@@ -60,7 +60,8 @@ def put_on_shelf(body: Frozen, text: bytes | None, turn: Turn, shelf: Shelf) -> 
 
 async def open_shelf(connection: AsyncConnection, timeline: Timeline) -> Shelf:
     """Every stored policy that is what the directory says it is; the others are told to the operator, and left out."""
-    stored = {row.digest: row.text for row in await connection.execute(select(policies))}
+    rows = await connection.execute(select(policies))
+    stored = {row.digest: row.text for row in rows if isinstance(row.text, bytes)}
     shelf, missing = Shelf(), 0
     for entry in timeline.entries:
         try:

@@ -219,7 +219,8 @@ class Turn:
         """
         keys, blanks = self._epochs.sealing({*agencies, self.view.oversight})
         rk = self.draw(32)
-        plain = event_facts(event, self.now, **facts)
+        policy = self.policy
+        plain = event_facts(event, self.now, policy=None if policy is None else policy.version, **facts)
         record = seal_epoch_record(tag_text(tag), plain, keys, rk, blanks)
         sealed, ar = sender_record or (b"", self.draw(32))
         leaf = Leaf(tag, record_hash(record), ar).to_bytes()
