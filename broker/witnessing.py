@@ -1,4 +1,4 @@
-"""What members ask about the log's published head: which one to cosign, and that they did (PROTOCOL.md W13)."""
+"""What members ask about the log's published head: which one to cosign, and that they did (PROTOCOL.md W12)."""
 
 from __future__ import annotations
 

@@ -165,6 +165,18 @@ def example_checkpoint() -> str:
     return code(f"{file['key']}\n\n{file['valid'][0]['note']}")
 
 
+def example_head() -> str:
+    file = vector("head")
+    row = next(r for r in file["valid"] if r["name"] == "cosigned by a member")
+    shown = [shortened(line) for line in row["note"].rstrip("\n").split("\n")]
+    keys = [shortened(file["mldsa"]), file["witnesses"][0]["key"]]
+    return "The ML-DSA-44 key and signature are cut.\n\n" + code("\n".join([*keys, "", *shown]))
+
+
+def shortened(line: str) -> str:
+    return line if len(line) < 400 else f"{line[:90]}…{line[-20:]}"
+
+
 def example_proof() -> str:
     return code(vector("proof")["valid"][0]["proof"])
 
