@@ -95,7 +95,7 @@ def unb64(text: str, size: int | None = None) -> bytes:
     try:
         # A lenient decoder suffices here: whatever it forgave does not print to the same text.
         data = binascii.a2b_base64(text.encode("ascii").translate(_STANDARD) + b"==")
-    except ValueError as error:
+    except (ValueError, AttributeError) as error:  # the latter of what is not text at all
         raise Refusal("FORM") from error
     if b64(data) != text or (size is not None and len(data) != size):
         raise Refusal("FORM")
