@@ -203,6 +203,24 @@ for (const row of notes.invalid) {
   await refused(`checkpoint refuses: ${row.name}`, 'CHECKPOINT', () => p.readNote(row.note, p.readKey(notes.key)))
 }
 
+const heads = vectors('head')
+const headKeys = [
+  p.readKey(heads.key),
+  p.readKey(heads.mldsa, 6, 1312),
+  heads.witnesses.map((one) => p.readKey(one.key, 4)),
+]
+for (const row of heads.valid) {
+  await check(`head: ${row.name}`, () => {
+    const found = p.readHead(row.note, ...headKeys)
+    equal(found.size, row.size, 'the size')
+    equal(b(found.root), row.root, 'the root')
+    equal(p.canonical(found.cosigned), p.canonical(row.cosigned), 'who cosigned')
+  })
+}
+for (const row of heads.invalid) {
+  await refused(`head refuses: ${row.name}`, 'CHECKPOINT', () => p.readHead(row.note, ...headKeys))
+}
+
 const proofs = vectors('proof')
 const proved = (text) => {
   const { leaf, checkpoint } = p.readProof(text, p.readKey(proofs.key))

@@ -1,10 +1,12 @@
 // PROTOCOL.md once more, in JavaScript and from the document alone: bytes, hashes, opening, proofs.
-// It uses libsodium for everything but SHA-256 (node:crypto) and one of its two ways to open a wrap (the hpke package).
+// It uses libsodium for everything but SHA-256 (node:crypto), one of its two ways to open a wrap (the hpke package) and
+// ML-DSA-44 (@noble/post-quantum, which that package brings along).
 
 import { createHash, createHmac } from 'node:crypto'
 import sodium from 'libsodium-wrappers-sumo'
 import * as HPKE from 'hpke'
 import * as noble from '@panva/hpke-noble'
+import { ml_dsa44 } from '@noble/post-quantum/ml-dsa.js'
 
 await sodium.ready
 
@@ -363,26 +365,33 @@ export function rootsFromProof(old, size, hashes, oldRoot, whole = true) {
   return [nodeHash(last, was), nodeHash(last, now)]
 }
 
-export function readKey(text) {
+// Verifier keys: 1 a log's Ed25519, 4 a witness's Ed25519, 6 a log's ML-DSA-44.
+export function readKey(text, type = 1, size = 32) {
   const [name, id, ...rest] = text.split('+')
   const data = plain64(rest.join('+'))
-  must(data.length === 33 && data[0] === 1, 'CHECKPOINT')
+  must(data.length === 1 + size && data[0] === type, 'CHECKPOINT')
   const hash = sha256(utf8(name), [10], data).slice(0, 4)
   must(Buffer.from(hash).toString('hex') === id, 'CHECKPOINT')
   return { name, hash, publicKey: data.slice(1) }
 }
 
-export function readNote(note, log) {
+// What the lines that name this key hold after its id, of however many lines there are.
+export function linesOf(note, key) {
   const at = note.lastIndexOf('\n\n')
   must(at >= 0 && note.endsWith('\n'), 'CHECKPOINT')
-  const text = note.slice(0, at + 1)
   const mine = []
   for (const line of note.slice(at + 2, -1).split('\n')) {
     const [dash, name, data, ...more] = line.split(' ')
     must(dash === '\u2014' && name && data && more.length === 0, 'CHECKPOINT')
     const bytes = plain64(data)
-    if (name === log.name && same(bytes.slice(0, 4), log.hash)) mine.push(bytes.slice(4))
+    if (name === key.name && same(bytes.slice(0, 4), key.hash)) mine.push(bytes.slice(4))
   }
+  return mine
+}
+
+export function readNote(note, log) {
+  const mine = linesOf(note, log)
+  const text = note.slice(0, note.lastIndexOf('\n\n') + 1)
   must(mine.length === 1 && mine[0].length === 64, 'CHECKPOINT')
   must(sodium.crypto_sign_verify_detached(mine[0], utf8(text), log.publicKey), 'CHECKPOINT')
   const [origin, size, hash, end, ...more] = text.split('\n')
@@ -390,6 +399,43 @@ export function readNote(note, log) {
   const found = { size: Number(size), root: plain64(hash) }
   must(found.root.length === 32, 'CHECKPOINT')
   return found
+}
+
+const u64 = (value) => {
+  const bytes = new Uint8Array(8)
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(value))
+  return bytes
+}
+const stampOf = (line) => new DataView(line.buffer, line.byteOffset, 8).getBigUint64(0)
+
+// A published head: both of the log's lines, and the witnesses whose cosignatures hold, with the newest time of each.
+export function readHead(note, log, mldsa, witnesses) {
+  const found = readNote(note, log)
+  const second = linesOf(note, mldsa)
+  must(second.length === 1 && second[0].length === 8 + 2420, 'CHECKPOINT')
+  const name = utf8(mldsa.name)
+  const signed = join(
+    utf8('subtree/v1\n\0'), [name.length], name, second[0].slice(0, 8), [name.length], name, u64(0), u64(found.size), found.root,
+  )
+  let holds = false
+  try {
+    holds = ml_dsa44.verify(second[0].slice(8), signed, mldsa.publicKey)
+  } catch {
+    holds = false
+  }
+  must(holds, 'CHECKPOINT')
+  const text = note.slice(0, note.lastIndexOf('\n\n') + 1)
+  const cosigned = {}
+  for (const witness of witnesses) {
+    for (const line of linesOf(note, witness)) {
+      must(line.length === 72, 'CHECKPOINT')
+      const stamp = Number(stampOf(line))
+      const said = utf8(`cosignature/v1\ntime ${stamp}\n${text}`)
+      must(sodium.crypto_sign_verify_detached(line.slice(8), said, witness.publicKey), 'CHECKPOINT')
+      cosigned[witness.name] = Math.max(stamp, cosigned[witness.name] ?? 0)
+    }
+  }
+  return { ...found, cosigned }
 }
 
 export function readProof(text, log) {

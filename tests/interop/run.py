@@ -19,7 +19,12 @@ from tests.interop import rfc9421
 
 HERE = Path(__file__).parent
 VECTORS = HERE.parent / "vectors"
-PACKAGES = ("hpke@1.1.7", "@panva/hpke-noble@1.0.3", "libsodium-wrappers-sumo@0.8.4")
+PACKAGES = (
+    "hpke@1.1.7",
+    "@panva/hpke-noble@1.0.3",
+    "@noble/post-quantum@0.5.4",
+    "libsodium-wrappers-sumo@0.8.4",
+)
 NODE = 20
 QUIET = ("--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
 
