@@ -1,16 +1,18 @@
 """An agent believes two people, not the relay: it takes the text that they signed, keeps it, and never goes back."""
 
 import contextlib
+import json
 from typing import ClassVar
 
 import pytest
 from sqlalchemy import delete, insert, select, update
 
 from agent.client import Relay
-from agent.tables import journal, policies
+from agent.forms import Give, Send
+from agent.tables import inbox, journal, policies, sealings
 from schemas.errors import Refusal
 from schemas.policing import LATE, policy_digest
-from tests.agent.agencies import open_agent
+from tests.agent.agencies import MESSAGE, agreement, form, open_agent, quiet
 from tests.policy_world import BLIND, next_policy, own_chain, publish, stated, text_of
 from tests.simulated_world import World
 
@@ -197,3 +199,62 @@ async def test_a_statement_with_one_signature_does_not_get_into_a_view(world, ts
     one = type(policy)(policy.text, policy.sigs[:1])
     with pytest.raises(Refusal, match="POLICY_SIGNERS"):
         world.directory.apply(stated(world, one, world.now + ts))
+
+
+# --- deciding without one
+
+
+async def give_and_send(agent):
+    given = await agent.office.give(Give.model_validate_json(json.dumps(agreement("IDVAS"))))
+    sent = await agent.office.send(Send.model_validate_json(json.dumps(form("IDVAS", gid=given["gid"]))))
+    await agent.posting.flush()
+    await agent.outbox.flush()
+    return sent["eid"]
+
+
+async def received(agent):
+    rows = await agent.store.run(lambda c: c.execute(select(inbox)).all())
+    return [(row.state, row.code) for row in rows]
+
+
+async def test_a_recipient_that_lacks_the_policy_waits_for_it_and_rejects_nothing(world):
+    Liar.lies = {"policy": lambda _: b""}
+    async with world.relay(), quiet(world, "Peacock") as sender, quiet(world, "IDVAS", Liar) as recipient:
+        await give_and_send(sender)
+        await recipient.inbox.collect(0)
+        assert await received(recipient) == [("collected", None)]
+        Liar.lies = {}
+        await recipient.book.refresh()
+        await recipient.inbox.resume()
+        assert await received(recipient) == [("opened", None)]
+
+
+async def test_a_policy_that_came_in_force_a_moment_ago_is_asked_for_before_anything_is_rejected(world):
+    """The recipient still knows the policy that would stop what the relay lets pass."""
+    async with world.relay(), world.session() as http:
+        await publish(world, http, next_policy(world, **BLIND))
+        async with quiet(world, "Peacock") as sender, quiet(world, "IDVAS") as recipient:
+            world.clock.advance(LATE + 1)
+            await publish(world, http, next_policy(world, version=3))
+            world.clock.advance(LATE + 1)
+            await sender.book.refresh()
+            await give_and_send(sender)
+            assert version(recipient) == 2
+            await recipient.inbox.collect(0)
+            assert await received(recipient) == [("opened", None)]
+            assert version(recipient) == 3
+
+
+async def test_a_sender_that_lacks_the_policy_is_told_so_and_a_red_goes(world):
+    Liar.lies = {"policy": lambda _: b""}
+    async with world.relay(), quiet(world, "Peacock", Liar) as agent:
+        given = await agent.office.give(Give.model_validate_json(json.dumps(agreement("IDVAS"))))
+        await agent.posting.flush()
+        asked = form("IDVAS", gid=given["gid"])
+        with pytest.raises(Refusal, match="POLICY"):
+            await agent.office.send(Send.model_validate_json(json.dumps(asked)))
+        red = form("IDVAS", gid=given["gid"], payload={**MESSAGE, "rag": "RED"})
+        sent = await agent.office.send(Send.model_validate_json(json.dumps(red)))
+        await agent.outbox.flush()
+        rows = await agent.store.run(lambda c: c.execute(select(sealings)).all())
+        assert [(row.eid, row.state) for row in rows] == [(sent["eid"], "accepted")]
