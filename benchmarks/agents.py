@@ -149,4 +149,8 @@ def measure(count: int) -> dict[str, float]:
 
 
 def _resident(process: subprocess.Popen[bytes] | None) -> float:
-    return 0.0 if process is None else float(psutil.Process(process.pid).memory_info().rss) / 1e6
+    """Megabytes of a process and of those that it started."""
+    if process is None:
+        return 0.0
+    parent = psutil.Process(process.pid)
+    return sum(float(p.memory_info().rss) for p in (parent, *parent.children(recursive=True))) / 1e6

@@ -34,6 +34,7 @@ class Batch:
 
     def __init__(self) -> None:
         self.checks: list[Check] = []
+        self.sent = 0.0
         self._waiting: list[tuple[asyncio.Future[Verdicts], int]] = []
 
     def add(self, checks: Sequence[Check], done: asyncio.Future[Verdicts]) -> None:
@@ -55,25 +56,38 @@ class Batch:
 class Checker(asyncio.SubprocessProtocol):
     """The checker's process as the relay sees it: batches out, verdicts back in the same order."""
 
+    patience = 5.0
+    """Seconds after which a checker that does not answer is one that has died."""
+
     def __init__(self) -> None:
         self.away: deque[Batch] = deque()
         self._said = bytearray()
         self._input: asyncio.WriteTransport | None = None
         self._transport: asyncio.SubprocessTransport | None = None
+        self._exited = asyncio.Event()
 
     @property
     def ready(self) -> bool:
         return self._input is not None
 
     def send(self, batch: Batch) -> None:
+        now = asyncio.get_running_loop().time()
+        if self.away and now - self.away[0].sent > self.patience and self._transport is not None:
+            self._transport.kill()
+            self._end()
         if self._input is None:
             batch.answer_here()
             return
+        batch.sent = now
         self.away.append(batch)
         self._input.write(packed(batch.checks))
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        """Let it end, which it does when its input does, and wait for that."""
         if self._transport is not None:
+            if self._input is not None:
+                self._input.close()
+            await self._exited.wait()
             self._transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -92,6 +106,7 @@ class Checker(asyncio.SubprocessProtocol):
         self._end()
 
     def process_exited(self) -> None:
+        self._exited.set()
         self._end()
 
     def _end(self) -> None:
@@ -131,7 +146,7 @@ class Checks:
         self._starts = 0
         if self._starting is not None:
             await self._starting
-        self._checker.close()
+        await self._checker.close()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _send(self, batch: Batch) -> None:
@@ -147,10 +162,11 @@ class Checks:
     async def _start(self) -> None:
         """Only under load: an idle relay on a small machine does with one process."""
         command = (sys.executable, "-m", "broker.checker")
+        await self._checker.close()  # one that died has a process to be done with
         try:
-            checker = await asyncio.get_running_loop().subprocess_exec(Checker, *command, stderr=None)
+            _, self._checker = await asyncio.get_running_loop().subprocess_exec(
+                Checker, *command, stderr=None
+            )
         except OSError as error:
             logs.get().warning("checker", error=type(error).__name__)
-        else:
-            self._checker = checker[1]
         self._starting = None
