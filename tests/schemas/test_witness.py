@@ -3,8 +3,10 @@
 import secrets
 
 import pytest
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from keys_tooling.ceremony import BACKDATE, LIFE, admit, found_partnership, make_agency, make_officer
+from schemas import mldsa
 from schemas.chain import Chain
 from schemas.checkpoint import Checkpoint, LogKey, note_lines, open_checkpoint, sign_checkpoint
 from schemas.directory import Directory
@@ -240,16 +242,16 @@ def test_verifier_keys_have_one_spelling_and_one_kind(town: Town):
     key = WitnessKey("relay.test/log", public)
     assert WitnessKey.parse(key.text()) == key
     assert key.key_id != LogKey("relay.test/log", public).key_id
-    mldsa = town.founded.partnership.log_mldsa_key
-    assert MldsaLogKey.parse(mldsa.text()) == mldsa
+    second = town.founded.partnership.log_mldsa_key
+    assert MldsaLogKey.parse(second.text()) == second
     for kind in (LogKey, MldsaLogKey):
         with pytest.raises(Refusal, match="CHECKPOINT"):
             kind.parse(key.text())
     for kind in (LogKey, WitnessKey):
         with pytest.raises(Refusal, match="CHECKPOINT"):
-            kind.parse(mldsa.text())
+            kind.parse(second.text())
     with pytest.raises(Refusal, match="CHECKPOINT"):
-        MldsaLogKey.parse(MldsaLogKey("x", mldsa.public[:-1]).text())
+        MldsaLogKey.parse(MldsaLogKey("x", second.public[:-1]).text())
 
 
 def test_mldsa_refuses_what_is_not_its_own():
@@ -269,6 +271,22 @@ def test_mldsa_refuses_what_is_not_its_own():
         assert caught.value.code == code
     with pytest.raises(Refusal, match="KEY"):
         MldsaKey(bytes(31))
+
+
+def test_without_the_librarys_mldsa_there_is_no_key_and_no_check(monkeypatch: pytest.MonkeyPatch):
+    class Unable:
+        @staticmethod
+        def from_seed_bytes(_seed: bytes) -> None:
+            raise UnsupportedAlgorithm("not here")
+
+        from_public_bytes = from_seed_bytes
+
+    monkeypatch.setattr(mldsa, "MLDSA44PrivateKey", Unable)
+    monkeypatch.setattr(mldsa, "MLDSA44PublicKey", Unable)
+    with pytest.raises(Refusal, match="SELF_TEST"):
+        MldsaKey(seed("k"))
+    with pytest.raises(Refusal, match="SELF_TEST"):
+        verify_mldsa(seed("never seen"), b"x", b"y")
 
 
 def test_the_formats_own_example_of_a_cosigned_text():
