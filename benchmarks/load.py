@@ -49,4 +49,4 @@ def _cpu(server: int) -> float:
     """CPU seconds of a server and of the processes that it started."""
     process = psutil.Process(server)
     family = [process, *process.children(recursive=True)]
-    return sum(times.user + times.system for times in (member.cpu_times() for member in family))
+    return float(sum(t.user + t.system for t in (member.cpu_times() for member in family)))
