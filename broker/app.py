@@ -27,6 +27,7 @@ from broker.server import Runner, guard
 from broker.settings import Settings, address
 from broker.store import Store
 from broker.tree import Log, open_directory, open_log
+from broker.underway import Underway
 from broker.view import View
 from broker.witnesses import Board, kept_heads
 from schemas import api
@@ -140,19 +141,22 @@ def _assembled(
     draw: Draw,
 ) -> Running:
     metrics, bells, checks = Metrics(), Bells(), Checks(apart=PROCESSORS > 1)
+    pace = Pace(settings.body_seconds, settings.body_rate)
+    underway = Underway(pace)
     bounds = Bounds(settings.queue_items, settings.queue_bytes)
-    sequencer = Sequencer(store, ledger, view, clock, draw, bounds, metrics, bells.ring)
+    sequencer = Sequencer(store, ledger, view, clock, draw, bounds, metrics, bells.ring, underway)
     relay = Relay(
         doorkeeper=Doorkeeper(view, authority, clock),
         checks=checks,
         sequencer=sequencer,
-        mailbox=Mailbox(store, bells, clock),
+        mailbox=Mailbox(store, bells, underway, clock),
+        underway=underway,
         log=Log(store, ledger),
         view=view,
         board=board,
         buckets=Buckets(settings.agency_rate, settings.agency_burst, time.monotonic),
         public=Buckets(settings.public_rate, settings.public_rate * PUBLIC_BURST, time.monotonic),
-        pace=Pace(settings.body_seconds, settings.body_rate),
+        pace=pace,
         metrics=metrics,
         clock=clock,
     )

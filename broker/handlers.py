@@ -24,6 +24,7 @@ from broker.sequencer import Sequencer
 from broker.submission import Result, Submission
 from broker.sweeping import Nothing
 from broker.tree import Log
+from broker.underway import Underway
 from broker.view import View
 from broker.witnesses import Board
 from broker.words import Word, Words
@@ -49,6 +50,7 @@ class Relay:
     checks: Checks
     sequencer: Sequencer
     mailbox: Mailbox
+    underway: Underway
     log: Log
     view: View
     board: Board
@@ -130,7 +132,7 @@ async def get_mailbox(relay: Relay, request: web.Request) -> web.Response:
         raise Refusal("FORM")
     ask = Ask(requester.agency, asked["wait"], asked["limit"], None if again is None else unb64(again, 32))
     await relay.sequencer.submit(Nothing(requester.nonce))
-    return answer(await relay.mailbox.page(ask), api.BINARY)
+    return await relay.underway.send(request, await relay.mailbox.page(ask))
 
 
 async def post_receipts(relay: Relay, request: web.Request) -> web.Response:

@@ -20,6 +20,7 @@ from sqlalchemy import Connection
 
 from broker import queries
 from broker.store import Store
+from broker.underway import Page, Underway
 from schemas import api
 from schemas.canonical import b64
 from schemas.errors import Refusal
@@ -74,12 +75,13 @@ class Ask:
 class Mailbox:
     """Pages of what waits."""
 
-    def __init__(self, store: Store, bells: Bells, clock: Callable[[], float]) -> None:
+    def __init__(self, store: Store, bells: Bells, underway: Underway, clock: Callable[[], float]) -> None:
         self._store = store
         self._bells = bells
+        self._underway = underway
         self._clock = clock
 
-    async def page(self, ask: Ask) -> bytes:
+    async def page(self, ask: Ask) -> Page:
         """The frames of one page (E5, api.MailboxHead); waits up to `ask.wait` seconds when there is nothing.
 
         Raises:
@@ -93,13 +95,16 @@ class Mailbox:
                     async with asyncio.timeout(ask.wait):
                         await bell.wait()
                 page, _ = await self._read(ask)
+            while not self._underway.stands(page):
+                page, _ = await self._read(ask)
         return page
 
-    async def _read(self, ask: Ask) -> tuple[bytes, bool]:
-        now = int(self._clock())
+    async def _read(self, ask: Ask) -> tuple[Page, bool]:
+        now, withdrawals = int(self._clock()), self._underway.withdrawals
         async with self._store.reading() as connection:
             found = await connection.run_sync(_find, ask, now)
-        page = _page(found.rows, found.notices[:NOTICES], found.more, found.note)
+        body = _page(found.rows, found.notices[:NOTICES], found.more, found.note)
+        page = Page(body, frozenset(row.eid for row in found.rows), withdrawals)
         return page, not found.rows and not found.notices
 
 

@@ -23,6 +23,7 @@ from broker.ledger import Growth, Ledger, sign
 from broker.metrics import Metrics
 from broker.store import Store
 from broker.turn import Turn, Work
+from broker.underway import Underway
 from broker.view import View
 from schemas.errors import Refusal
 from schemas.request import NONCE_KEPT
@@ -63,10 +64,11 @@ class Sequencer:
         bounds: Bounds,
         metrics: Metrics,
         rung: Callable[[set[str]], None],
+        underway: Underway,
     ) -> None:
         self._store, self._ledger, self._view = store, ledger, view
         self._clock, self._draw, self._bounds = clock, draw, bounds
-        self._metrics, self._rung = metrics, rung
+        self._metrics, self._rung, self._underway = metrics, rung, underway
         self._epochs = Epochs(draw)
         self._queue: deque[Waiting] = deque()
         self._queued = 0
@@ -185,6 +187,8 @@ class Sequencer:
         if note is not None:
             self._view.adopt(turn.view, note)
         self._view.shelf = turn.shelf
+        # Before anybody is told of it: what was taken back stops travelling.
+        self._underway.stop(turn.taken_back())
         self._rung(turn.rings)
         return outcomes
 

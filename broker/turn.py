@@ -288,6 +288,16 @@ class Turn:
             if d.changed
         ]
 
+    def taken_back(self) -> set[bytes]:
+        """Envelopes that a withdrawal of this turn took from a desk's mailbox."""
+        if not self.rows.withdrawals:
+            return set()
+        return {
+            held.eid
+            for held in self.held.values()
+            if any(d.changed and d.state == "withdrawn" for d in held.desks)
+        }
+
     def gone(self) -> list[bytes]:
         """Envelopes that every desk has ended."""
         return [held.eid for held in self.held.values() if held.ended and any(d.changed for d in held.desks)]
