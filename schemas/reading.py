@@ -80,7 +80,7 @@ class Reading:
         self.outside = agreed and facts.coverage == "outside"
         self.unproven = agreed and not self.inside and not self.outside and self.personal
         self.no = self.outside or state in ("refused", "withdrawn")
-        why = "" if law.why_no is None else policy.reasons.get(law.why_no, "")
+        why = "" if law.why_no is None else policy.reasons.get(law.why_no, "unknown")
         # Switched off, break-glass is no reason at all.
         self.why = "" if why == "emergency" and not policy.break_glass else why
         self._read_codes(facts, policy)
