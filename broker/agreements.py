@@ -10,6 +10,7 @@ Rules of this house:
 from __future__ import annotations
 
 from broker.intake import MAX_SKEW, passes_without
+from broker.overrides import shown
 from broker.recalls import owe
 from broker.turn import Agreement, Desk, Held, Turn
 from schemas.audit import Event
@@ -131,7 +132,10 @@ def record_withdrawal(signed: Signed, requester: str, turn: Turn) -> tuple[str, 
 
 
 def _take_back(held: Held, signed: Signed, turn: Turn) -> int:
-    if not held.front or passes_without(held.header(), turn.view, turn.policy, turn.now):
+    if not held.front:
+        return 0
+    header = held.header()
+    if passes_without(header, turn.view, turn.policy, turn.now, shown(header, turn).facts):
         return 0
     stopped = 0
     for desk in held.desks:
@@ -144,9 +148,13 @@ def _take_back(held: Held, signed: Signed, turn: Turn) -> int:
 
 
 def _stop(held: Held, desk: Desk, signed: Signed, turn: Turn) -> None:
+    waits = desk.state == "held"  # nobody but its sender knows of it, and so it stays
     turn.move(desk, "withdrawn")
     turn.log_step(held, desk, Event.WITHDRAWN, {"statement": signed.to_json()})
-    _tell_both(held, desk, "withdrawn", signed, turn)
+    if waits:
+        turn.tell(held.sender, "withdrawn", held, (desk.agency, desk.desk), signed)
+    else:
+        _tell_both(held, desk, "withdrawn", signed, turn)
 
 
 def _tell_both(held: Held, desk: Desk, kind: str, signed: Signed, turn: Turn) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
-from broker import logs, queries
+from broker import breakglass, holding, logs, queries
 from broker.recalls import AGAIN, SELECT_UNANSWERED, Reminding
 from broker.sequencer import Sequencer
 from broker.store import Store
@@ -59,11 +59,22 @@ class Sweeper:
             if not found:
                 break
             await self._sequencer.submit(Expiry(found))
+        await self._leads(bound)
         if abs(self._clock() - self._pruned) >= PRUNE_EVERY:
             await self._remind()
             await self._sequencer.submit(Pruning())
             await self._sequencer.shrink()
             self._pruned = self._clock()
+
+    async def _leads(self, bound: dict[str, int]) -> None:
+        """What waits for a lead, and what went without one (O12, O16)."""
+        async with self._store.reading() as connection:
+            held = (await connection.execute(holding.SELECT_DUE, bound)).scalars().all()
+            overdue = (await connection.execute(breakglass.SELECT_OVERDUE, bound)).scalars().all()
+        if held:
+            await self._sequencer.submit(holding.Lapses(held))
+        if overdue:
+            await self._sequencer.submit(breakglass.Overdue(overdue))
 
     async def _remind(self) -> None:
         """Ask again for what became of withdrawn messages."""

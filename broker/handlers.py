@@ -115,7 +115,7 @@ async def post_envelopes(relay: Relay, request: web.Request) -> web.Response:
     results: list[Result] = await relay.sequencer.submit(Submission(requester.nonce, items, len(body)))
     for result in results:
         relay.metrics.results.labels(result.status).inc()
-    if len(results) == 1 and results[0].refusal is not None:
+    if len(results) == 1 and results[0].refusal is not None and results[0].status == "refused":
         raise results[0].refusal
     for result in results:
         if result.index is not None:
@@ -123,7 +123,7 @@ async def post_envelopes(relay: Relay, request: web.Request) -> web.Response:
     return _json({"results": [result.to_json() for result in results]})
 
 
-async def get_mailbox(relay: Relay, request: web.Request) -> web.Response:
+async def get_mailbox(relay: Relay, request: web.Request) -> web.StreamResponse:
     """GET mailbox?wait=S&limit=N[&again=EID]."""
     requester = await relay.requester(request)
     asked = numbers(request.query, {"wait": 0, "limit": api.PAGE_ITEMS}, "again")
@@ -226,7 +226,7 @@ def _word(item: api.StatementIn) -> Word:
     if item.body is not None and not item.body.isascii():
         raise Refusal("FORM")
     text = None if item.body is None else item.body.encode("ascii")
-    return Word.read(item.kind, _signed(item.signed), text)
+    return Word.read(item.kind, _signed(item.signed), text, item.record)
 
 
 def _signed(signed: api.SignedJson) -> Signed:

@@ -15,19 +15,24 @@ from typing import Any
 from broker.turn import Agreement
 from schemas.api import UPLOAD_LIMIT
 from schemas.canonical import Json, b64
-from schemas.consent import Coverage, Decision, Facts, decide
+from schemas.consent import decide
+from schemas.decision import Decision, Outcome
 from schemas.directory import Directory
-from schemas.envelope import Header, Upload
+from schemas.envelope import Envelope, Header, Upload
 from schemas.errors import Refusal
+from schemas.facts import Coverage, Facts, OverrideFacts
 from schemas.grants import check_grant, uncovered
 from schemas.hashing import labelled
 from schemas.keys import Use
+from schemas.override import NONE, Weighed, leads
 from schemas.policy import Policy
 from schemas.record import SealedRecord
 from schemas.signing import Check, Purpose
 
 MAX_SKEW = 300
 """How far a message's time may be from the relay's, in seconds."""
+AUTHORISER = 18
+"""The row that says what is wrong with an override."""
 HIDDEN: frozenset[Coverage] = frozenset({"outside", "withdrawn", "unknown"})
 """What a stranger must not be able to tell apart: no such agreement, one that ended, one that is not for this."""
 
@@ -61,6 +66,14 @@ class Accept:
     @property
     def alert(self) -> bool:
         return bool(self.decision.outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """It waits for the sender's lead (O10)."""
+
+    decision: Decision
+    told: Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +122,8 @@ def judge(
     seen: Mapping[bytes, int | None],
     now: int,
     policy: Policy | None,
-) -> Accept | Repeat | Refuse:
+    override: Weighed = NONE,
+) -> Accept | Repeat | Wait | Refuse:
     """Whether this envelope passes, given everything the relay knows at this moment."""
     if (index := seen.get(item.eid)) is not None:
         return Repeat(index)
@@ -122,10 +136,15 @@ def judge(
     except Refusal as refusal:
         return Refuse(refusal, refusal.code)
     coverage = covered(item.header, agreement, now)
-    decision = decide(facts(item.header, coverage, view, policy, now))
+    decision = decide(facts(item.header, coverage, view, policy, now, override.facts))
     if decision.passes:
         return Accept(decision, coverage)
-    return Refuse(outward(item.header, coverage, decision), decision.code, decision.rows)
+    told = outward(item.header, coverage, decision)
+    if AUTHORISER in decision.rows and (exact := override.code or wanting(item.header, view, now)):
+        told = Refusal(exact)
+    if decision.outcome == Outcome.HOLD:
+        return Wait(decision, told)
+    return Refuse(told, decision.code, decision.rows)
 
 
 def check_times(header: Header, now: int) -> None:
@@ -179,7 +198,14 @@ def covered(header: Header, agreement: Agreement | None, now: int) -> Coverage:
     return "covers" if found else "stale"
 
 
-def facts(header: Header, coverage: Coverage, view: Directory, policy: Policy | None, now: int) -> Facts:
+def facts(
+    header: Header,
+    coverage: Coverage,
+    view: Directory,
+    policy: Policy | None,
+    now: int,
+    override: OverrideFacts | None = None,
+) -> Facts:
     return Facts(
         header,
         coverage,
@@ -187,7 +213,14 @@ def facts(header: Header, coverage: Coverage, view: Directory, policy: Policy | 
         tuple(view.party(recipient.a) for recipient in header.to),
         policy,
         now,
+        override,
+        leads=(override is None and header.law.why_no != "G") or not wanting(header, view, now),
     )
+
+
+def wanting(header: Header, view: Directory, now: int) -> str:
+    """NO_LEAD when the sender has nobody who could authorise anything; else nothing."""
+    return "" if leads(view, header.sender.a, now) else "NO_LEAD"
 
 
 def outward(header: Header, coverage: Coverage, decision: Decision) -> Refusal:
@@ -201,14 +234,18 @@ def outward(header: Header, coverage: Coverage, decision: Decision) -> Refusal:
     return Refusal(code)
 
 
-def passes_without(header: Header, view: Directory, policy: Policy | None, now: int) -> bool:
+def passes_without(
+    header: Header, view: Directory, policy: Policy | None, now: int, override: OverrideFacts | None = None
+) -> bool:
     """Whether a waiting message may go on although its agreement was withdrawn: the rule, asked again."""
-    return decide(facts(header, "withdrawn", view, policy, now)).passes
+    return decide(facts(header, "withdrawn", view, policy, now, override)).passes
 
 
-def record_facts(item: Examined, decision: Mapping[str, Json], agreement: Agreement | None) -> dict[str, Any]:
+def record_facts(
+    envelope: Envelope, decision: Mapping[str, Json], agreement: Agreement | None
+) -> dict[str, Any]:
     """What the relay's record says of an envelope: the sender's own bytes and signature, and what was decided."""
-    envelope = item.upload.envelope
+    header = envelope.header
     said: dict[str, Any] = {
         "body": b64(envelope.body_hash),
         "decision": dict(decision),
@@ -216,9 +253,9 @@ def record_facts(item: Examined, decision: Mapping[str, Json], agreement: Agreem
         "sig": b64(envelope.sig),
         "wm": b64(envelope.wm_hash),
     }
-    if agreement is not None and item.header.sender.a in agreement.grant.parties():
+    if agreement is not None and header.sender.a in agreement.grant.parties():
         said["grant"] = agreement.signed.to_json()
-        found = agreement.statuses.get(item.header.st or "")
+        found = agreement.statuses.get(header.st or "")
         said["status"] = None if found is None else found[1].to_json()
         said["withdrawal"] = None if agreement.withdrawal is None else agreement.withdrawal.to_json()
     return said

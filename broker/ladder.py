@@ -125,7 +125,7 @@ def climb(step: Step, turn: Turn) -> Said:
 def _step(step: Step, held: Held | None, turn: Turn) -> Entry:
     receipt = step.receipt
     desk = None if held is None else held.at(receipt.a, receipt.d)
-    if held is None or desk is None:
+    if held is None or desk is None or desk.state == "held":
         # Whose it was is no longer known here, but what this desk itself was told to end it is.
         raise Refusal("ENDED" if turn.knows(step.finals()) else "NOT_FOUND")
     if desk.state in ENDED:

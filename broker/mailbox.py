@@ -143,7 +143,11 @@ def _fitting(found: list[tuple[int, int]], limit: int) -> list[int]:
 
 
 def _page(rows: Any, notices: list[str], more: bool, note: str) -> bytes:
-    items = [{"eid": b64(row.eid), "d": row.desk, "state": row.state} for row in rows]
+    items = [
+        {"eid": b64(row.eid), "d": row.desk, "state": row.state}
+        | ({"override": json.loads(row.override)} if row.override else {})
+        for row in rows
+    ]
     head = json.dumps({"items": items, "notices": [], "more": more, "checkpoint": note})
     if notices:  # stored as the JSON they travel as
         head = head.replace('"notices": []', f'"notices": [{",".join(notices)}]', 1)

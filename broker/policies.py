@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from broker import logs
 from broker.tables import policies
 from broker.turn import Turn
-from schemas.directory import AddKey, Statement
+from schemas.directory import AddKey, Countersign, Statement
 from schemas.envelope import Frozen
 from schemas.errors import Refusal
 from schemas.policing import LATE, PolicyBody, Timeline
@@ -22,13 +22,13 @@ from schemas.shelf import Shelf
 
 
 def check_dates(statement: Statement, body: Frozen, now: int) -> None:
-    """Hold what changes who signs policies, or which counts, against the relay's clock (Q7).
+    """Hold what changes who signs, or which policy counts, against the relay's clock (Q7, O2).
 
     Raises:
         Refusal: CLOCK, POLICY_PAST.
     """
     names_signer = isinstance(body, AddKey) and body.use == "policy"
-    if not names_signer and not isinstance(body, PolicyBody):
+    if not names_signer and not isinstance(body, PolicyBody | Countersign):
         return
     if abs(statement.ts - now) > LATE:
         raise Refusal("CLOCK")

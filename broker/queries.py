@@ -26,6 +26,7 @@ from broker.tables import (
     leaves,
     nodes,
     notices,
+    overrides,
     policies,
     records,
     seen,
@@ -95,6 +96,7 @@ def load(connection: Connection, turn: Turn, works: Iterable[Work]) -> None:
     """Read every row that these works will be decided on."""
     works = tuple(works)
     keys = {key for work in works for key in work.marks()} | {work.nonce for work in works if work.nonce}
+    turn.connection = connection
     turn.look = partial(look, connection)
     turn.owed = partial(recalls.look, connection)
     turn.seen = look(connection, list(keys))
@@ -128,6 +130,20 @@ def _hold(turn: Turn, rows: Iterable[Any]) -> None:
             fresh[row.eid] = held
         held.desks.append(Desk(row.id, row.agency, row.desk, row.state))
     turn.held |= fresh
+
+
+def held(turn: Turn, eid: bytes) -> Held | None:
+    """A stored envelope, read now unless the turn has it already."""
+    if eid not in turn.held:
+        _hold(turn, SELECT_HELD.rows(turn.db, eids=[eid]))
+    return turn.held.get(eid)
+
+
+def agreement(turn: Turn, gid: str | None) -> Agreement | None:
+    """The agreement with this handle, read now unless the turn has it already."""
+    if gid is not None and gid not in turn.agreements:
+        _agree(turn.db, turn, [gid])
+    return turn.agreements.get(gid or "")
 
 
 def _agree(connection: Connection, turn: Turn, gids: list[str]) -> None:
@@ -202,6 +218,7 @@ def _prune(connection: Connection, now: int) -> None:
     connection.execute(delete(statuses).where(statuses.c.exp < now))
     connection.execute(delete(grants).where(grants.c.until < now, recalls.KEPT_FOR_ANSWERS))
     connection.execute(delete(notices).where(notices.c.ts < now - NOTICE_KEPT))
+    connection.execute(delete(overrides).where(overrides.c.until < now))
 
 
 def _wrap_row(wrap: Wrapped) -> dict[str, Any]:
@@ -239,6 +256,7 @@ SELECT_PAGE = Statement(
             envelopes.c.front,
             envelopes.c.record,
             envelopes.c.proof,
+            envelopes.c.override,
         )
         .join_from(deliveries, envelopes, deliveries.c.eid == envelopes.c.eid)
         .where(deliveries.c.id.in_(ids))

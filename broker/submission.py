@@ -6,14 +6,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from broker.intake import Accept, Examined, Refuse, Repeat, judge, record_facts
+from broker.breakglass import awaits_lead, watch
+from broker.holding import hold_tag, note_hold
+from broker.intake import Accept, Examined, Refuse, Repeat, Wait, judge, record_facts
 from broker.ledger import Growth
+from broker.overrides import shown
 from broker.turn import Held, Quiet, Turn
 from schemas.audit import Event, event_tag
 from schemas.canonical import b64, unb64
 from schemas.envelope import MAX_LIFE, WRAP_SIZE
 from schemas.errors import Refusal
 from schemas.lawful import RAGS
+from schemas.override import NONE, Weighed
+from schemas.receipt import State
 
 PROOF_ROOM = 2048
 """About what a proof adds to a delivery, for the size of mailbox pages."""
@@ -81,12 +86,51 @@ def refusal_tag(item: Examined) -> bytes:
 def submit(item: Examined, turn: Turn) -> Result:
     """Decide one upload and note all that follows."""
     agreement = turn.agreements.get(item.header.gid or "")
-    verdict = judge(item, turn.view, agreement, turn.seen, turn.now, turn.policy)
+    weighed = NONE if item.header.ovr is None else shown(item.header, turn)
+    verdict = judge(item, turn.view, agreement, turn.seen, turn.now, turn.policy, weighed)
+    if isinstance(verdict, Wait) and item.header.ovr is None:
+        weighed = shown(item.header, turn)  # its lead may have signed before it came
+        if weighed.facts is not None:
+            verdict = judge(item, turn.view, agreement, turn.seen, turn.now, turn.policy, weighed)
     if isinstance(verdict, Repeat):
         return Result(item.eid, "repeat", index=verdict.index)
+    if isinstance(verdict, Wait):
+        return _hold(item, verdict, turn)
     if isinstance(verdict, Refuse):
-        return _refuse(item, verdict, turn)
-    return _accept(item, verdict, turn)
+        waits = verdict.code == "ID_CLASH" and turn.knows([hold_tag(item)])
+        return _waits(item, turn) if waits else _refuse(item, verdict, turn)
+    result = _accept(item, verdict, turn)
+    if verdict.alert and awaits_lead(verdict.decision, signed=_signed(weighed)):
+        watch(item.eid, item.upload.envelope.header_bytes, item.header, verdict.decision, turn)
+    return result
+
+
+def _signed(weighed: Weighed) -> bool:
+    return weighed.facts is not None and not weighed.code
+
+
+def _hold(item: Examined, verdict: Wait, turn: Turn) -> Result:
+    header, envelope = item.header, item.upload.envelope
+    decision = {
+        "code": verdict.decision.code,
+        "outcome": "hold",
+        "rows": list(verdict.decision.rows),
+        "told": verdict.told.code,
+    }
+    tag = hold_tag(item)
+    facts = record_facts(envelope, decision, turn.agreements.get(header.gid or ""))
+    entry = turn.log(Event.HELD, tag, {header.sender.a}, facts)
+    turn.remember(tag, header.exp, entry.index)
+    turn.remember(item.mid_key, header.exp, None)
+    row = _rows(item, turn, "held")
+    row["proof"] = b""
+    note_hold(item, _held(item), turn)
+    return Result(item.eid, "held", refusal=verdict.told, index=entry.index)
+
+
+def _waits(item: Examined, turn: Turn) -> Result:
+    """The same envelope again, while it waits or after its time was over."""
+    return Result(item.eid, "held", refusal=Refusal("HOLD_LEAD"), index=turn.seen[hold_tag(item)])
 
 
 def _refuse(item: Examined, verdict: Refuse, turn: Turn) -> Result:
@@ -99,13 +143,14 @@ def _refuse(item: Examined, verdict: Refuse, turn: Turn) -> Result:
             "told": verdict.told.code,
         }
         agreement = turn.agreements.get(item.header.gid or "")
-        entry = turn.log(Event.REFUSE, tag, {item.header.sender.a}, record_facts(item, decision, agreement))
+        facts = record_facts(item.upload.envelope, decision, agreement)
+        entry = turn.log(Event.REFUSE, tag, {item.header.sender.a}, facts)
         turn.remember(tag, min(item.header.exp, turn.now + MAX_LIFE), entry.index)
     return Result(item.eid, "refused", refusal=verdict.told)
 
 
 def _accept(item: Examined, verdict: Accept, turn: Turn) -> Result:
-    header, envelope = item.header, item.upload.envelope
+    header = item.header
     decision = {
         "code": verdict.decision.code,
         "outcome": "alert" if verdict.alert else "deliver",
@@ -113,16 +158,13 @@ def _accept(item: Examined, verdict: Accept, turn: Turn) -> Result:
     }
     agencies = {header.sender.a, *(r.a for r in header.to)}
     record = (item.upload.record, unb64(header.ar, 32))
-    facts = record_facts(item, decision, turn.agreements.get(header.gid or ""))
+    facts = record_facts(item.upload.envelope, decision, turn.agreements.get(header.gid or ""))
     entry = turn.log(Event.ACCEPT, item.eid, agencies, facts, record)
     turn.remember(item.eid, header.exp, entry.index)
     turn.remember(item.mid_key, header.exp, None)
-    held = Held(
-        item.eid, envelope.body_hash, header.sender.a, header.sender.d, header.mid, header.gid, header.exp, []
-    )
     if verdict.alert:
         # Told in the reply too; the notice is for when the reply gets lost.
-        turn.tell(header.sender.a, "alert", held, (header.sender.a, header.sender.d), None)
+        turn.tell(header.sender.a, "alert", _held(item), (header.sender.a, header.sender.d), None)
     result = Result(item.eid, "accepted", record=entry.record, rk=entry.rk, alert=verdict.alert)
     row = _rows(item, turn)
 
@@ -135,7 +177,12 @@ def _accept(item: Examined, verdict: Accept, turn: Turn) -> Result:
     return result
 
 
-def _rows(item: Examined, turn: Turn) -> dict[str, Any]:
+def _held(item: Examined) -> Held:
+    header, body = item.header, item.upload.envelope.body_hash
+    return Held(item.eid, body, header.sender.a, header.sender.d, header.mid, header.gid, header.exp, [])
+
+
+def _rows(item: Examined, turn: Turn, state: State = "queued") -> dict[str, Any]:
     header, envelope = item.header, item.upload.envelope
     front = envelope.to_bytes()
     size = len(front) + WRAP_SIZE + len(item.upload.record) + PROOF_ROOM
@@ -157,12 +204,13 @@ def _rows(item: Examined, turn: Turn) -> dict[str, Any]:
                 "eid": item.eid,
                 "agency": recipient.a,
                 "desk": recipient.d,
-                "state": "queued",
+                "state": state,
                 "rank": RAGS.index(header.rag),
                 "exp": header.exp,
                 "size": size,
                 "wrap": wrap,
             }
         )
-        turn.rings.add(recipient.a)
+        if state == "queued":
+            turn.rings.add(recipient.a)
     return row

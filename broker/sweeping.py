@@ -51,7 +51,8 @@ class Expiry(Unasked):
             for desk in held.desks:
                 if desk.state in ENDED:
                     continue
-                told = {held.sender} if desk.state == "queued" else {held.sender, desk.agency}
+                unseen = desk.state in ("queued", "held")
+                told = {held.sender} if unseen else {held.sender, desk.agency}
                 turn.log_step(held, desk, Event.EXPIRED, {"state": desk.state})
                 turn.move(desk, "expired")
                 for agency in sorted(told):

@@ -60,6 +60,7 @@ envelopes = Table(
     Column("mid", Id, nullable=False),
     Column("gid", Id),
     Column("exp", BigInteger, nullable=False),
+    Column("override", Text),  # of one that waited for a lead: the override under which it was released
     Index(None, "gid"),
 )
 
@@ -78,6 +79,53 @@ deliveries = Table(
     UniqueConstraint("eid", "agency", "desk"),
     Index(None, "agency", "state", "rank", "id"),
     Index(None, "exp"),
+)
+
+overrides = Table(
+    "overrides",
+    metadata,
+    Column("oid", Id, primary_key=True),
+    Column("agency", Agency, nullable=False),
+    Column("core", String(43), nullable=False),  # what a header's `ovr` names
+    Column("mid", Id),
+    Column("text", LargeBinary, nullable=False),
+    Column("sig", LargeBinary, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Index(None, "agency", "core"),
+    Index(None, "agency", "mid"),
+    Index(None, "until"),
+)
+
+holds = Table(  # messages that wait for a lead
+    "holds",
+    metadata,
+    Column("eid", Hash, primary_key=True),
+    Column("agency", Agency, nullable=False),
+    Column("mid", Id, nullable=False),
+    Column("lapse", BigInteger, nullable=False),
+    Column("next", BigInteger, nullable=False),  # when to look at it again
+    Index(None, "agency", "mid"),
+    Index(None, "next"),
+)
+
+dues = Table(  # messages that went, and whose lead has still to sign
+    "dues",
+    metadata,
+    Column("eid", Hash, primary_key=True),
+    Column("agency", Agency, nullable=False),
+    Column("mid", Id, nullable=False),
+    Column("header", LargeBinary, nullable=False),
+    Column("next", BigInteger, nullable=False),
+    Column("told", Integer, nullable=False),
+    Index(None, "agency", "mid"),
+    Index(None, "next"),
+)
+
+missed = Table(  # agencies at which a lead's signature was missing once
+    "missed",
+    metadata,
+    Column("agency", Agency, primary_key=True),
+    Column("since", BigInteger, nullable=False),
 )
 
 notices = Table(

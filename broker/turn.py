@@ -15,12 +15,15 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Protocol
 
+from sqlalchemy import Connection
+
 from broker.epochs import Epochs
 from broker.ledger import Growth
 from schemas.audit import Event, Leaf, event_facts, event_tag, tag_text
 from schemas.canonical import Json, b64
 from schemas.directory import Directory
 from schemas.envelope import Header, parse_header
+from schemas.errors import Refusal
 from schemas.grants import Grant, Status, parse_grant, parse_status
 from schemas.policy import Policy
 from schemas.receipt import ENDED, State
@@ -178,6 +181,7 @@ class Turn:
         self.shelf = shelf
         self.view = view
         self._shared = view
+        self.connection: Connection | None = None
         self.seen: dict[bytes, int | None] = {}
         self.look: Look = lambda _: {}
         self.owed: Callable[[str, str], Any] = lambda _gid, _agency: None
@@ -196,6 +200,13 @@ class Turn:
     def policy(self) -> Policy | None:
         """The policy in force, this turn's own included; None decides as PROTOCOL.md Q8 says."""
         return self.shelf.in_force(self.view.policies, self.now)
+
+    @property
+    def db(self) -> Connection:
+        """The transaction itself, for what few pieces of work read and write: seldom, and never for every message."""
+        if self.connection is None:
+            raise Refusal("UNAVAILABLE")
+        return self.connection
 
     # --- what work may do
 

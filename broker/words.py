@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from broker.agreements import record_grant, record_status, record_withdrawal
+from broker.overrides import Asked, record_override
 from broker.policies import check_dates, put_on_shelf, shelved
 from broker.recalls import record_recalled
 from broker.turn import Quiet, Turn
@@ -15,7 +16,7 @@ from schemas.directory import parse_statement
 from schemas.errors import Refusal
 from schemas.signing import Signed
 
-Kind = Literal["directory", "grant", "status", "withdraw", "recalled", "policy"]
+Kind = Literal["directory", "grant", "status", "withdraw", "recalled", "policy", "override"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +28,13 @@ class Word:
     gid: str | None = None
     of: tuple[str, int] | None = None
     text: bytes | None = None
+    asked: Asked | None = None
 
     @classmethod
-    def read(cls, kind: Kind, signed: Signed, text: bytes | None = None) -> Word:
-        """`text` is a policy's. Raises Refusal FORM, NOT_CANONICAL."""
+    def read(cls, kind: Kind, signed: Signed, text: bytes | None = None, record: str | None = None) -> Word:
+        """`text` is a policy's, `record` an override's. Raises Refusal FORM, NOT_CANONICAL, RECORD."""
+        if kind == "override":
+            return cls(kind, signed, asked=Asked.read(signed, record))
         if text is not None and kind != "policy":
             raise Refusal("FORM")
         if kind in ("directory", "policy"):
@@ -95,6 +99,8 @@ def hear(word: Word, requester: str, turn: Turn) -> Heard:
             return Heard(record_grant(word.signed, requester, turn))
         if word.kind == "status":
             return Heard(record_status(word.signed, requester, turn))
+        if word.asked is not None:
+            return Heard(record_override(word.asked, requester, turn))
         if word.kind == "recalled":
             return Heard(record_recalled(word.signed, requester, turn))
         return Heard(*record_withdrawal(word.signed, requester, turn))

@@ -34,6 +34,9 @@ from schemas.sealing import SUITE, Draw, key_commitment, payload_hash, wrap_key,
 from schemas.sealing import self_test as sealing_test
 from schemas.signing import Signed
 
+INNER = frozenset({"att", "cp", "grant", "p", "rk", "seq", "status"})
+"""The members of an inner message; one that rests on an override has that too."""
+
 
 def unwrap_key(key: OpeningKey, info: bytes, wrapped: bytes) -> bytes:
     """The 32 secret bytes of a wrap.
@@ -72,6 +75,7 @@ class Opened:
     status: Signed | None
     checkpoints: tuple[str, ...]
     seq: tuple[int, ...]
+    override: Signed | None = None
 
 
 def open_delivery(delivery: Delivery, key: OpeningKey) -> Opened:
@@ -97,6 +101,7 @@ def open_delivery(delivery: Delivery, key: OpeningKey) -> Opened:
         status=_signed(inner["status"]),
         checkpoints=tuple(inner["cp"]),
         seq=tuple(inner["seq"]),
+        override=_signed(inner.get("override")),
     )
 
 
@@ -186,7 +191,7 @@ def _inner(envelope: Envelope, cek: bytes) -> dict[str, Any]:
     key = labelled("fenpost/v1/body-key", envelope.hh, key=cek)
     nonce = labelled("fenpost/v1/body-nonce", envelope.hh, key=cek, size=24)
     inner = decode(unpad(aead_open(key, nonce, envelope.hh, envelope.body, "CANNOT_OPEN")), BODY_LIMIT)
-    if not isinstance(inner, dict) or set(inner) != {"att", "cp", "grant", "p", "rk", "seq", "status"}:
+    if not isinstance(inner, dict) or set(inner) != INNER | ({"override"} if envelope.header.ovr else set()):
         raise Refusal("FORM")
     if not isinstance(inner["p"], str) or not isinstance(inner["rk"], str):
         raise Refusal("FORM")

@@ -121,6 +121,8 @@ class Draft:
     status: Signed | None = None
     checkpoints: tuple[str, ...] = ()
     seq: tuple[int, ...] = ()
+    override: tuple[str, Signed] | None = None
+    """The hash and the statement of the override that it rests on (O8)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +222,7 @@ def _header(draft: Draft, mid: str, signer: str, kc: str, ar: str) -> dict[str, 
         "kc": kc,
         "law": draft.law,
         "mid": mid,
-        "ovr": None,
+        "ovr": None if draft.override is None else draft.override[0],
         "pur": draft.purpose,
         "rag": draft.rag,
         "signer": signer,
@@ -233,7 +235,9 @@ def _header(draft: Draft, mid: str, signer: str, kc: str, ar: str) -> dict[str, 
 
 
 def _inner(draft: Draft, rk: bytes) -> dict[str, Json]:
+    override = {} if draft.override is None else {"override": draft.override[1].to_json()}
     return {
+        **override,
         "att": [],
         "cp": list(draft.checkpoints),
         "grant": None if draft.grant is None else draft.grant.to_json(),

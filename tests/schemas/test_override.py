@@ -165,7 +165,7 @@ def test_agreement_is_no_basis_of_an_override(world):
         {"cat": ["person", "ask"]},
         {"cat": ["ask", "ask"]},
         {"cat": ["Robin"]},
-        {"reason": "H"},
+        {"reason": "because she said so"},
         {"reason": None},
         {"exp": 0},
         {"v": 2},

@@ -69,7 +69,7 @@ def override(
     world: World, header: Header, author: SigningKey, lead: SigningKey, **changes: Any
 ) -> tuple[Signed, bytes]:
     """An override for this header's message by these two, and the sealed reason."""
-    oid = b64(secrets.token_bytes(16))
+    oid = changes.pop("oid", None) or b64(secrets.token_bytes(16))
     record = reason_record(world, "Peacock", oid)
     core = core_for(world, header, author, record, oid, **changes)
     return authorise_override(request_override(core, author), lead, core.ts), record

@@ -1,0 +1,191 @@
+"""Messages that wait for a safeguarding lead (PROTOCOL.md O10-O13).
+
+Rules of this house:
+- what waits is stored like what is delivered, in the state "held": no page shows it, nobody but its sender hears of it,
+  and it counts for nobody as sent or arrived;
+- a lead's override lets it go only if the rule, asked again at that moment, lets it pass, and its keys and dates do;
+- what nobody released in time is stopped, and its sender is told; so it never lies there for good.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import bindparam, delete, insert, select, update
+
+from broker import queries
+from broker.intake import Examined, check_parties, covered, record_facts
+from broker.intake import facts as rule_facts
+from broker.ledger import Growth
+from broker.sweeping import Unasked
+from broker.tables import envelopes, holds
+from broker.turn import Held, Turn
+from schemas.audit import Event, event_tag
+from schemas.canonical import b64, unb64
+from schemas.consent import decide
+from schemas.decision import Decision
+from schemas.envelope import Envelope
+from schemas.errors import Refusal
+from schemas.hashing import Frames
+from schemas.override import Override, terms_of, weigh
+from schemas.worktime import after_working_days, after_working_hours
+
+AMBER, ESCALATE = 2 * 24 * 3600, 4 * 3600
+"""How long a message waits, and when its leads are told again, where no policy can be read."""
+SELECT_WAITING = select(holds.c.eid).where(
+    holds.c.agency == bindparam("whose"), holds.c.mid == bindparam("named")
+)
+SELECT_STORED = select(envelopes).where(envelopes.c.eid == bindparam("named"))
+SELECT_DUE = select(holds.c.eid).where(holds.c.next <= bindparam("now")).limit(bindparam("most"))
+UPDATE_RELEASED = (
+    update(envelopes)
+    .where(envelopes.c.eid == bindparam("named"))
+    .values(proof=bindparam("proven"), override=bindparam("under"))
+)
+UPDATE_NEXT = update(holds).where(holds.c.eid == bindparam("named")).values(next=bindparam("at"))
+DELETE_HOLD = delete(holds).where(holds.c.eid == bindparam("named"))
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A held message with all its bytes."""
+
+    held: Held
+    envelope: Envelope
+    record: bytes
+
+
+def hold_tag(item: Examined) -> bytes:
+    return event_tag(item.eid, Event.HELD, item.header.sender.a, item.header.sender.d)
+
+
+def note_hold(item: Examined, held: Held, turn: Turn) -> None:
+    """Keep watch over a message that waits, and tell its sender."""
+    policy = turn.policy
+    amber, escalate = (
+        (AMBER, ESCALATE)
+        if policy is None
+        else (policy.thresholds.hold_amber_s, policy.thresholds.hold_escalate_s)
+    )
+    lapse = after_working_days(turn.now, amber)
+    row: dict[str, Any] = {
+        "eid": item.eid,
+        "agency": item.header.sender.a,
+        "mid": item.header.mid,
+        "lapse": lapse,
+        "next": min(lapse, after_working_hours(turn.now, escalate)),
+    }
+    turn.db.execute(insert(holds), row)
+    _tell(held, "held", turn)
+
+
+def waiting(agency: str, mid: str | None, turn: Turn) -> Waiting | None:
+    """The agency's message with this id, if it waits."""
+    if mid is None:
+        return None
+    eid = turn.db.execute(SELECT_WAITING, {"whose": agency, "named": mid}).scalar()
+    return None if eid is None else _read(eid, turn)
+
+
+def release(found: Waiting, override: Override, turn: Turn) -> None:
+    """Let a held message go, if it may now: logged as accepted, and waiting for its recipients.
+
+    Raises:
+        Refusal: EXPIRED; UNKNOWN_DESK and the keys' codes; the override's (schemas.override); the rule's.
+    """
+    held, header = found.held, found.envelope.header
+    if header.exp <= turn.now:
+        raise Refusal("EXPIRED")
+    check_parties(header, turn.view, turn.now)
+    weighed = weigh(header, override, turn.view, terms_of(turn.policy), turn.now)
+    if weighed.code:
+        raise Refusal(weighed.code)
+    coverage = covered(header, queries.agreement(turn, header.gid), turn.now)
+    decision = decide(rule_facts(header, coverage, turn.view, turn.policy, turn.now, weighed.facts))
+    if not decision.passes:
+        raise Refusal(decision.code or "UNFORESEEN")
+    _let_go(found, decision, override, turn)
+    for desk in held.desks:
+        if desk.state == "held":
+            turn.move(desk, "queued")
+            turn.rings.add(desk.agency)
+    turn.db.execute(DELETE_HOLD, {"named": held.eid})
+    _tell(held, "released", turn)
+
+
+def _let_go(found: Waiting, decision: Decision, override: Override, turn: Turn) -> None:
+    held, envelope, header = found.held, found.envelope, found.envelope.header
+    said = {
+        "code": decision.code,
+        "outcome": "alert" if decision.outcome else "deliver",
+        "rows": list(decision.rows),
+    }
+    agencies = {held.sender, *(r.a for r in header.to)}
+    facts = record_facts(envelope, said, queries.agreement(turn, header.gid))
+    told = {**facts, "override": override.signed.to_json()}
+    entry = turn.log(Event.ACCEPT, held.eid, agencies, told, (found.record, unb64(header.ar, 32)))
+    turn.remember(held.eid, header.exp, entry.index)
+    under = json.dumps(override.signed.to_json())
+
+    def proven(growth: Growth) -> None:
+        proof = growth.proof(entry.leaf, entry.index)
+        turn.db.execute(UPDATE_RELEASED, {"named": held.eid, "proven": proof, "under": under})
+
+    turn.after.append(proven)
+
+
+@dataclass
+class Lapses(Unasked):
+    """Held messages of which it is time to say something: their leads are told again, or their time is over."""
+
+    found: Sequence[bytes]
+    logs = True
+    order = 4
+
+    def eids(self) -> Sequence[bytes]:
+        return self.found
+
+    def decide(self, turn: Turn) -> int:
+        return sum(_look(eid, turn) for eid in self.found)
+
+
+def _look(eid: bytes, turn: Turn) -> bool:
+    row = turn.db.execute(select(holds).where(holds.c.eid == eid)).first()
+    if row is None:
+        return False
+    held = turn.held.get(eid)
+    if held is None or all(desk.state != "held" for desk in held.desks):
+        turn.db.execute(DELETE_HOLD, {"named": eid})  # withdrawn, or its own time was over
+        return False
+    if turn.now < row.lapse:
+        turn.db.execute(UPDATE_NEXT, {"named": eid, "at": row.lapse})
+        _tell(held, "hold-escalated", turn)
+        return True
+    turn.db.execute(DELETE_HOLD, {"named": eid})
+    tag = event_tag(eid, Event.LAPSED, held.sender, held.desk)
+    turn.log(
+        Event.LAPSED,
+        tag,
+        {held.sender},
+        {"a": held.sender, "d": held.desk, "eid": b64(eid), "mid": held.mid},
+    )
+    for desk in held.desks:
+        if desk.state == "held":
+            turn.move(desk, "expired")
+    _tell(held, "lapsed", turn)
+    return True
+
+
+def _read(eid: bytes, turn: Turn) -> Waiting | None:
+    held = queries.held(turn, eid)
+    row = turn.db.execute(SELECT_STORED, {"named": eid}).first()
+    if held is None or row is None or all(desk.state != "held" for desk in held.desks):
+        return None
+    return Waiting(held, Envelope.read(Frames(row.front)), row.record)
+
+
+def _tell(held: Held, kind: str, turn: Turn) -> None:
+    turn.tell(held.sender, kind, held, (held.sender, held.desk), None)
