@@ -99,7 +99,7 @@ async def enrol(relay: Relay, oversight: Oversight, enrolment: Enrolment, world:
     """
     posted, before = 0, True
     for _ in range(ATTEMPTS):
-        reading = await _read(relay, oversight, world)
+        reading = await read_oversight(relay, oversight, world)
         missing = missing_statements(reading, enrolment, oversight, world.now())
         if not missing:
             members = [agency for agency in reading.view.agencies.values() if agency.member]
@@ -124,7 +124,7 @@ def missing_statements(
         raise Refusal(
             "SETTINGS", "This enrolment is for another partnership. Ask the agency for the right one."
         )
-    _check_own_chain(reading, oversight.admin)
+    check_own_chain(reading, oversight.admin)
     members = [a for a in reading.view.agencies.values() if a.member and a.id != said.agency]
     check_unlike(said.name, [a.name for a in members] + [oversight.partnership.charter.name])
     view, have = copy.deepcopy(reading.view), reading.hashes()
@@ -156,7 +156,8 @@ def _try(view: Directory, missing: list[Signed]) -> None:
         raise
 
 
-def _check_own_chain(reading: Reading, admin: AdminKeys) -> None:
+def check_own_chain(reading: Reading, admin: AdminKeys) -> None:
+    """Raises Refusal ROLLBACK, FORK unless the directory holds all that the key file knows."""
     # A relay that hid statements of oversight would have it sign two different ones with the same number.
     own = reading.view.agencies.get(admin.agency)
     if own is None or own.seq < admin.seq:
@@ -165,9 +166,10 @@ def _check_own_chain(reading: Reading, admin: AdminKeys) -> None:
         raise Refusal("FORK")
 
 
-async def _read(relay: Relay, oversight: Oversight, world: World) -> Reading:
+async def read_oversight(source: Source, oversight: Oversight, world: World) -> Reading:
+    """The directory as the relay shows it now, never older than what oversight saw before; the note is believed."""
     reading = await read_directory(
-        relay,
+        source,
         oversight.partnership.keys_log_key,
         oversight.admin.agency,
         world.now(),

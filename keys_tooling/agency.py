@@ -14,8 +14,8 @@ from keys_tooling.partnership import ADMIN, AGENT, NEXT_ROOTS, PARTNERSHIP, ROOT
 from schemas.canonical import Json
 from schemas.directory import Flags
 from schemas.keyfile import Cost
-from schemas.lawful import Sector
 from schemas.partnership import FILE_LIMIT, Partnership
+from schemas.sectors import Sector
 
 ENROLMENT = "enrolment.json"
 

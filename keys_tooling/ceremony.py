@@ -15,11 +15,11 @@ from schemas.checkpoint import LogKey
 from schemas.founding import Founding
 from schemas.keyring import AdminKeys, AgentKeys, OfficerKeys, PolicyKey, Prekey, RelayKeys
 from schemas.keys import OpeningKey, SigningKey, Use
-from schemas.lawful import Sector
 from schemas.mldsa import MldsaKey
 from schemas.partnership import Charter, Partnership
 from schemas.policing import SIGNERS, SignedPolicy, policy_digest
 from schemas.policy import founding
+from schemas.sectors import Sector
 from schemas.signing import Signed
 from schemas.witness import MldsaLogKey
 

@@ -21,7 +21,7 @@ from schemas.directory import Agency, Directory, Flags, safety_number
 from schemas.envelope import AgencyId, DeskId, Frozen, Hash32, Seconds
 from schemas.errors import Refusal
 from schemas.keys import Use
-from schemas.lawful import Sector
+from schemas.sectors import Sector
 from schemas.signing import STATEMENT_LIMIT, Purpose, Signed
 
 LIMIT = 512 * 1024

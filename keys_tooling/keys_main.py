@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from keys_tooling.console import World, report, run, tell
-from schemas.lawful import SECTORS, Sector
+from keys_tooling.policy_main import policy
+from schemas.sectors import SECTORS, Sector
 
 FILE = click.Path(path_type=Path)
 NEXT = "\nNext:\n  "
@@ -43,6 +44,9 @@ def partnership() -> None:
       fenpost-keys partnership init --dir partnership --name "Fenland Partnership" \\
         --relay-url https://relay.example.org --officer officer.json
     """
+
+
+keys.add_command(policy)
 
 
 @keys.group()
@@ -97,6 +101,13 @@ def _offline(folder: Path) -> str:
     type=FILE,
     help="The passphrase for the relay's own keys. Drawn and written beside them otherwise.",
 )
+@click.option(
+    "--policy-passphrase-file",
+    "policy_files",
+    type=FILE,
+    multiple=True,
+    help="The passphrase of a policy signer's key: give it twice, each person's own. [default: the same]",
+)
 @_demonstration
 @_json
 @click.pass_obj
@@ -111,6 +122,7 @@ def partnership_init(
     officers: tuple[Path, ...],
     passphrase_file: Path | None,
     relay_passphrase_file: Path | None,
+    policy_files: tuple[Path, ...],
     demonstration_cost: bool,
     as_json: bool,
 ) -> None:
@@ -127,6 +139,7 @@ def partnership_init(
     from keys_tooling.demonstration import cost
     from keys_tooling.passphrases import known_passphrase, new_passphrase
     from schemas.directory import safety_number
+    from schemas.policing import SIGNERS
 
     name = unicodedata.normalize("NFC", name)
     plan = founding.Plan(
@@ -141,8 +154,15 @@ def partnership_init(
         relay_passphrase_file.absolute(),
         known_passphrase(relay_passphrase_file, "the relay's keys"),
     )
+    if len(policy_files) not in (0, SIGNERS):
+        raise click.UsageError(
+            "--policy-passphrase-file is given twice, once for each signer, or not at all."
+        )
     locks = founding.Locks(
-        new_passphrase(passphrase_file, "oversight's keys"), relay or None, cost(demonstration_cost)
+        new_passphrase(passphrase_file, "oversight's keys"),
+        relay or None,
+        cost(demonstration_cost),
+        tuple(new_passphrase(file, "a policy signer's key") for file in policy_files),
     )
     founded = founding.init(folder, plan, locks, world)
     number = safety_number(founded.oversight.id)
@@ -150,6 +170,7 @@ def partnership_init(
         "name": name,
         "oversight": founded.oversight.id,
         "partnership": str(folder / founding.PARTNERSHIP),
+        "policy_keys": [str(folder / f"{signer.person}.fpk") for signer in founded.signers],
         "relay_config": str(folder / "relay" / founding.TOML),
         "safety_number": number,
     }
@@ -159,6 +180,7 @@ def partnership_init(
         f"Safety number  {number}\n\n"
         "Read the safety number aloud to every agency that joins, and hand it partnership.json.\n"
         f"{_offline(folder)}\n"
+        f"Give {' and '.join(facts['policy_keys'])} to two different people: both sign each new policy.\n"
         f"{NEXT}fenpost-broker run --config {folder / 'relay' / founding.TOML}"
     )
     report(facts, text, as_json=as_json)

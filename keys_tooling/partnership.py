@@ -17,7 +17,7 @@ from keys_tooling.officer import CARD_LIMIT, parse_card
 from schemas.canonical import Json, b64
 from schemas.errors import Refusal
 from schemas.keyfile import Cost, lock
-from schemas.keyring import AdminKeys, AgentKeys, RelayKeys
+from schemas.keyring import AdminKeys, AgentKeys, PolicyKey, RelayKeys
 
 PARTNERSHIP = "partnership.json"
 ADMIN, ROOTS, AGENT = "admin.fpk", "roots.fpk", "agent.fpk"
@@ -40,11 +40,16 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Locks:
-    """Passphrases and argon2id cost. `relay` is None when the relay's passphrase is to be drawn."""
+    """Passphrases and argon2id cost.
+
+    `relay` is None when the relay's passphrase is to be drawn; `policy` has one for each signer, or none: then `own`
+    locks their keys too.
+    """
 
     own: bytes = field(repr=False)
     relay: tuple[Path, bytes] | None = field(repr=False)
     cost: Cost
+    policy: tuple[bytes, ...] = field(default=(), repr=False)
 
 
 def init(folder: Path, plan: Plan, locks: Locks, world: World) -> Founded:
@@ -59,10 +64,11 @@ def init(folder: Path, plan: Plan, locks: Locks, world: World) -> Founded:
     check_url(plan.relay_url)
     cards = read_cards(plan.officers)
     with new_files(folder) as files, new_files(folder / "relay") as relay:
-        files.absent(PARTNERSHIP, ADMIN, ROOTS, NEXT_ROOTS, AGENT)
+        files.absent(PARTNERSHIP, ADMIN, ROOTS, NEXT_ROOTS, AGENT, "policy-1.fpk", "policy-2.fpk")
         relay.absent(PARTNERSHIP, RELAY_KEY, FOUNDING, TOML, PASSPHRASE)
         founded = _found(plan, cards, world)
         write_member(files, founded.oversight, locks.own, locks.own, locks.cost, world)
+        _write_signers(files, founded, locks, world)
         _write_relay(relay, founded, plan, locks, world)
         files.public(PARTNERSHIP, founded.partnership.to_bytes())
     return founded
@@ -123,6 +129,13 @@ def write_member(
         files.secret(name, lock(roots, "roots", passphrase, cost, world.draw))
     files.secret(ADMIN, lock(member.admin.to_json(), AdminKeys.HOLDS, passphrase, cost, world.draw))
     files.secret(AGENT, lock(member.agent.to_json(), AgentKeys.HOLDS, agent_passphrase, cost, world.draw))
+
+
+def _write_signers(files: NewFiles, founded: Founded, locks: Locks, world: World) -> None:
+    for at, signer in enumerate(founded.signers):
+        passphrase = locks.policy[at] if locks.policy else locks.own
+        data = lock(signer.to_json(), PolicyKey.HOLDS, passphrase, locks.cost, world.draw)
+        files.secret(f"{signer.person}.fpk", data)
 
 
 def _write_relay(files: NewFiles, founded: Founded, plan: Plan, locks: Locks, world: World) -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from schemas.canonical import Json, b64
 from schemas.directory import NO_PREVIOUS, agency_id, statement_hash
 from schemas.keys import ALGORITHM, SigningKey, Use
-from schemas.lawful import Sector
 from schemas.policing import SignedPolicy, statement_body
+from schemas.sectors import Sector
 from schemas.signing import Purpose, Signed
 
 

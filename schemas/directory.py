@@ -20,7 +20,7 @@ from schemas.envelope import AgencyId, DeskId, Frozen, Hash32, Seconds
 from schemas.errors import Refusal
 from schemas.hashing import labelled
 from schemas.keys import ALGORITHM, ED25519, Use, check_public, kid_of
-from schemas.lawful import Sector
+from schemas.sectors import Sector
 from schemas.merkle import Frontier, leaf_hash
 from schemas.policing import KEY_DELAY, PolicyBody, Timeline, check_signers
 from schemas.roles import Role, read_tag

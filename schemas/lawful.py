@@ -43,23 +43,6 @@ Attestation = Annotated[str, _Short, Field(pattern=r"^[A-Z][A-Z-]*$")]
 PersonalData = Literal["none", "personal"]
 Retention = Literal["R1", "R2", "R3", "R4", "R5", "R6"]
 ReceiptState = Literal["collected", "opened", "taken-on", "rejected"]
-Sector = Literal[
-    "da_support",
-    "idva",
-    "sarc",
-    "isva",
-    "rape_crisis",
-    "childrens_services",
-    "adult_care",
-    "police",
-    "health",
-    "education",
-    "housing",
-    "probation",
-    "advice",
-    "behaviour_change",
-    "other",
-]
 RejectReason = Literal["wrong-recipient", "over-shared", "cannot-read", "no-authority", "gate-fault"]
 """Why a recipient gives a message back. gate-fault is said by its agent alone: the relay should have stopped it."""
 KeptFor = Literal["legal-duty", "safeguarding", "legal-claims", "own-record"]
@@ -67,5 +50,3 @@ KeptFor = Literal["legal-duty", "safeguarding", "legal-claims", "own-record"]
 
 RAGS: tuple[Rag, ...] = get_args(Rag)
 """Most urgent first: the order in which a mailbox hands out what waits."""
-SECTORS: tuple[Sector, ...] = get_args(Sector)
-"""What kind of agency a member is; the header does not carry it, the directory does (K14)."""

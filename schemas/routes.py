@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from pydantic import BaseModel, ConfigDict
 
 from schemas.errors import Refusal
-from schemas.lawful import Sector
 from schemas.messages.catalogue import CLASSES
 from schemas.messages.concern import AdultConcern, ChildConcern
 from schemas.messages.referral import Referral
+from schemas.sectors import Sector
 
 
 class RecipientProfile(BaseModel):

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from schemas.envelope import Frozen, Seconds
 from schemas.gateways import TESTS
-from schemas.lawful import Sector
+from schemas.sectors import Sector
 
 CodeText = Annotated[str, Field(min_length=1, max_length=32), Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9:/_-]*$")]
 

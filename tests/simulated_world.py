@@ -37,10 +37,10 @@ from schemas.hashing import Frames, framed
 from schemas.keyfile import QUICK, lock
 from schemas.keyring import AdminKeys, OfficerKeys
 from schemas.keys import SigningKey
-from schemas.lawful import Sector
 from schemas.receipt import Receipt, sign_receipt
 from schemas.request import Target, sign_request
 from schemas.sealing import Draft, Sealed, SealedFor, seal
+from schemas.sectors import Sector
 from schemas.signing import Purpose, Signed
 
 NOW = 1_795_305_600

@@ -20,10 +20,12 @@ from keys_tooling.keys_main import keys
 from schemas.canonical import b64, unb64
 from schemas.directory import Directory, agency_id
 from schemas.errors import Refusal
+from schemas.founding import Founding
 from schemas.keyfile import unlock
 from schemas.keyring import AdminKeys, AgentKeys, RelayKeys
 from schemas.keys import SigningKey
 from schemas.partnership import Partnership
+from schemas.shelf import read_policy
 from schemas.signing import Signed
 
 BIN = Path(sys.executable).parent
@@ -99,7 +101,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def test_secret_files_are_for_their_owner_only_whatever_the_umask(place: Path):
     secret = [p for p in place.rglob("*") if p.suffix == ".fpk" or p.name == "passphrase"]
-    assert len(secret) == 2 + 4 + 2 + 4
+    assert len(secret) == 2 + 6 + 2 + 4
     assert {path.stat().st_mode & 0o777 for path in secret} == {0o600}
 
 
@@ -110,9 +112,13 @@ def test_new_folders_are_for_their_owner_only(place: Path):
 def test_the_founding_statements_make_oversights_directory(place: Path):
     partnership = Partnership.parse((place / "P/partnership.json").read_bytes())
     view = Directory(partnership.charter.oversight)
-    for item in json.loads((place / "P/relay/founding.json").read_text()):
-        view.apply(Signed.from_json(item))
+    founding = Founding.parse((place / "P/relay/founding.json").read_bytes())
+    for signed in founding.statements:
+        view.apply(signed)
     assert len(view.officers(set(), NOW)) == 1
+    entry = view.policies.in_force(NOW)
+    assert entry is not None
+    assert read_policy(entry, founding.policies[entry.digest]).version == 1
     assert (place / "P/relay/partnership.json").read_bytes() == (place / "P/partnership.json").read_bytes()
 
 

@@ -22,6 +22,7 @@ from schemas import (
     padding,
     receipt,
     record,
+    sectors,
     request,
 )
 from schemas import errors as refusals
@@ -275,7 +276,7 @@ def days(seconds: int) -> str:
 def table_codes() -> str:
     lists = {
         "cls": lawful.MessageClass, "rag": lawful.Rag, "retain": lawful.Retention, "cat": envelope.CATEGORIES, "receipt `state`": receipt.ReceiptState, "receipt `reason`": lawful.RejectReason,
-        "member's `sector`": lawful.Sector,
+        "member's `sector`": sectors.Sector,
     }  # fmt: skip
     lines = [
         f"| {field if ' ' in field else f'`{field}`'} | {' '.join(get_args(of) or sorted(of))} |"

@@ -1,0 +1,475 @@
+"""fenpost-keys policy: what the people type who answer for a partnership's policy. The work is beside this module."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from keys_tooling.console import REFUSED, World, report, tell
+
+if TYPE_CHECKING:
+    from agent.client import Relay
+    from keys_tooling.policy import Member
+    from schemas.canonical import Json
+    from schemas.directory import Directory
+    from schemas.policing import Entry, SignedPolicy
+    from schemas.policy import Policy
+
+T = TypeVar("T")
+FILE = click.Path(path_type=Path)
+WEEK = 7 * 24 * 3600
+
+_dir = click.option(
+    "--dir",
+    "folder",
+    type=FILE,
+    required=True,
+    help="Your agency's folder, or oversight's: it asks the relay.",
+)
+_passphrase = click.option(
+    "--passphrase-file",
+    type=FILE,
+    help="A file with the passphrase, readable by you only. Asked for otherwise.",
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+_out = click.option("--out", type=FILE, required=True, help="The new file; it must not be there yet.")
+_effective = click.option(
+    "--effective", help="Its first moment: now, or such as 2027-01-04T09:00Z. [default: in a week]"
+)
+
+
+@click.group()
+def policy() -> None:
+    """Look at the partnership's policy, draft the next, sign it with two people, put it in force, bring one back.
+
+    \b
+    Example:
+      fenpost-keys policy new --dir partnership --from 1 --out draft.json
+      fenpost-keys policy check draft.json --dir partnership
+    """
+
+
+@policy.command("show")
+@_dir
+@_passphrase
+@_json
+@click.pass_obj
+def policy_show(world: World, folder: Path, passphrase_file: Path | None, as_json: bool) -> None:
+    """Which policy is in force, which is to come, and all that were.
+
+    \b
+    Example:
+      fenpost-keys policy show --dir partnership
+    """
+    from keys_tooling.policy_words import moment
+
+    view = _asking(world, folder, passphrase_file, lambda line, member: _view(line, member, world))
+    now = world.now()
+    force, coming = view.policies.in_force(now), view.policies.coming(now)
+    facts = {
+        "coming": [_entry(entry) for entry in coming],
+        "history": [_entry(entry) for entry in view.policies.entries],
+        "in_force": None if force is None else _entry(force),
+    }
+    lines = [
+        f"In force       {'none' if force is None else _line(force)}",
+        *(f"To come        {_line(entry)}" for entry in coming),
+        "",
+        "Every version, with the people who signed it:",
+        *(
+            f"  {entry.version:>3}  from {moment(entry.effective)}  by {', '.join(entry.signers)}"
+            for entry in view.policies.entries
+        ),
+    ]
+    report(facts, "\n".join(lines), as_json=as_json)
+
+
+@policy.command("new")
+@_dir
+@click.option("--from", "source", required=True, help="A version on record, or a file with a policy.")
+@_effective
+@_out
+@_passphrase
+@_json
+@click.pass_obj
+def policy_new(
+    world: World,
+    folder: Path,
+    source: str,
+    effective: str | None,
+    out: Path,
+    passphrase_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Write the next version as a text to edit, made from one on record or from a file.
+
+    \b
+    Example:
+      fenpost-keys policy new --dir partnership --from 1 --effective 2027-01-04T09:00Z --out draft.json
+    """
+    _draft(world, folder, source, effective, WEEK, out, passphrase_file, as_json)
+
+
+@policy.command("rollback")
+@click.argument("version", type=click.IntRange(min=1))
+@_dir
+@click.option("--effective", help="Its first moment: now, or such as 2027-01-04T09:00Z. [default: now]")
+@_out
+@_passphrase
+@_json
+@click.pass_obj
+def policy_rollback(
+    world: World,
+    version: int,
+    folder: Path,
+    effective: str | None,
+    out: Path,
+    passphrase_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Write an old version's text as the next version. Two people sign it as they sign any other.
+
+    \b
+    Example:
+      fenpost-keys policy rollback 1 --dir partnership --out back.json
+    """
+    _draft(world, folder, str(version), effective, 0, out, passphrase_file, as_json)
+
+
+@policy.command("check")
+@click.argument("file", type=FILE)
+@_dir
+@_passphrase
+@_json
+@click.pass_obj
+def policy_check(world: World, file: Path, folder: Path, passphrase_file: Path | None, as_json: bool) -> None:
+    """Say whether a draft or a signed policy holds together, and what it changes, in plain words.
+
+    \b
+    Example:
+      fenpost-keys policy check draft.json --dir partnership
+    """
+    from keys_tooling import policy as work
+    from keys_tooling.policy_words import changes, moment
+    from schemas.policing import policy_digest
+
+    found = _read(file)
+
+    async def ask(line: Relay, member: Member) -> tuple[Directory, Policy | None]:
+        view = await _view(line, member, world)
+        entry = view.policies.in_force(world.now())
+        return view, None if entry is None else await work.text_of(line, entry)
+
+    view, old = _asking(world, folder, passphrase_file, ask)
+    standing = work.standing(found, view, world.now())
+    new, said = standing.policy, () if old is None else changes(old, standing.policy)
+    facts = {
+        "against": None if old is None else old.version,
+        "changes": list(said),
+        "digest": policy_digest(found.text),
+        "effective": new.effective,
+        "missing_signatures": standing.missing,
+        "signers": list(standing.people),
+        "version": new.version,
+    }
+    lines = [
+        f"Version        {new.version}, from {moment(new.effective)}",
+        f"Signed by      {', '.join(standing.people) or 'nobody yet'}"
+        + (f"; {standing.missing} more must sign" if standing.missing else ""),
+        _against(old, said),
+        *(f"  - {sentence}" for sentence in said),
+    ]
+    report(facts, "\n".join(lines), as_json=as_json)
+
+
+@policy.command("sign")
+@click.argument("file", type=FILE)
+@click.option("--key", type=FILE, required=True, help="Your own policy key file.")
+@_out
+@_passphrase
+@_json
+def policy_sign(file: Path, key: Path, out: Path, passphrase_file: Path | None, as_json: bool) -> None:
+    """Sign a draft, or a policy that somebody else signed first. Asks no relay.
+
+    Read the digest aloud to the other signer: both must see the same.
+
+    \b
+    Example:
+      fenpost-keys policy sign draft.json --key policy-1.fpk --out once.json
+      fenpost-keys policy sign once.json --key policy-2.fpk --out signed.json
+    """
+    from keys_tooling import policy as work
+    from keys_tooling.keyfiles import new_files
+    from keys_tooling.passphrases import known_passphrase
+    from keys_tooling.policy_words import moment
+    from schemas.policing import SIGNERS, policy_digest
+    from schemas.policy import Policy
+
+    found = _read(file)
+    with new_files(out.parent) as files:
+        files.absent(out.name)
+    signer = work.read_signer(key, known_passphrase(passphrase_file, "your policy key"))
+    signed, new = found.signed_by(signer.key), Policy.parse(found.text)
+    work.write_new(out, signed.to_bytes())
+    digest = policy_digest(found.text)
+    missing = max(0, SIGNERS - len(signed.sigs))
+    facts = {
+        "digest": digest,
+        "effective": new.effective,
+        "missing_signatures": missing,
+        "out": str(out),
+        "person": signer.person,
+        "version": new.version,
+    }
+    text = (
+        f"Version        {new.version}, from {moment(new.effective)}\n"
+        f"Signed as      {signer.person}; {'one more must sign' if missing else 'complete'}\n"
+        f"Digest         {_aloud(digest)}\n\n"
+        "Read the digest aloud to the other signer. Both must see the same before it is put in force.\n"
+        + (
+            f"\nNext:\n  fenpost-keys policy sign {out} --key HER_KEY --out signed.json"
+            if missing
+            else f"\nNext:\n  fenpost-keys policy apply {out} --partnership-dir partnership"
+        )
+    )
+    report(facts, text, as_json=as_json)
+
+
+@policy.command("dry-run")
+@click.argument("file", type=FILE)
+@click.option(
+    "--headers", type=FILE, required=True, help="Past headers: what `fenpost-audit headers` prints."
+)
+@_dir
+@_passphrase
+@_json
+@click.pass_obj
+def policy_dry_run(
+    world: World, file: Path, headers: Path, folder: Path, passphrase_file: Path | None, as_json: bool
+) -> None:
+    """Decide past headers under this policy and under the one in force, and count what would come out otherwise.
+
+    It prints numbers and rows of the rule; no agency, no message, nobody. Overrides and requests for information are
+    not among headers: what rests on one is decided without it, under both policies.
+
+    \b
+    Example:
+      fenpost-audit headers --dir officer > headers.jsonl
+      fenpost-keys policy dry-run draft.json --headers headers.jsonl --dir partnership
+    """
+    from keys_tooling import policy as work
+    from keys_tooling.policy_trial import read_past, try_out
+    from schemas.errors import Refusal
+    from schemas.policy import Policy
+
+    new = Policy.parse(_read(file).text)
+
+    async def ask(line: Relay, member: Member) -> tuple[Directory, Policy | None]:
+        view = await _view(line, member, world)
+        entry = view.policies.in_force(world.now())
+        return view, None if entry is None else await work.text_of(line, entry)
+
+    view, old = _asking(world, folder, passphrase_file, ask)
+    try:
+        with headers.open("rb") as lines:
+            trial = try_out(read_past(lines), view, old, new)
+    except OSError as error:
+        raise Refusal("FILE", f"{headers.name} cannot be read. Check the name of the file.") from error
+    rows = sorted(trial.changed.items(), key=lambda item: (-item[1], str(item[0])))
+    facts = {
+        "against": None if old is None else old.version,
+        "changes": [{"count": n, "from": a.to_json(), "to": b.to_json()} for (a, b), n in rows],
+        "otherwise": trial.otherwise,
+        "passed_over": trial.passed_over,
+        "tried": trial.tried,
+        "version": new.version,
+    }
+    against = "no policy" if old is None else f"version {old.version}"
+    text = [
+        f"Headers        {trial.tried:,} decided, {trial.passed_over:,} passed over (their agency has left)",
+        f"Otherwise      {trial.otherwise:,} under version {new.version} than under {against}",
+        *(f"  {count:>6,}  {before} → {after}" for (before, after), count in rows),
+    ]
+    report(facts, "\n".join(text), as_json=as_json)
+
+
+@policy.command("apply")
+@click.argument("file", type=FILE)
+@click.option("--partnership-dir", "folder", type=FILE, required=True, help="Oversight's folder.")
+@click.option("--yes", is_flag=True, help="Do not ask before posting.")
+@_passphrase
+@_json
+@click.pass_obj
+def policy_apply(
+    world: World, file: Path, folder: Path, yes: bool, passphrase_file: Path | None, as_json: bool
+) -> None:
+    """Put a policy in force that two people signed: oversight runs this. It says first what it will do, and asks.
+
+    Run again, it changes nothing; a relay that lost the text takes it again.
+
+    \b
+    Example:
+      fenpost-keys policy apply signed.json --partnership-dir partnership
+    """
+    from agent.client import Relay
+    from keys_tooling import policy as work
+    from keys_tooling.admission import Oversight
+    from keys_tooling.passphrases import known_passphrase
+    from keys_tooling.policy_words import moment
+    from schemas.policing import policy_digest
+
+    found = _read(file)
+    oversight = Oversight.open(folder, known_passphrase(passphrase_file, "oversight's keys"))
+    charter = oversight.partnership.charter
+
+    async def apply() -> work.Applied | None:
+        async with Relay(charter.relay, charter.authority, oversight.auth, world.clock, world.draw) as line:
+            plan = await work.plan(line, oversight, found, world)
+            tell(_plan_text(plan, _aloud(policy_digest(found.text))))
+            return await work.apply(line, oversight, found, plan, world) if _agreed(yes) else None
+
+    done = asyncio.run(apply())
+    if done is None:
+        tell("Nothing was changed.")
+        sys.exit(REFUSED)
+    state = "was on record already; nothing was changed" if done.before else "is on record now"
+    text = f"Version {done.entry.version} {state}. It counts from {moment(done.entry.effective)}."
+    report({**_entry(done.entry), "was_on_record": done.before}, text, as_json=as_json)
+
+
+# --- shared
+
+
+def _agreed(yes: bool) -> bool:
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise click.UsageError("There is no terminal to ask: read the plan above, then give --yes.")
+    return click.confirm("Put it in force", err=True)
+
+
+def _plan_text(plan: Entry, aloud: str) -> str:
+    from keys_tooling.policy_words import moment
+
+    return (
+        f"Version        {plan.version}, from {moment(plan.effective)}\n"
+        f"Signed by      {', '.join(plan.signers)}\n"
+        f"Digest         {aloud}"
+    )
+
+
+def _asking(
+    world: World,
+    folder: Path,
+    passphrase_file: Path | None,
+    ask: Callable[[Relay, Member], Awaitable[T]],
+) -> T:
+    from agent.client import Relay
+    from keys_tooling.passphrases import known_passphrase
+    from keys_tooling.policy import Member
+
+    member = Member.open(folder, known_passphrase(passphrase_file, "this folder's agent.fpk"))
+    charter = member.partnership.charter
+
+    async def asked() -> T:
+        async with Relay(charter.relay, charter.authority, member.auth, world.clock, world.draw) as line:
+            return await ask(line, member)
+
+    return asyncio.run(asked())
+
+
+async def _view(line: Relay, member: Member, world: World) -> Directory:
+    from keys_tooling.policy import read_view
+
+    return await read_view(line, member, world.now())
+
+
+def _read(file: Path) -> SignedPolicy:
+    from keys_tooling.keyfiles import read_public
+    from keys_tooling.policy import read_draft
+    from schemas.policing import FILE_LIMIT
+
+    return read_draft(read_public(file, FILE_LIMIT))
+
+
+def _draft(
+    world: World,
+    folder: Path,
+    source: str,
+    effective: str | None,
+    later: int,
+    out: Path,
+    passphrase_file: Path | None,
+    as_json: bool,
+) -> None:
+    from keys_tooling import policy as work
+    from keys_tooling.policy_words import moment
+    from schemas.policy import Policy
+
+    first = world.now() + later if effective is None else _moment(effective, world.now())
+
+    async def ask(line: Relay, member: Member) -> tuple[int, Policy]:
+        view = await _view(line, member, world)
+        entries = view.policies.entries
+        following = (entries[-1].version if entries else 0) + 1
+        if not source.isascii() or not source.isdigit():
+            return following, Policy.parse(_read(Path(source)).text)
+        return following, await work.text_of(line, view.policies.version(int(source)))
+
+    version, found = _asking(world, folder, passphrase_file, ask)
+    work.write_new(out, work.draft(found, version, first))
+    facts: dict[str, Json] = {"effective": first, "from": source, "out": str(out), "version": version}
+    text = (
+        f"Version        {version}, from {moment(first)}\n"
+        f"Draft          {out}\n\n"
+        f"Edit it, then:\n  fenpost-keys policy check {out} --dir {folder}"
+    )
+    report(facts, text, as_json=as_json)
+
+
+def _moment(text: str, now: int) -> int:
+    if text == "now":
+        return now
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise click.UsageError("--effective is now, or a moment with its zone, such as 2027-01-04T09:00Z.")
+    return int(found.timestamp())
+
+
+def _against(old: Policy | None, said: tuple[str, ...]) -> str:
+    if old is None:
+        return "There is no policy in force to compare it with."
+    if not said:
+        return f"It decides as version {old.version} does, which is in force."
+    return f"Against version {old.version}, which is in force:"
+
+
+def _entry(entry: Entry) -> dict[str, Json]:
+    return {
+        "digest": entry.digest,
+        "effective": entry.effective,
+        "recorded": entry.ts,
+        "signers": list(entry.signers),
+        "version": entry.version,
+    }
+
+
+def _line(entry: Entry) -> str:
+    from keys_tooling.policy_words import moment
+
+    return f"version {entry.version}, from {moment(entry.effective)}, digest {_aloud(entry.digest)}"
+
+
+def _aloud(digest: str) -> str:
+    from schemas.policing import spoken
+
+    return " ".join(spoken(digest))

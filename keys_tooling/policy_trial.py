@@ -1,0 +1,122 @@
+"""A policy tried on past headers: how many would have been decided otherwise, and by which rows. Pure.
+
+Counts only: no agency, no message and nobody is named in the result.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from schemas.canonical import Json, encode, strict_json
+from schemas.consent import decide
+from schemas.decision import Decision
+from schemas.directory import Directory
+from schemas.envelope import Header, parse_header
+from schemas.errors import Refusal
+from schemas.facts import Coverage, Facts
+from schemas.policy import Policy
+
+LINE_LIMIT = 64 * 1024
+COVERAGES: dict[str, Coverage] = {
+    "none": "none", "covers": "covers", "outside": "outside", "withdrawn": "withdrawn", "stale": "stale",
+    "unknown": "unknown",
+}  # fmt: skip
+WORDS = ("delivered", "delivered with an alert", "held", "refused")
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A header as it was decided on: when, and what was provable of the agreement that it names."""
+
+    header: Header
+    ts: int
+    coverage: Coverage
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a policy decides: outcome, code, and the rows that decided."""
+
+    outcome: str
+    code: str
+    rows: tuple[int, ...]
+
+    @classmethod
+    def of(cls, decision: Decision) -> Way:
+        return cls(WORDS[decision.outcome], decision.code, decision.rows)
+
+    def to_json(self) -> dict[str, Json]:
+        return {"code": self.code, "outcome": self.outcome, "rows": list(self.rows)}
+
+    def __str__(self) -> str:
+        rows = f"row{'s' if len(self.rows) > 1 else ''} {', '.join(map(str, self.rows))}" if self.rows else ""
+        return " ".join(filter(None, (self.outcome, self.code, f"({rows})" if rows else "")))
+
+
+@dataclass(slots=True)
+class Trial:
+    """What came of it: headers tried, those that could not be, and those decided otherwise."""
+
+    tried: int = 0
+    passed_over: int = 0
+    changed: Counter[tuple[Way, Way]] = field(default_factory=Counter)
+
+    @property
+    def otherwise(self) -> int:
+        """How many would have come out otherwise: another outcome or another code."""
+        return self.changed.total()
+
+
+def read_past(lines: Iterable[bytes]) -> Iterator[Past]:
+    """Headers, one a line: {"header", "ts", "coverage"} as `fenpost-audit headers` prints them, or a header alone.
+
+    A header alone is taken at its own time, and the agreement that it names is taken to cover it.
+
+    Raises:
+        Refusal: FORM, NOT_CANONICAL, TOO_BIG and what parse_header says, with the line's number.
+    """
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            yield _past(strict_json(line, LINE_LIMIT))
+        except Refusal as refusal:
+            raise Refusal(refusal.code, detail=(f"line {number}",)) from refusal
+
+
+def _past(value: Json) -> Past:
+    if not isinstance(value, dict):
+        raise Refusal("FORM")
+    if "header" not in value:
+        header = parse_header(encode(value))
+        return Past(header, header.ts, "none" if header.gid is None else "covers")
+    header, ts, said = parse_header(encode(value["header"])), value.get("ts"), value.get("coverage")
+    if not isinstance(ts, int) or isinstance(ts, bool) or said not in COVERAGES:
+        raise Refusal("FORM")
+    return Past(header, ts, COVERAGES[said])
+
+
+def try_out(past: Iterable[Past], view: Directory, old: Policy | None, new: Policy) -> Trial:
+    """Decide each header under both policies, at its own time and with the directory as it is now.
+
+    A header whose agencies are no longer members is passed over and counted.
+    """
+    trial = Trial()
+    for one in past:
+        try:
+            before, after = (Way.of(decide(_facts(one, view, policy))) for policy in (old, new))
+        except Refusal:
+            trial.passed_over += 1
+            continue
+        trial.tried += 1
+        if (before.outcome, before.code) != (after.outcome, after.code):
+            trial.changed[before, after] += 1
+    return trial
+
+
+def _facts(past: Past, view: Directory, policy: Policy | None) -> Facts:
+    header = past.header
+    parties = tuple(view.party(recipient.a) for recipient in header.to)
+    return Facts(header, past.coverage, view.party(header.sender.a), parties, policy, past.ts)
