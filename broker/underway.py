@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -24,6 +26,9 @@ from schemas.errors import Refusal
 
 AT_ONCE = 16 * 1024
 """Bytes that the operating system takes from us in any case: such a page is never half sent."""
+UNSENT = 64 * 1024
+"""Bytes that the operating system may hold unsent, where it lets us say so (Linux)."""
+UNSENT_LIMIT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,7 @@ class Underway:
         self.withdrawals += 1
         for held, transport in list(self._sending.values()):
             if not eids.isdisjoint(held):
-                transport.abort()
+                _break_off(transport)
 
     def stands(self, page: Page) -> bool:
         """Whether nothing was taken back since this page was read."""
@@ -68,8 +73,7 @@ class Underway:
             return web.Response(body=page.body, headers=headers)
         if transport is None:
             raise Refusal("UNAVAILABLE")
-        # Nothing may wait in this process unseen: writing then takes as long as the sending does.
-        transport.set_write_buffer_limits(0)
+        _keep_close(transport)
         response = web.StreamResponse(headers={**headers, "Content-Length": str(len(page.body))})
         patience = self._pace.seconds + len(page.body) / self._pace.rate
         with self._registered(page, transport), contextlib.suppress(ConnectionError):
@@ -79,7 +83,7 @@ class Underway:
                     await response.write(page.body)
                     await response.write_eof()
             except TimeoutError:
-                transport.abort()
+                _break_off(transport)
         return response
 
     @contextlib.contextmanager
@@ -90,3 +94,19 @@ class Underway:
             yield
         finally:
             del self._sending[ticket]
+
+
+def _keep_close(transport: asyncio.Transport) -> None:
+    """Nothing may wait unseen, here or in the operating system: writing then takes as long as the sending does."""
+    transport.set_write_buffer_limits(0)
+    connection = transport.get_extra_info("socket")
+    if connection is not None and UNSENT_LIMIT is not None:
+        connection.setsockopt(socket.IPPROTO_TCP, UNSENT_LIMIT, UNSENT)
+
+
+def _break_off(transport: asyncio.Transport) -> None:
+    """End a connection at once; what the operating system still has of it is thrown away, not sent to its end."""
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
