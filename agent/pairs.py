@@ -23,8 +23,8 @@ def next_numbers(c: Connection, agencies: Sequence[str]) -> tuple[int, ...]:
 
 
 def take_numbers(c: Connection, agencies: Sequence[str], numbers: Sequence[int]) -> None:
-    """Use numbers up, in the transaction that queues their message."""
-    for agency, number in zip(agencies, numbers, strict=True):
+    """Use numbers up, in the transaction that queues their message; one that is not counted has none."""
+    for agency, number in zip(agencies, numbers, strict=True) if numbers else ():
         _keep(c, agency, number, _of(c, agency)[1])
 
 

@@ -334,8 +334,9 @@ def _both(sent: Item | None, got: Item | None, sent_made: int, got_made: int) ->
     if sent.rank == got.rank:
         return _level(sent, got)
     if got.rank > sent.rank:
-        young = got.at > sent_made - GRACE or got.state in STOPPED
-        return None if young else "not-told"
+        if got.at <= sent_made - GRACE and got.state not in STOPPED:
+            return "not-told"
+        return "open" if got.rank < ENDED else None
     if sent.at > got_made - GRACE:
         return None
     return "ends" if sent.state in STOPPED else "not-kept"

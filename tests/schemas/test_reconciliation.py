@@ -131,6 +131,11 @@ def test_what_is_younger_than_the_other_list_is_no_difference(sent, got):
     assert found(ours, theirs) == []
 
 
+def test_what_was_seen_since_the_sender_wrote_is_open():
+    young = item(1, "opened", at=NIGHT - GRACE + 1)
+    assert found(account(sent=[item(1, "queued")]), account(got=[young])) == [("open", 1)]
+
+
 @pytest.mark.parametrize("off", [-300, 300])
 def test_clocks_five_minutes_off_make_no_difference(off):
     """The recipient signs its steps by a clock that is off, and writes by it."""
