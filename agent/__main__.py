@@ -24,6 +24,16 @@ AWAY = frozenset({"AGENT_AWAY", "RELAY_AWAY"})
 PATH = click.Path(path_type=Path)
 
 
+def lines(steps: Any) -> list[str]:
+    """Lawful next steps, as a terminal shows them."""
+    said = []
+    for step in steps:
+        said.append(f"  - {step['say']}")
+        if step["law"]:
+            said.append(f"    law: {json.dumps(step['law'], sort_keys=True)}")
+    return said
+
+
 class Commands(click.Group):
     """Turns a refusal into a sentence and an exit code, in one place."""
 
@@ -32,10 +42,13 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except Refusal as refusal:
             fields = f" ({', '.join(refusal.detail)})" if refusal.detail else ""
+            steps = getattr(refusal, "steps", ())
             click.echo(f"{refusal.code}: {refusal.say}{fields}", err=True)
+            for said in ("What you can do:", *lines(steps)) if steps else ():
+                click.echo(said, err=True)
             if "--json" in sys.argv:
                 value = {"code": refusal.code, "say": refusal.say, "fields": list(refusal.detail)}
-                click.echo(json.dumps({"ok": False, **value}))
+                click.echo(json.dumps({"ok": False, **value, "steps": list(steps)}))
             ctx.exit(3 if refusal.code in AWAY else 1)
 
 
@@ -167,7 +180,11 @@ def send(home: Path, as_json: bool, form: Any, key: str | None, **given: Any) ->
     left = answer.get("left_out", [])
     words = [
         f"{answer['state']}: {answer['mid']}",
-        *(f"warning {w['code']}: {w['say']}" for w in answer.get("warnings", [])),
+        *(
+            row
+            for w in answer.get("warnings", [])
+            for row in (f"warning {w['code']}: {w['say']}", *lines(w.get("steps", [])))
+        ),
     ]
     say(
         as_json,
@@ -256,7 +273,8 @@ def status(home: Path, as_json: bool, mid: str | None, until: str | None, timeou
         if reached or time.monotonic() > end:
             break
         time.sleep(0.2)
-    say(as_json, answer, "\n".join(f"{d['name']} {d['desk']}: {d['says']}" for d in answer["desks"]))
+    rows = [f"{d['name']} {d['desk']}: {d['says']}" for d in answer["desks"]]
+    say(as_json, answer, "\n".join([*rows, *lines(answer["steps"])]))
     if not reached:
         click.get_current_context().exit(1)
 

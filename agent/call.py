@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agent.explaining import Explained
 from agent.limits import TOKEN_LIMIT
 from agent.secretfile import read_secret
 from schemas.errors import KINDS, Refusal
@@ -38,6 +39,8 @@ class Line:
             connection.close()
         if response.status >= 400:
             code = data.get("code", "")
+            if code in KINDS and data.get("steps"):
+                raise Explained(code, data["say"], data["steps"])
             raise Refusal(
                 code if code in KINDS else "FORM",
                 data.get("say"),

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from agent.explaining import with_steps
 from agent.forms import Give, Json, Reject, Send, TakeOn, Withdraw, read_form
 from agent.limits import FORM_LIMIT
 from agent.logs import log
@@ -188,7 +189,7 @@ def _admit(request: web.Request, token: str, hosts: frozenset[str]) -> None:
 def problem(refusal: Refusal, status: int | None = None) -> web.Response:
     """A refusal as problem+json (RFC 9457)."""
     number = status or STATUS.get(refusal.code, 503 if refusal.retry else 422)
-    body = {
+    body = with_steps(refusal, {
         "code": refusal.code,
         "detail": list(refusal.detail),
         "party": refusal.party,
@@ -197,5 +198,5 @@ def problem(refusal: Refusal, status: int | None = None) -> web.Response:
         "status": number,
         "title": refusal.code.replace("_", " ").lower(),
         "type": f"urn:fenpost:problem:{refusal.code}",
-    }
+    })  # fmt: skip
     return web.Response(body=encode(body), status=number, content_type=PROBLEM)

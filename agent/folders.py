@@ -20,6 +20,7 @@ from typing import Any
 from sqlalchemy import Row, select, update
 
 from agent.clock import Clock
+from agent.explaining import with_steps
 from agent.forms import Act, Json, Send, read_act
 from agent.limits import FORM_LIMIT
 from agent.logs import log
@@ -134,6 +135,7 @@ class Folders:
             turn += 1
             target = f"{name.removesuffix('.json')}~{turn}.json"
         reason = {"code": refusal.code, "say": refusal.say, "fields": list(refusal.detail)}
+        reason = with_steps(refusal, reason)
         write_whole(self._home / FAILED / f"{target.removesuffix('.json')}.reason.json", reason)
         (self._home / OUT / name).rename(self._home / FAILED / target)
         sync_folder(self._home / FAILED)

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, select, update
 from agent.clock import Clock
 from agent.consent import ConsentDesk, Held, Wish
 from agent.directory import Book
+from agent.explaining import Explained, shown
 from agent.forms import DAY, Give, Json, Reject, Send, TakeOn
 from agent.outbox import Outbox, Queued
 from agent.posting import Posting
@@ -25,8 +26,9 @@ from agent.trust import LogTrust
 from agent.witness import Watch
 from schemas.canonical import b64
 from schemas.categories import CATEGORIES
-from schemas.decision import Decision
+from schemas.consent import decide
 from schemas.errors import Refusal
+from schemas.explaining import Explanation, explain
 from schemas.hashing import labelled
 from schemas.keyring import AgentKeys
 from schemas.messages.catalogue import parse_payload, print_payload
@@ -110,7 +112,7 @@ class Office:
             return False
         return True
 
-    async def _prepare(self, form: Send) -> tuple[Plan, Sealed, Decision, tuple[Any, ...]]:
+    async def _prepare(self, form: Send) -> tuple[Plan, Sealed, Explanation, tuple[Any, ...]]:
         now = int(self._clock())
         view = self._book.view()
         thread, answered = b64(self._draw(16)), None
@@ -130,10 +132,12 @@ class Office:
         plan = plan_of(form, composed, desk, recipients, thread, held, view, self._keys, now)
         plan = plan.numbered(await self._outbox.numbers(recipients))
         sealed = seal_plan(plan, held, view, self._keys, self._trust.gossip, now, self._draw)
-        verdict = foresee(sealed, held, view, self._book.policies.now)
-        if not verdict.passes and not form.anyway:
-            raise Refusal(verdict.code)
-        return plan, sealed, verdict, composed.left_out
+        facts = foresee(sealed, held, view, self._book.policies.now)
+        decision = decide(facts)
+        explanation = explain(facts, decision)
+        if not decision.passes and not form.anyway:
+            raise Explained.of(explanation)
+        return plan, sealed, explanation, composed.left_out
 
     async def _agreement(self, gid: str) -> Held:
         try:
@@ -152,10 +156,10 @@ class Office:
             )
         return desks[0]
 
-    def _answer(self, queued: Queued, verdict: Decision, left_out: tuple[Any, ...]) -> Json:
-        warnings = []
+    def _answer(self, queued: Queued, verdict: Explanation, left_out: tuple[Any, ...]) -> Json:
+        warnings: list[Json] = []
         if verdict.code:
-            warnings.append({"code": verdict.code, "say": verdict.next_step})
+            warnings.append({"code": verdict.code, "say": verdict.say, "steps": shown(verdict.steps)})
         if self._trust.alarm is not None:
             warnings.append({"code": self._trust.alarm.code, "say": Refusal(self._trust.alarm.code).say})
         return {

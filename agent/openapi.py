@@ -8,7 +8,8 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from agent.desk import ROUTES, Route
-from schemas.api import PROBLEM, Problem
+from agent.explaining import Refused
+from schemas.api import PROBLEM
 
 REF = "#/components/schemas/{model}"
 
@@ -17,7 +18,7 @@ def document() -> dict[str, Any]:
     """The whole document."""
     models = [route.body for route in ROUTES if route.body is not None]
     _, schema = models_json_schema(
-        [*((model, "validation") for model in models), (Problem, "serialization")], ref_template=REF
+        [*((model, "validation") for model in models), (Refused, "serialization")], ref_template=REF
     )
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
@@ -42,7 +43,7 @@ def _operation(route: Route) -> dict[str, Any]:
             str(route.done): {"description": "Done.", "content": answer},
             "default": {
                 "description": "Refused, with a code and what to do next.",
-                "content": {PROBLEM: {"schema": {"$ref": REF.format(model="Problem")}}},
+                "content": {PROBLEM: {"schema": {"$ref": REF.format(model="Refused")}}},
             },
         },
     }

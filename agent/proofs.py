@@ -111,6 +111,11 @@ def decision(
     Raises:
         Refusal: UNKNOWN_AGENCY.
     """
-    sender, parties = view.party(header.sender.a), tuple(view.party(recipient.a) for recipient in header.to)
-    said = (decide(Facts(header, covered, sender, parties, policy, header.ts)) for policy in policies)
+    said = (decide(facts_of(header, covered, view, policy)) for policy in policies)
     return min(said, key=lambda decision: decision.outcome)
+
+
+def facts_of(header: Header, covered: Coverage, view: Directory, policy: Policy | None) -> Facts:
+    """What the rule may know of a header under one policy. Raises Refusal UNKNOWN_AGENCY."""
+    sender, parties = view.party(header.sender.a), tuple(view.party(recipient.a) for recipient in header.to)
+    return Facts(header, covered, sender, parties, policy, header.ts)

@@ -14,12 +14,12 @@ from dataclasses import asdict, dataclass, field, replace
 from agent.consent import Held
 from agent.forms import Send
 from agent.law import Agreed, law_block
-from agent.proofs import coverage, decision
+from agent.proofs import coverage, facts_of
 from schemas.canonical import Json, b64
 from schemas.categories import Flags, categories_of, flags_of
-from schemas.decision import Decision
 from schemas.directory import Directory
 from schemas.errors import Refusal
+from schemas.facts import Facts
 from schemas.hashing import labelled
 from schemas.keyring import AgentKeys
 from schemas.messages.catalogue import CLASSES, Message, parse_payload, print_payload
@@ -185,12 +185,12 @@ def seal_plan(
     return seal(draft, view.officers({keys.agency, *prekeys}, now), keys.msg, draw)
 
 
-def foresee(sealed: Sealed, held: Held | None, view: Directory, policy: Policy | None) -> Decision:
-    """What the relay's gate will say, as far as this agent can know."""
+def foresee(sealed: Sealed, held: Held | None, view: Directory, policy: Policy | None) -> Facts:
+    """What the relay's gate will decide on, as far as this agent can know."""
     header = sealed.upload.envelope.header
     gone = held is not None and held.withdrawal is not None
     signed, staple = (None, None) if held is None else (held.signed, held.status)
-    return decision(header, coverage(header, signed, staple, view, withdrawn=gone), view, (policy,))
+    return facts_of(header, coverage(header, signed, staple, view, withdrawn=gone), view, policy)
 
 
 def limits_of(held: Held) -> Limits:

@@ -37,8 +37,10 @@ class Found:
 
 
 def keep_share(c: Connection, sealed: Sealed, plan: Plan, now: int) -> None:
-    """Note what a message shares, with whom and on what it rests."""
+    """Note what a message shares, with whom and on what it rests. One about nobody shares nothing."""
     header = sealed.upload.envelope.header
+    if header.law.pd == "none":
+        return
     c.execute(
         insert(shares).values(
             id=sealed.mid, subject=plan.subject, thr=plan.thread, ts=now,

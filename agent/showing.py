@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, func, select
 
 from agent.clock import Clock
 from agent.directory import Book
+from agent.explaining import shown
 from agent.forms import Json
 from agent.store import Store
 from agent.tables import grants, inbox, journal, ladder, outbox, posts, receipts, sealings
@@ -19,6 +20,7 @@ from agent.words import ENDED, furthest, sentence
 from schemas.canonical import unb64
 from schemas.directory import MAX_AGE, safety_number
 from schemas.errors import Refusal
+from schemas.explaining import steps_for
 from schemas.grants import parse_grant, parse_status, parse_withdrawal
 from schemas.keyring import AgentKeys
 from schemas.signing import Signed
@@ -232,6 +234,7 @@ class Showing:
             "ended": states <= ENDED,
             "code": last.code,
             "say": last.say,
+            "steps": shown(steps_for(last.code or "")) if last.state == "refused" else [],
             "proof": last.proof is not None,
             "desks": list(desks.values()),
         }

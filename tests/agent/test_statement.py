@@ -16,7 +16,7 @@ from schemas.errors import Refusal
 from tests.agent.agencies import MESSAGE, RESPONSE, agreement, form, quiet
 from tests.agent.test_commands import process_of, type_in
 from tests.agent.test_commands import world as world_of_the_wall  # noqa: F401 - a fixture
-from tests.simulated_world import World
+from tests.simulated_world import NOW, World
 
 DAY = 24 * 3600
 CONCERN = {
@@ -26,6 +26,7 @@ CONCERN = {
     "impact_on_child": "Sam does not sleep.", "parents_told": False, "parents_not_told_why": "It could make things worse.",
     "what_should_change": "Sam needs a quiet place.",
 }  # fmt: skip
+SECRET = {"told": "UNSAFE", "told_by": NOW + 30 * DAY}
 UNASKED = {"agree": "NOT_SOUGHT", "why_no": "F", "b6": "6f", "conf": "public_interest"}
 
 
@@ -237,7 +238,7 @@ async def test_what_is_not_safe_to_tell_is_left_out_until_a_worker_has_looked(bo
 
 async def test_what_another_agency_has_not_told_her_is_left_out(both):
     peacock, idvas = both
-    await send(peacock, gid=await give(peacock), law={"told": "UNSAFE", "told_by": 2_000_000_000})
+    await send(peacock, gid=await give(peacock), law=SECRET)
     await idvas.inbox.collect(0)
     [item] = await idvas.showing.inbox()
     await idvas.office.take_on(item["id"], TakeOn(role="idva", case_ref="B-9"))
@@ -253,7 +254,7 @@ async def test_two_pages_differ_in_nothing_when_something_is_left_out(both):
     gid = await give(peacock)
     await send(peacock, gid=gid)
     before = await told(peacock)
-    await send(peacock, gid=gid, law={"told": "UNSAFE", "told_by": 2_000_000_000})
+    await send(peacock, gid=gid, law=SECRET)
     after = await told(peacock)
     assert (before["text"], before["html"]) == (after["text"], after["html"])
     assert len(after["left_out"]) == 1
@@ -354,9 +355,7 @@ async def test_a_session(world_of_the_wall):  # noqa: F811
         async with quiet(world, "Peacock") as peacock:
             home = peacock.settings.home
             await send(peacock, gid=await give(peacock))
-            kept = await send(
-                peacock, gid=await give(peacock), law={"told": "UNSAFE", "told_by": 2_000_000_000}
-            )
+            kept = await send(peacock, gid=await give(peacock), law=SECRET)
         async with process_of(home) as process:
             asked = ("statement", "--dir", home, "--subject", "case-77", "--out", home / "page.html")
             code, out, err = await type_in(*asked)
