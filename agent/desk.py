@@ -100,6 +100,9 @@ class Desk:
     async def review(self, request: web.Request) -> tuple[int, Json]:
         return 200, await self.statements.review(read_form(Review, await request.read()))
 
+    async def reconciliation(self, request: web.Request) -> tuple[int, Json]:
+        return 200, await self.showing.reconciliation(every=request.query.get("all") == "1")
+
     async def status(self, _request: web.Request) -> tuple[int, Json]:
         return 200, await self.showing.status()
 
@@ -122,6 +125,12 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/consent/{gid}", "An agreement as this agent knows it.", Desk.agreement),
     Route("POST", "/v1/statements", "Make a person's sharing statement.", Desk.statement, Tell, 201),
     Route("POST", "/v1/statements/reviews", "Say whether a message may be told.", Desk.review, Review),
+    Route(
+        "GET",
+        "/v1/reconciliation",
+        "What the daily lists of other agencies brought to light; all=1 also shows what has settled.",
+        Desk.reconciliation,
+    ),
     Route("GET", "/v1/status", "The agent's own state.", Desk.status),
     Route("GET", "/v1/openapi.json", "This face as OpenAPI 3.1.", Desk.openapi),
 )

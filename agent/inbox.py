@@ -38,6 +38,7 @@ from schemas.envelope import Delivery
 from schemas.errors import Refusal
 from schemas.keyring import AgentKeys
 from schemas.lawful import RejectReason
+from schemas.messages.reconciliation import Reconcile
 
 REMEMBERED = 2 * 24 * 3600
 """How long after its expiry an envelope is still known as seen."""
@@ -75,7 +76,11 @@ def reason_of(refusal: Refusal) -> RejectReason:
 
 
 class Inbox:
-    """What this agency receives. `hand_over` writes one opened message to where the case system looks."""
+    """What this agency receives.
+
+    `hand_over` writes one opened message to where the case system looks; `take_list` keeps another agent's daily list.
+    `emptied` is when the mailbox was last seen to its end.
+    """
 
     def __init__(
         self,
@@ -89,6 +94,7 @@ class Inbox:
         keys: AgentKeys,
         clock: Clock,
         hand_over: Callable[[Row[Any]], Awaitable[None]],
+        take_list: Callable[[Connection, str, Reconcile, str], None],
     ) -> None:
         self._store = store
         self._relay = relay
@@ -100,6 +106,8 @@ class Inbox:
         self._keys = keys
         self._clock = clock
         self._hand_over = hand_over
+        self._take_list = take_list
+        self.emptied = 0.0
         self._stepping = asyncio.Lock()
 
     async def collect(self, wait: int) -> bool:
@@ -121,6 +129,8 @@ class Inbox:
         ]
         new = await self._store.run(lambda c: self._keep(c, found)) if found else 0
         await self.resume(acknowledged)
+        if not page.head.more:
+            self.emptied = self._clock()
         return bool(new or acknowledged or not page.head.items)
 
     async def resume(self, acknowledged: tuple[int, ...] = ()) -> None:
@@ -247,7 +257,17 @@ class Inbox:
         if state == "rejected":
             self._reject(c, row.eid, row.d, row.body, refusal)
 
+    def _listed(self, c: Connection, row: Row[Any], report: Reconcile) -> None:
+        """Another agent's daily list is for this agent, not for a desk (N1)."""
+        here = (inbox.c.id == row.id) & (inbox.c.state == "collected")
+        c.execute(update(inbox).where(here).values(state="taken-on", role="agent", delivery=None))
+        self._receipts.write(c, row.eid, row.d, row.body, "taken-on", role="agent")
+        self._take_list(c, row.from_a, report, row.eid)
+
     def _opened(self, c: Connection, row: Row[Any], shown: Shown) -> None:
+        if isinstance(shown.message, Reconcile):
+            self._listed(c, row, shown.message)
+            return
         now = int(self._clock())
         c.execute(
             update(inbox)

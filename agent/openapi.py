@@ -56,7 +56,7 @@ def _operation(route: Route) -> dict[str, Any]:
         header = {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": 128}}
         operation["parameters"] = [header]
         operation["responses"]["200"] = {"description": "The same key again.", "content": answer}
-    if route.path == "/v1/inbox":
+    if route.path in ("/v1/inbox", "/v1/reconciliation"):
         operation["parameters"] = [{"name": "all", "in": "query", "schema": {"enum": ["0", "1"]}}]
     if route.body is not None:
         operation["requestBody"] = {

@@ -28,6 +28,7 @@ from agent.office import Office
 from agent.outbox import Outbox
 from agent.posting import Posting
 from agent.receipts import Receipts
+from agent.reconciliation import Reconciliation
 from agent.secretfile import read_secret
 from agent.settings import Settings
 from agent.showing import Showing
@@ -44,6 +45,7 @@ FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 SCAN_EVERY = 0.5
 TEND_EVERY = 600.0
+RECONCILE_EVERY = 300.0
 
 
 @dataclass(slots=True)
@@ -84,10 +86,11 @@ class Agent:
         self.outbox = Outbox(
             store, self.relay, self.book, self.trust, self.consent, keys, clock, draw, world.jitter
         )
+        self.reconciliation = Reconciliation(store, self.outbox, self.book, self.trust, keys, clock, draw)
         self.notices = Notices(store, self.book, self.outbox, keys.agency, clock)
         self.inbox = Inbox(
             store, self.relay, self.book, self.trust, self.consent, self.notices, self.receipts, keys, clock,
-            self._hand_over,
+            self._hand_over, self.reconciliation.take,
         )  # fmt: skip
         self.office = Office(
             store,
@@ -160,6 +163,7 @@ class Agent:
             "receive": self._receive,
             "send": self._send,
             "tend": self._tend,
+            "reconcile": self._reconcile,
             "witness": self._witness,
         }
         if self.folders is not None:
@@ -215,6 +219,10 @@ class Agent:
         await self.consent.renew_due()
         await self.store.run(lambda c: c.execute(delete(seen).where(seen.c.until < now)).close())
         await asyncio.sleep(TEND_EVERY)
+
+    async def _reconcile(self) -> None:
+        await self.reconciliation.round(self.inbox.emptied)
+        await asyncio.sleep(RECONCILE_EVERY)
 
     async def _scan(self) -> None:
         if self.folders is not None:

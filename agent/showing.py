@@ -8,6 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
+from agent import findings
+from agent.accounts import APART_KINDS
 from agent.clock import Clock
 from agent.directory import Book
 from agent.explaining import shown
@@ -58,7 +60,8 @@ class Showing:
         """The newest messages that we sent, shortly."""
 
         def work(c: Connection) -> list[Json]:
-            ids = c.execute(select(outbox.c.id).order_by(outbox.c.ts.desc()).limit(SHOWN)).scalars().all()
+            written = select(outbox.c.id).where(outbox.c.kind.not_in(APART_KINDS))
+            ids = c.execute(written.order_by(outbox.c.ts.desc()).limit(SHOWN)).scalars().all()
             return [self._message(c, mid) for mid in ids]
 
         return await self._store.run(work)
@@ -179,6 +182,7 @@ class Showing:
                 "waiting_because": {code: count for code, count in c.execute(stuck) if code},
                 "receipts_waiting": c.execute(unposted).scalar_one(),
                 "to_take_on": c.execute(mine).scalar_one(),
+                "reconciliation": findings.counts(c),
                 "journal": [{"ts": r.ts, "event": r.event, "code": r.code} for r in recent],
             }
 
@@ -205,6 +209,10 @@ class Showing:
             "unknown_own_keys": list(self._book.strangers),
             **counts,
         }
+
+    async def reconciliation(self, *, every: bool = False) -> Json:
+        """What the daily lists brought to light and has not settled, or all of it that is kept."""
+        return await self._store.run(lambda c: findings.show(c, self._keys.agency, self._name, every=every))
 
     def _message(self, c: Connection, mid: str) -> Json:
         found = c.execute(
