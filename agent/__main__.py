@@ -258,6 +258,8 @@ def status(home: Path, as_json: bool, mid: str | None, until: str | None, timeou
         answer = ask.ask("GET", "/v1/status")
         state = "reached" if not answer["relay"]["code"] else answer["relay"]["say"]
         alarm = f"\nALARM {answer['alarm']['code']}: {answer['alarm']['say']}" if answer["alarm"] else ""
+        differ = answer["reconciliation"]["differences"]
+        alarm += f"\ndaily lists: {differ} differences, see: fenpost-agent reconcile show" if differ else ""
         say(
             as_json,
             answer,
@@ -375,6 +377,25 @@ def review(home: Path, as_json: bool, place: str, safe: bool, role: str, look_ag
         value["look_again"] = look_again
     answer = line(home).ask("POST", "/v1/statements/reviews", value)
     say(as_json, answer, "It may be told." if answer["safe"] else "Kept from the statement.")
+
+
+@main.group()
+def reconcile() -> None:
+    """Daily lists: what two agencies sent each other, and where they differ."""
+
+
+@reconcile.command("show")
+@folder
+@click.option("--all", "every", is_flag=True, help="Also what has settled since.")
+def show_reconciliation(home: Path, as_json: bool, every: bool) -> None:
+    """What the daily lists brought to light, differences first."""
+    answer = line(home).ask("GET", "/v1/reconciliation?all=1" if every else "/v1/reconciliation")
+    rows = [
+        f"{'LOOK' if i['difference'] else 'note'}  {i['day'] or '-':10}  {i['id'] or i['eid'] or '-'}  {i['says']}"
+        for i in answer["findings"]
+    ]
+    nothing = f"Nothing to look at. Newest day: {answer['last_day'] or 'none yet'}."
+    say(as_json, answer, "\n".join(rows) or nothing)
 
 
 @main.command()

@@ -43,6 +43,7 @@ def examine(home: Path, environment: Mapping[str, str], now: float) -> list[Chec
         check("witnesses", lambda: _witnesses(state))
         check("keys", lambda: _keys(state))
         check("queue", lambda: _queue(state))
+        check("daily lists", lambda: _lists(state))
     return checks
 
 
@@ -103,6 +104,13 @@ def _keys(state: dict[str, Any]) -> str:
     if state["unknown_own_keys"]:
         raise Refusal("DIRECTORY", "The directory lists keys of your agency that this agent does not hold.")
     return "every running key in the directory is held here"
+
+
+def _lists(state: dict[str, Any]) -> str:
+    found = state["reconciliation"]
+    if found["differences"]:
+        raise Refusal("RECONCILE")
+    return "no differences" if found["last_day"] is None else f"no differences up to {found['last_day']}"
 
 
 def _queue(state: dict[str, Any]) -> str:

@@ -366,6 +366,9 @@ KINDS: Mapping[str, Kind] = {
     "FINGERPRINT": Kind(
         "That is not this agency's safety number, so nothing was sent. Ring them on a number you know."
     ),
+    "RECONCILE": Kind(
+        "Another agency's list of a day and this one's differ. See which: fenpost-agent reconcile show"
+    ),
     "MIRROR": Kind(
         "The mirror of the log is damaged or of another log. Keep it, and pull into a new folder."
     ),
