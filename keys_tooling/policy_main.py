@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from keys_tooling.console import REFUSED, World, report, tell
+from keys_tooling.policy_asking import (
+    agreed,
+    aloud,
+    asking,
+    compared,
+    entry_facts,
+    entry_line,
+    in_force,
+    plan_text,
+    read_file,
+    view_of,
+    write_draft,
+)
 
-if TYPE_CHECKING:
-    from agent.client import Relay
-    from keys_tooling.policy import Member
-    from schemas.canonical import Json
-    from schemas.directory import Directory
-    from schemas.policing import Entry, SignedPolicy
-    from schemas.policy import Policy
-
-T = TypeVar("T")
 FILE = click.Path(path_type=Path)
 WEEK = 7 * 24 * 3600
 
@@ -69,17 +70,17 @@ def policy_show(world: World, folder: Path, passphrase_file: Path | None, as_jso
     """
     from keys_tooling.policy_words import moment
 
-    view = _asking(world, folder, passphrase_file, lambda line, member: _view(line, member, world))
+    view = asking(world, folder, passphrase_file, lambda line, member: view_of(line, member, world))
     now = world.now()
     force, coming = view.policies.in_force(now), view.policies.coming(now)
     facts = {
-        "coming": [_entry(entry) for entry in coming],
-        "history": [_entry(entry) for entry in view.policies.entries],
-        "in_force": None if force is None else _entry(force),
+        "coming": [entry_facts(entry) for entry in coming],
+        "history": [entry_facts(entry) for entry in view.policies.entries],
+        "in_force": None if force is None else entry_facts(force),
     }
     lines = [
-        f"In force       {'none' if force is None else _line(force)}",
-        *(f"To come        {_line(entry)}" for entry in coming),
+        f"In force       {'none' if force is None else entry_line(force)}",
+        *(f"To come        {entry_line(entry)}" for entry in coming),
         "",
         "Every version, with the people who signed it:",
         *(
@@ -113,7 +114,7 @@ def policy_new(
     Example:
       fenpost-keys policy new --dir partnership --from 1 --effective 2027-01-04T09:00Z --out draft.json
     """
-    _draft(world, folder, source, effective, WEEK, out, passphrase_file, as_json)
+    write_draft(world, folder, source, effective, WEEK, out, passphrase_file, as_json)
 
 
 @policy.command("rollback")
@@ -139,7 +140,7 @@ def policy_rollback(
     Example:
       fenpost-keys policy rollback 1 --dir partnership --out back.json
     """
-    _draft(world, folder, str(version), effective, 0, out, passphrase_file, as_json)
+    write_draft(world, folder, str(version), effective, 0, out, passphrase_file, as_json)
 
 
 @policy.command("check")
@@ -159,14 +160,9 @@ def policy_check(world: World, file: Path, folder: Path, passphrase_file: Path |
     from keys_tooling.policy_words import changes, moment
     from schemas.policing import policy_digest
 
-    found = _read(file)
+    found = read_file(file)
 
-    async def ask(line: Relay, member: Member) -> tuple[Directory, Policy | None]:
-        view = await _view(line, member, world)
-        entry = view.policies.in_force(world.now())
-        return view, None if entry is None else await work.text_of(line, entry)
-
-    view, old = _asking(world, folder, passphrase_file, ask)
+    view, old = asking(world, folder, passphrase_file, lambda line, member: in_force(line, member, world))
     standing = work.standing(found, view, world.now())
     new, said = standing.policy, () if old is None else changes(old, standing.policy)
     facts = {
@@ -182,7 +178,7 @@ def policy_check(world: World, file: Path, folder: Path, passphrase_file: Path |
         f"Version        {new.version}, from {moment(new.effective)}",
         f"Signed by      {', '.join(standing.people) or 'nobody yet'}"
         + (f"; {standing.missing} more must sign" if standing.missing else ""),
-        _against(old, said),
+        compared(old, said),
         *(f"  - {sentence}" for sentence in said),
     ]
     report(facts, "\n".join(lines), as_json=as_json)
@@ -211,7 +207,7 @@ def policy_sign(file: Path, key: Path, out: Path, passphrase_file: Path | None, 
     from schemas.policing import SIGNERS, policy_digest
     from schemas.policy import Policy
 
-    found = _read(file)
+    found = read_file(file)
     with new_files(out.parent) as files:
         files.absent(out.name)
     signer = work.read_signer(key, known_passphrase(passphrase_file, "your policy key"))
@@ -230,7 +226,7 @@ def policy_sign(file: Path, key: Path, out: Path, passphrase_file: Path | None, 
     text = (
         f"Version        {new.version}, from {moment(new.effective)}\n"
         f"Signed as      {signer.person}; {'one more must sign' if missing else 'complete'}\n"
-        f"Digest         {_aloud(digest)}\n\n"
+        f"Digest         {aloud(digest)}\n\n"
         "Read the digest aloud to the other signer. Both must see the same before it is put in force.\n"
         + (
             f"\nNext:\n  fenpost-keys policy sign {out} --key HER_KEY --out signed.json"
@@ -263,19 +259,13 @@ def policy_dry_run(
       fenpost-audit headers --dir officer > headers.jsonl
       fenpost-keys policy dry-run draft.json --headers headers.jsonl --dir partnership
     """
-    from keys_tooling import policy as work
     from keys_tooling.policy_trial import read_past, try_out
     from schemas.errors import Refusal
     from schemas.policy import Policy
 
-    new = Policy.parse(_read(file).text)
+    new = Policy.parse(read_file(file).text)
 
-    async def ask(line: Relay, member: Member) -> tuple[Directory, Policy | None]:
-        view = await _view(line, member, world)
-        entry = view.policies.in_force(world.now())
-        return view, None if entry is None else await work.text_of(line, entry)
-
-    view, old = _asking(world, folder, passphrase_file, ask)
+    view, old = asking(world, folder, passphrase_file, lambda line, member: in_force(line, member, world))
     try:
         with headers.open("rb") as lines:
             trial = try_out(read_past(lines), view, old, new)
@@ -322,17 +312,16 @@ def policy_apply(
     from keys_tooling.admission import Oversight
     from keys_tooling.passphrases import known_passphrase
     from keys_tooling.policy_words import moment
-    from schemas.policing import policy_digest
 
-    found = _read(file)
+    found = read_file(file)
     oversight = Oversight.open(folder, known_passphrase(passphrase_file, "oversight's keys"))
     charter = oversight.partnership.charter
 
     async def apply() -> work.Applied | None:
         async with Relay(charter.relay, charter.authority, oversight.auth, world.clock, world.draw) as line:
             plan = await work.plan(line, oversight, found, world)
-            tell(_plan_text(plan, _aloud(policy_digest(found.text))))
-            return await work.apply(line, oversight, found, plan, world) if _agreed(yes) else None
+            tell(plan_text(plan))
+            return await work.apply(line, oversight, found, plan, world) if agreed(yes) else None
 
     done = asyncio.run(apply())
     if done is None:
@@ -340,136 +329,4 @@ def policy_apply(
         sys.exit(REFUSED)
     state = "was on record already; nothing was changed" if done.before else "is on record now"
     text = f"Version {done.entry.version} {state}. It counts from {moment(done.entry.effective)}."
-    report({**_entry(done.entry), "was_on_record": done.before}, text, as_json=as_json)
-
-
-# --- shared
-
-
-def _agreed(yes: bool) -> bool:
-    if yes:
-        return True
-    if not sys.stdin.isatty():
-        raise click.UsageError("There is no terminal to ask: read the plan above, then give --yes.")
-    return click.confirm("Put it in force", err=True)
-
-
-def _plan_text(plan: Entry, aloud: str) -> str:
-    from keys_tooling.policy_words import moment
-
-    return (
-        f"Version        {plan.version}, from {moment(plan.effective)}\n"
-        f"Signed by      {', '.join(plan.signers)}\n"
-        f"Digest         {aloud}"
-    )
-
-
-def _asking(
-    world: World,
-    folder: Path,
-    passphrase_file: Path | None,
-    ask: Callable[[Relay, Member], Awaitable[T]],
-) -> T:
-    from agent.client import Relay
-    from keys_tooling.passphrases import known_passphrase
-    from keys_tooling.policy import Member
-
-    member = Member.open(folder, known_passphrase(passphrase_file, "this folder's agent.fpk"))
-    charter = member.partnership.charter
-
-    async def asked() -> T:
-        async with Relay(charter.relay, charter.authority, member.auth, world.clock, world.draw) as line:
-            return await ask(line, member)
-
-    return asyncio.run(asked())
-
-
-async def _view(line: Relay, member: Member, world: World) -> Directory:
-    from keys_tooling.policy import read_view
-
-    return await read_view(line, member, world.now())
-
-
-def _read(file: Path) -> SignedPolicy:
-    from keys_tooling.keyfiles import read_public
-    from keys_tooling.policy import read_draft
-    from schemas.policing import FILE_LIMIT
-
-    return read_draft(read_public(file, FILE_LIMIT))
-
-
-def _draft(
-    world: World,
-    folder: Path,
-    source: str,
-    effective: str | None,
-    later: int,
-    out: Path,
-    passphrase_file: Path | None,
-    as_json: bool,
-) -> None:
-    from keys_tooling import policy as work
-    from keys_tooling.policy_words import moment
-    from schemas.policy import Policy
-
-    first = world.now() + later if effective is None else _moment(effective, world.now())
-
-    async def ask(line: Relay, member: Member) -> tuple[int, Policy]:
-        view = await _view(line, member, world)
-        entries = view.policies.entries
-        following = (entries[-1].version if entries else 0) + 1
-        if not source.isascii() or not source.isdigit():
-            return following, Policy.parse(_read(Path(source)).text)
-        return following, await work.text_of(line, view.policies.version(int(source)))
-
-    version, found = _asking(world, folder, passphrase_file, ask)
-    work.write_new(out, work.draft(found, version, first))
-    facts: dict[str, Json] = {"effective": first, "from": source, "out": str(out), "version": version}
-    text = (
-        f"Version        {version}, from {moment(first)}\n"
-        f"Draft          {out}\n\n"
-        f"Edit it, then:\n  fenpost-keys policy check {out} --dir {folder}"
-    )
-    report(facts, text, as_json=as_json)
-
-
-def _moment(text: str, now: int) -> int:
-    if text == "now":
-        return now
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
-        raise click.UsageError("--effective is now, or a moment with its zone, such as 2027-01-04T09:00Z.")
-    return int(found.timestamp())
-
-
-def _against(old: Policy | None, said: tuple[str, ...]) -> str:
-    if old is None:
-        return "There is no policy in force to compare it with."
-    if not said:
-        return f"It decides as version {old.version} does, which is in force."
-    return f"Against version {old.version}, which is in force:"
-
-
-def _entry(entry: Entry) -> dict[str, Json]:
-    return {
-        "digest": entry.digest,
-        "effective": entry.effective,
-        "recorded": entry.ts,
-        "signers": list(entry.signers),
-        "version": entry.version,
-    }
-
-
-def _line(entry: Entry) -> str:
-    from keys_tooling.policy_words import moment
-
-    return f"version {entry.version}, from {moment(entry.effective)}, digest {_aloud(entry.digest)}"
-
-
-def _aloud(digest: str) -> str:
-    from schemas.policing import spoken
-
-    return " ".join(spoken(digest))
+    report({**entry_facts(done.entry), "was_on_record": done.before}, text, as_json=as_json)

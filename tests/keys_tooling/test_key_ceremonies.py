@@ -22,7 +22,7 @@ from schemas.directory import Directory, agency_id
 from schemas.errors import Refusal
 from schemas.founding import Founding
 from schemas.keyfile import unlock
-from schemas.keyring import AdminKeys, AgentKeys, RelayKeys
+from schemas.keyring import AdminKeys, AgentKeys, PolicyKey, RelayKeys
 from schemas.keys import SigningKey
 from schemas.partnership import Partnership
 from schemas.shelf import read_policy
@@ -133,6 +133,24 @@ def test_each_key_file_holds_what_its_holder_needs(place: Path):
     assert len(held("A/next-roots.fpk", "roots")["roots"]) == 3
     relay = held("P/relay/relay.fpk", "relay", (place / "P/relay/passphrase").read_bytes().strip())
     assert RelayKeys.from_json(relay)
+
+
+def test_each_policy_signer_has_a_key_file_and_may_have_a_passphrase_of_her_own(place: Path, tmp_path: Path):
+    (tmp_path / "ig-oversight").mkdir()
+    card = (place / "ig-oversight" / "officer.json").read_bytes()
+    (tmp_path / "ig-oversight" / "officer.json").write_bytes(card)
+    write_passphrase(tmp_path / "pass")
+    own = [write_passphrase(tmp_path / f"own-{n}", f"the words of person {n}\n") for n in (1, 2)]
+    words = ("--policy-passphrase-file", own[0], "--policy-passphrase-file", own[1])
+    done(keys, *founding(tmp_path, tmp_path / "P"), *quick(tmp_path), *words)
+    found = [
+        PolicyKey.from_json(unlock((tmp_path / f"P/policy-{n}.fpk").read_bytes(), "policy", words))
+        for n, words in ((1, b"the words of person 1"), (2, b"the words of person 2"))
+    ]
+    assert [held.person for held in found] == ["policy-1", "policy-2"]
+    assert found[0].key.kid != found[1].key.kid
+    one = typed(keys, *founding(tmp_path, tmp_path / "Q"), *quick(tmp_path), *words[:2])
+    assert one.exit_code == 2
 
 
 def seeds(path: Path) -> list[str]:
