@@ -1,9 +1,10 @@
-"""The consent desk: agreements given and withdrawn here, and the daily word that they still stand (PROTOCOL.md C1-C6).
+"""The handles of agreements, and the daily word that they still stand (PROTOCOL.md C1-C6, J4-J6).
 
 Rules of this house:
-- how she was asked stays in this agency's store; what leaves is a salted hash of it;
-- withdrawing takes a handle and nothing else, works for every agency that is named in the agreement, and is final;
-- the staple of an agreement made here is renewed twice a day; a withdrawn agreement is never renewed.
+- one handle for each set of recipients and each purpose, drawn when a message first needs it; nothing in a handle
+  leads to another, and how the person was asked stays in this agency's store;
+- withdrawing works for every agency that is named in a handle, and is final;
+- the staple of a handle made here is renewed twice a day; a withdrawn one is never renewed.
 """
 
 from __future__ import annotations
@@ -11,23 +12,25 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
 from agent.client import Relay
 from agent.clock import Clock
+from agent.consent_ledger import Kept, Scope, find
 from agent.logs import log
-from agent.proofs import verified_status, verified_withdrawal
-from agent.store import Store, note
+from agent.proofs import verified_grant, verified_status, verified_withdrawal
+from agent.recalls import expect_answers
+from agent.store import Store
 from agent.tables import grants, inbox, posts
+from schemas.agreement import STANDING, State, evidence_hash
 from schemas.api import SignedJson
 from schemas.canonical import b64, unb64
 from schemas.directory import Directory
 from schemas.errors import Refusal
 from schemas.grants import (
-    MAX_GRANT,
     MAX_STATUS,
     Grant,
     Withdrawal,
@@ -35,32 +38,26 @@ from schemas.grants import (
     parse_status,
     parse_withdrawal,
 )
-from schemas.hashing import labelled
 from schemas.keyring import AgentKeys
+from schemas.messages.catalogue import parse_payload, print_payload
 from schemas.sealing import new_id
 from schemas.signing import Purpose, Signed
 
+DAY = 24 * 3600
 RENEW = 12 * 3600
-FETCH = 6 * 3600
+PATIENCE = 3.0
+"""Seconds that a person may be kept waiting for the relay's word on an agreement."""
+SHORTEST, LONGEST = 60 * DAY, 85 * DAY
+"""Between these the life of a handle is drawn: none is used for 90 days, and no two end together (J5)."""
+EARLIEST, LATEST = 5 * DAY, 20 * DAY
+"""Between these is drawn how much of its life a handle has left when the next one takes its place."""
+CUT = 6 * 3600
 Draw = Callable[[int], bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What a person agreed to. `evidence` is the printed `consent.grant` form, but for its handle."""
-
-    to: tuple[str, ...]
-    purposes: tuple[str, ...]
-    categories: tuple[str, ...]
-    limited: bool
-    agree_by: str
-    until: int
-    evidence: Callable[[str], str] = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class Held:
-    """An agreement as this agent knows it."""
+    """A handle as this agent knows it."""
 
     signed: Signed
     grant: Grant
@@ -72,8 +69,17 @@ class Held:
     """What the person ruled out, from the evidence of an agreement made here."""
 
 
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What a message rests on: a handle, or the state of an agreement that gives none."""
+
+    held: Held | None
+    state: State | None = None
+    agreement: str | None = None
+
+
 class ConsentDesk:
-    """Agreements of one agency."""
+    """Handles of one agency."""
 
     def __init__(
         self,
@@ -93,94 +99,167 @@ class ConsentDesk:
         self.posted = asyncio.Event()
         """Set when there is a statement to post."""
 
-    async def give(self, wish: Wish) -> str:
-        """Record an agreement and have it posted; returns its handle. Raises Refusal GRANT."""
+    # --- what a message rests on
+
+    async def resting(self, name: str, agencies: frozenset[str], purpose: str) -> Rest:
+        """The handle for these recipients and this purpose, of the agreement or handle `name`.
+
+        Raises:
+            Refusal: NOT_FOUND; UNSETTLED when the person told one of them to stop.
+        """
         now = int(self._clock())
-        gid, salt = new_id(self._draw), self._draw(32)
-        evidence = wish.evidence(gid)
-        parties = sorted({self._keys.agency, *wish.to})
-        body = {
-            "cat": sorted(set(wish.categories)),
-            "ev": b64(labelled("fenpost/v1/evidence", evidence.encode(), key=salt)),
-            "exp": min(wish.until, now + MAX_GRANT),
-            "from": parties,
-            "gid": gid,
-            "iss": self._keys.agency,
-            "limited": wish.limited,
-            "nbf": now,
-            "pur": sorted(set(wish.purposes)),
-            "signer": self._keys.consent.kid,
-            "to": parties,
-            "v": 1,
-            "ver": 1,
-        }
-        signed = Signed.make(self._keys.consent, Purpose.GRANT, body)
-        grant, status = parse_grant(signed), self._staple(gid, now)
 
-        def work(c: Connection) -> None:
-            c.execute(
-                insert(grants).values(
-                    gid=gid, mine=1, exp=grant.exp, grant_s=b64(signed.signature), grant_t=_text(signed),
-                    agree_by=wish.agree_by, evidence=evidence, salt=b64(salt), **_status(status, now),
-                )
-            )  # fmt: skip
-            _post(c, "grant", gid, signed)
-            _post(c, "status", gid, status)
-            note(c, now, "consent-given", "")
+        def work(c: Connection) -> tuple[str | None, Kept | None]:
+            mine = c.execute(select(grants.c.mine).where(grants.c.gid == name)).scalar()
+            if mine == 0:
+                return name, None
+            kept = find(c, name, now)
+            return self._handle(c, kept, agencies, purpose, now), kept
 
-        await self._store.run(work)
+        gid, kept = await self._store.run(work)
+        if kept is not None and gid is None:
+            return Rest(None, kept.standing.state, kept.id)
         self.posted.set()
+        return Rest(await self.usable(gid or name), None, None if kept is None else kept.id)
+
+    def _handle(
+        self, c: Connection, kept: Kept, agencies: frozenset[str], purpose: str, now: int
+    ) -> str | None:
+        state, scope = kept.standing.state, kept.scope
+        if scope is None or state not in (*STANDING, "WITHDRAWN"):
+            return None
+        if state in STANDING and scope.covers(agencies, purpose):
+            if kept.state_towards(agencies) not in STANDING:
+                raise Refusal("UNSETTLED")
+            return self.handle_for(c, kept, scope, agencies, purpose, now)
+        # Outside of what was agreed, or withdrawn: the newest handle, by which the rule says so.
+        newest = select(grants.c.gid).where(grants.c.agreement == kept.id).order_by(grants.c.exp.desc())
+        return c.execute(newest.limit(1)).scalar()
+
+    def handle_for(
+        self, c: Connection, kept: Kept, scope: Scope, agencies: frozenset[str], purpose: str, now: int
+    ) -> str:
+        """The handle for exactly these recipients and this purpose: one that stands, or a new one."""
+        parties = frozenset({self._keys.agency, *agencies})
+        for row in self.standing(c, kept.id, now):
+            grant = parse_grant(signed_grant(row))
+            fits = (grant.parties(), row.purpose) == (parties, purpose) and grant.ver >= kept.answer
+            if fits and row.exp - now > row.rest:
+                return str(row.gid)
+        return self._issue(c, kept, scope, parties, purpose, now)
+
+    def standing(self, c: Connection, agreement: str, now: int) -> list[Row[Any]]:
+        """The handles of an agreement that neither ended nor were withdrawn."""
+        alive = select(grants).where(
+            grants.c.agreement == agreement, grants.c.exp > now, grants.c.withdrawal_t.is_(None)
+        )
+        return list(c.execute(alive.order_by(grants.c.exp.desc())).all())
+
+    def _issue(
+        self, c: Connection, kept: Kept, scope: Scope, parties: frozenset[str], purpose: str, now: int
+    ) -> str:
+        gid = new_id(self._draw)
+        end = now + SHORTEST + self._below(LONGEST - SHORTEST)
+        if kept.standing.until is not None and end >= kept.standing.until:
+            room = min(CUT, (kept.standing.until - now) // 2)
+            end = kept.standing.until - self._below(room)
+        rest = min(EARLIEST + self._below(LATEST - EARLIEST), (end - now) // 4)
+        names = {"agreement": kept.id, "purpose": purpose, "rest": rest, "mine": 1}
+        self._write(c, gid, kept, scope, parties, purpose, now, end, names)
         return gid
 
-    async def withdraw(self, gid: str) -> bool:
-        """End an agreement; returns False when it had ended before. Raises Refusal NOT_FOUND."""
-        held = await self.held(gid)
+    def narrow(self, c: Connection, row: Row[Any], kept: Kept, scope: Scope, now: int) -> None:
+        """The same handle, a version later, with what the person still agrees to (J3)."""
+        grant = parse_grant(signed_grant(row))
+        end = min(grant.exp, kept.standing.until or grant.exp)
+        values = {"nbf": grant.nbf}
+        self._write(c, row.gid, kept, scope, grant.parties(), row.purpose, now, end, {}, values)
+
+    def _write(
+        self,
+        c: Connection,
+        gid: str,
+        kept: Kept,
+        scope: Scope,
+        parties: frozenset[str],
+        purpose: str,
+        now: int,
+        end: int,
+        names: Mapping[str, Any],
+        changes: Mapping[str, Any] | None = None,
+    ) -> None:
+        salt, evidence = self._draw(32), _evidence(scope, gid)
+        body = {
+            "cat": sorted(scope.kinds),
+            "ev": evidence_hash(evidence, salt),
+            "exp": end,
+            "from": sorted(parties),
+            "gid": gid,
+            "iss": self._keys.agency,
+            "limited": scope.limited,
+            "nbf": now,
+            "pur": [purpose],
+            "signer": self._keys.consent.kid,
+            "to": sorted(parties),
+            "v": 1,
+            "ver": kept.standing.ver,
+            **(changes or {}),
+        }
+        signed, status = Signed.make(self._keys.consent, Purpose.GRANT, body), self._staple(gid, now)
+        parse_grant(signed)
+        values = {
+            "exp": end, "grant_s": b64(signed.signature), "grant_t": _text(signed), "agree_by": scope.agree_by,
+            "evidence": evidence, "salt": b64(salt), **_status(status, now),
+        }  # fmt: skip
+        if names:
+            c.execute(insert(grants).values(gid=gid, **names, **values))
+        else:
+            c.execute(update(grants).where(grants.c.gid == gid).values(**values))
+        post(c, "grant", gid, signed)
+        post(c, "status", gid, status)
+
+    def _below(self, bound: int) -> int:
+        return int.from_bytes(self._draw(8), "big") % max(1, bound)
+
+    # --- ending
+
+    def end(self, c: Connection, gid: str, now: int) -> bool:
+        """Withdraw a handle; False when it had been withdrawn before. Raises Refusal NOT_FOUND."""
+        held = _held(_row(c, gid))
         if held.withdrawal is not None:
             return False
-        now = int(self._clock())
         body = {"by": self._keys.agency, "gid": gid, "signer": self._keys.consent.kid, "ts": now, "v": 1}
         signed = Signed.make(self._keys.consent, Purpose.WITHDRAW, body)
-
-        def work(c: Connection) -> None:
-            c.execute(update(grants).where(grants.c.gid == gid).values(**_withdrawal(signed)))
-            c.execute(
-                update(posts)
-                .where(posts.c.gid == gid, posts.c.kind == "status", posts.c.posted == 0)
-                .values(posted=1)
-            )
-            _post(c, "withdraw", gid, signed)
-            note(c, now, "consent-withdrawn", "")
-
-        await self._store.run(work)
-        self.posted.set()
+        mark_withdrawn(c, signed)
+        unposted = (posts.c.gid == gid) & (posts.c.kind == "status") & (posts.c.posted == 0)
+        c.execute(update(posts).where(unposted).values(posted=1))
+        post(c, "withdraw", gid, signed)
+        expect_answers(c, held.grant, signed, self._keys.agency, now)
         return True
 
+    # --- handles as they are
+
     async def held(self, gid: str) -> Held:
-        """The agreement with this handle. Raises Refusal NOT_FOUND."""
-        row = await self._store.run(
-            lambda c: c.execute(select(grants).where(grants.c.gid == gid)).one_or_none()
-        )
-        if row is None:
-            raise Refusal("NOT_FOUND")
-        return _held(row)
+        """The handle. Raises Refusal NOT_FOUND."""
+        return await self._store.run(lambda c: _held(_row(c, gid)))
 
     async def usable(self, gid: str) -> Held:
-        """The agreement with a staple fresh enough to seal with, when one can be had."""
+        """The handle with a staple fresh enough to seal with, when one can be had."""
         held = await self.held(gid)
         now = int(self._clock())
         status = None if held.status is None else parse_status(held.status)
         if held.withdrawal is not None or now >= held.grant.exp:
             return held
-        if held.mine and (status is None or now - status.ts >= RENEW):
-            await self._renew((gid,), now)
-        elif not held.mine and (status is None or status.exp - now < FETCH):
+        if not held.mine:
             await self.ask(gid)
+        elif status is None or now - status.ts >= RENEW:
+            await self._renew((gid,), now)
         else:
             return held
         return await self.held(gid)
 
     async def renew_due(self) -> int:
-        """Renew the staples of agreements made here that are half a day old; returns how many."""
+        """Renew the staples of handles made here that are half a day old; returns how many."""
         now = int(self._clock())
         due = select(grants.c.gid).where(
             grants.c.mine == 1,
@@ -193,24 +272,33 @@ class ConsentDesk:
             await self._renew(gids, now)
         return len(gids)
 
-    async def ask(self, gid: str) -> None:
-        """Ask the relay how another agency's agreement stands now.
+    async def ask(self, gid: str) -> bool:
+        """Ask the relay how a handle stands now; False when it could not be learnt.
 
-        A relay that is away, or that shows what does not verify, changes nothing.
+        A relay that is away or slow, or that shows what does not verify, changes nothing.
         """
         try:
-            page = await self._relay.grant(gid)
+            async with asyncio.timeout(PATIENCE):
+                page = await self._relay.grant(gid)
             held, view = await self.held(gid), self._view()
+            signed = _signed(page.grant)
+            grant = verified_grant(signed, view)
+            if (grant.gid, grant.iss) != (gid, held.grant.iss):
+                raise Refusal("GRANT", party="relay")
             status = None if page.status is None else _signed(page.status)
             withdrawal = None if page.withdrawal is None else _signed(page.withdrawal)
             if status is not None:
                 verified_status(status, held.grant, view)
             if withdrawal is not None:
                 verified_withdrawal(withdrawal, view, held.grant)
+        except TimeoutError:
+            log.info("grant-not-asked", code="RELAY_AWAY")
+            return False
         except Refusal as refusal:
             log.info("grant-not-asked", code=refusal.code)
-            return
-        await self._store.run(lambda c: _learn(c, gid, status, withdrawal))
+            return False
+        await self._store.run(lambda c: _learn(c, signed, status, withdrawal))
+        return True
 
     async def _renew(self, gids: tuple[str, ...], now: int) -> None:
         staples = {gid: self._staple(gid, now) for gid in gids}
@@ -218,7 +306,7 @@ class ConsentDesk:
         def work(c: Connection) -> None:
             for gid, status in staples.items():
                 c.execute(update(grants).where(grants.c.gid == gid).values(**_status(status, now)))
-                _post(c, "status", gid, status)
+                post(c, "status", gid, status)
 
         await self._store.run(work)
         self.posted.set()
@@ -235,51 +323,60 @@ class ConsentDesk:
         return Signed.make(self._keys.consent, Purpose.STATUS, body)
 
 
-def _learn(c: Connection, gid: str, status: Signed | None, withdrawal: Signed | None) -> None:
-    if status is not None:
-        ts = parse_status(status).ts
-        newer = (grants.c.status_ts.is_(None)) | (grants.c.status_ts < ts)
-        c.execute(update(grants).where(grants.c.gid == gid, newer).values(**_status(status, ts)))
+def _learn(c: Connection, signed: Signed, status: Signed | None, withdrawal: Signed | None) -> None:
+    remember(c, signed, status)
     if withdrawal is not None:
-        c.execute(update(grants).where(grants.c.gid == gid).values(**_withdrawal(withdrawal)))
+        mark_withdrawn(c, withdrawal)
 
 
 def remember(c: Connection, signed: Signed, status: Signed | None) -> None:
-    """Keep another agency's agreement that came inside a message; one that is known keeps its newer staple."""
+    """Keep another agency's verified handle; of one that is known the newer version and the newer staple stay."""
     grant = parse_grant(signed)
-    values = {} if status is None else _status(status, parse_status(status).ts)
-    c.execute(
-        insert(grants)
-        .prefix_with("OR IGNORE")
-        .values(
-            gid=grant.gid,
-            mine=0,
-            exp=grant.exp,
-            grant_s=b64(signed.signature),
-            grant_t=_text(signed),
-            **values,
-        )
-    )
+    words = {"exp": grant.exp, "grant_s": b64(signed.signature), "grant_t": _text(signed)}
+    row = c.execute(select(grants).where(grants.c.gid == grant.gid)).one_or_none()
+    if row is None:
+        c.execute(insert(grants).values(gid=grant.gid, mine=0, **words))
+    elif not row.mine and parse_grant(signed_grant(row)).ver < grant.ver:
+        c.execute(update(grants).where(grants.c.gid == grant.gid).values(**words))
+    if status is not None:
+        ts = parse_status(status).ts
+        newer = (grants.c.status_ts.is_(None)) | (grants.c.status_ts < ts)
+        c.execute(update(grants).where(grants.c.gid == grant.gid, newer).values(**_status(status, ts)))
 
 
 def mark_withdrawn(c: Connection, signed: Signed) -> None:
     """Keep a verified withdrawal, and mark every message that was handed over under it, ended or not (V8)."""
     said = parse_withdrawal(signed)
-    c.execute(update(grants).where(grants.c.gid == said.gid).values(**_withdrawal(signed)))
+    words = {"withdrawal_s": b64(signed.signature), "withdrawal_t": _text(signed)}
+    first = (grants.c.gid == said.gid) & grants.c.withdrawal_t.is_(None)
+    c.execute(update(grants).where(first).values(**words))
     shown = (inbox.c.gid == said.gid) & inbox.c.handed.is_not(None) & inbox.c.withdrawn.is_(None)
     c.execute(update(inbox).where(shown).values(withdrawn=said.ts, recalled=0))
 
 
-def _post(c: Connection, kind: str, gid: str, signed: Signed) -> None:
+def post(c: Connection, kind: str, gid: str, signed: Signed) -> None:
+    """Have a statement posted."""
     c.execute(insert(posts).values(kind=kind, gid=gid, sig=b64(signed.signature), text=_text(signed)))
+
+
+def signed_grant(row: Row[Any]) -> Signed:
+    return Signed(row.grant_t.encode("ascii"), unb64(row.grant_s, 64))
+
+
+def _evidence(scope: Scope, gid: str) -> str:
+    value = {**scope.evidence, "type": "consent.grant", "v": 1, "gid": gid}
+    return print_payload(parse_payload(json.dumps(value)))
+
+
+def _row(c: Connection, gid: str) -> Row[Any]:
+    row = c.execute(select(grants).where(grants.c.gid == gid)).one_or_none()
+    if row is None:
+        raise Refusal("NOT_FOUND")
+    return row
 
 
 def _status(signed: Signed, ts: int) -> dict[str, Any]:
     return {"status_s": b64(signed.signature), "status_t": _text(signed), "status_ts": ts}
-
-
-def _withdrawal(signed: Signed) -> dict[str, Any]:
-    return {"withdrawal_s": b64(signed.signature), "withdrawal_t": _text(signed)}
 
 
 def _text(signed: Signed) -> str:
@@ -291,7 +388,7 @@ def _signed(item: SignedJson) -> Signed:
 
 
 def _held(row: Row[Any]) -> Held:
-    signed = Signed(row.grant_t.encode("ascii"), unb64(row.grant_s, 64))
+    signed = signed_grant(row)
     status = None if row.status_t is None else Signed(row.status_t.encode("ascii"), unb64(row.status_s, 64))
     gone = None
     if row.withdrawal_t is not None:

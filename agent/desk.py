@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from agent.explaining import with_steps
-from agent.forms import Give, Json, Reject, Send, TakeOn, Withdraw, read_form
+from agent.forms import Json, Reject, Send, TakeOn, read_form
+from agent import consent_routes
 from agent.limits import FORM_LIMIT
 from agent.logs import log
 from agent.office import Office
@@ -69,7 +70,8 @@ class Desk:
         return 200, {"items": await self.showing.inbox(every=request.query.get("all") == "1")}
 
     async def received(self, request: web.Request) -> tuple[int, Json]:
-        return 200, await self.showing.received(request.match_info["id"])
+        asked = await self.office.agreements.look(request.match_info["id"])
+        return 200, {**await self.showing.received(request.match_info["id"]), "agreement_asked": asked}
 
     async def take_on(self, request: web.Request) -> tuple[int, Json]:
         place = request.match_info["id"]
@@ -80,19 +82,6 @@ class Desk:
         place = request.match_info["id"]
         await self.office.reject(place, read_form(Reject, await request.read()))
         return 200, await self.showing.received(place)
-
-    async def give(self, request: web.Request) -> tuple[int, Json]:
-        return 201, await self.office.give(read_form(Give, await request.read()))
-
-    async def withdraw(self, request: web.Request) -> tuple[int, Json]:
-        if data := await request.read():
-            read_form(Withdraw, data)
-        answer = await self.office.withdraw(request.match_info["gid"])
-        shown = await self.showing.agreement(request.match_info["gid"])
-        return 200, {**answer, "stopped_at_the_relay": shown["stopped_at_the_relay"]}
-
-    async def agreement(self, request: web.Request) -> tuple[int, Json]:
-        return 200, await self.showing.agreement(request.match_info["gid"])
 
     async def statement(self, request: web.Request) -> tuple[int, Json]:
         return 201, await self.statements.make(read_form(Tell, await request.read()))
@@ -120,9 +109,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/inbox/{id}", "A received message.", Desk.received),
     Route("POST", "/v1/inbox/{id}/take-on", "Take a message on.", Desk.take_on, TakeOn),
     Route("POST", "/v1/inbox/{id}/reject", "Give a message back.", Desk.reject, Reject),
-    Route("POST", "/v1/consent", "Record an agreement.", Desk.give, Give, 201),
-    Route("POST", "/v1/consent/{gid}/withdraw", "End an agreement.", Desk.withdraw, Withdraw),
-    Route("GET", "/v1/consent/{gid}", "An agreement as this agent knows it.", Desk.agreement),
+    *(Route(*row) for row in consent_routes.ROWS),
     Route("POST", "/v1/statements", "Make a person's sharing statement.", Desk.statement, Tell, 201),
     Route("POST", "/v1/statements/reviews", "Say whether a message may be told.", Desk.review, Review),
     Route(

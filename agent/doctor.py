@@ -43,6 +43,7 @@ def examine(home: Path, environment: Mapping[str, str], now: float) -> list[Chec
         check("witnesses", lambda: _witnesses(state))
         check("keys", lambda: _keys(state))
         check("queue", lambda: _queue(state))
+        check("agreements", lambda: _agreements(state))
         check("daily lists", lambda: _lists(state))
     return checks
 
@@ -111,6 +112,19 @@ def _lists(state: dict[str, Any]) -> str:
     if found["differences"]:
         raise Refusal("RECONCILE")
     return "no differences" if found["last_day"] is None else f"no differences up to {found['last_day']}"
+
+
+def _agreements(state: dict[str, Any]) -> str:
+    if state["gate_faults"]:
+        raise Refusal(
+            "NO_AUTHORITY", f"{state['gate_faults']} messages passed the relay that it should have stopped."
+        )
+    if state["recalls_to_answer"]:
+        raise Refusal(
+            "AGREEMENT_ENDED",
+            f"{state['recalls_to_answer']} withdrawn agreements wait for an answer: fenpost-agent consent recalls",
+        )
+    return f"{state['recalls_unanswered']} answers of other agencies are missing"
 
 
 def _queue(state: dict[str, Any]) -> str:

@@ -10,13 +10,15 @@ from agent.limits import FORM_LIMIT
 from schemas.canonical import strict_json
 from schemas.envelope import DeskId, Frozen, Id16
 from schemas.errors import Refusal
-from schemas.lawful import Purpose, Rag, RejectReason
+from schemas.lawful import Purpose, Rag
 
 DAY = 24 * 3600
 LIFE = 5 * DAY
 T = TypeVar("T", bound=Frozen)
 Role = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
 Json = dict[str, Any]
+PeopleReject = Literal["wrong-recipient", "over-shared", "cannot-read", "no-authority"]
+"""The reasons that people give; gate-fault is for the agent alone to say."""
 
 
 class To(Frozen):
@@ -78,7 +80,7 @@ class TakeOn(Frozen):
 class Reject(Frozen):
     """Why a message is given back."""
 
-    reason: RejectReason
+    reason: PeopleReject
 
 
 class End(Frozen):
@@ -87,7 +89,7 @@ class End(Frozen):
     do: Literal["take-on", "reject"]
     id: Annotated[str, Field(max_length=80)]
     role: Role | None = None
-    reason: RejectReason | None = None
+    reason: PeopleReject | None = None
     case_ref: Annotated[str, Field(min_length=1, max_length=200)] | None = None
 
     @model_validator(mode="after")
@@ -104,13 +106,14 @@ class Give(Frozen):
     """An agreement: with whom, for what, which kinds of information, and how she was asked.
 
     `evidence` is the `consent.grant` form without type, v and gid; it stays in this agent's store. The agreement ends
-    with its `valid_until`, and after 90 days at the latest.
+    with its `valid_until`, within twelve months. `own_accord`: the person raised it, so nobody pressed.
     """
 
     to: tuple[Annotated[str, Field(min_length=1, max_length=120)], ...] = Field(min_length=1, max_length=63)
     purposes: tuple[Purpose, ...] = Field(min_length=1)
     categories: tuple[str, ...] = Field(min_length=1, max_length=64)
     evidence: Json
+    own_accord: bool = False
 
 
 class Withdraw(Frozen):

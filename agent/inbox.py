@@ -69,7 +69,7 @@ def item_id(delivery: Delivery, desk: str) -> str:
 def reason_of(refusal: Refusal) -> RejectReason:
     """The typed reason that the sender is told; the exact code stays in our journal."""
     if isinstance(refusal, NoAuthority):
-        return "no-authority"
+        return "gate-fault"
     if refusal.code in ("NOT_FOR_US", "UNKNOWN_DESK"):
         return "wrong-recipient"
     return "over-shared" if refusal.code in ("CATEGORIES_DIFFER", "FLAGS_DIFFER") else "cannot-read"
@@ -211,7 +211,11 @@ class Inbox:
         return True
 
     def _reject(self, c: Connection, eid: str, desk: str, body: str, refusal: Refusal) -> None:
-        note(c, int(self._clock()), "rejected", refusal.code, eid)
+        now = int(self._clock())
+        note(c, now, "rejected", refusal.code, eid)
+        if isinstance(refusal, NoAuthority):
+            note(c, now, "gate-fault", refusal.why, eid)
+            log.error("gate-fault", code=refusal.why)
         self._receipts.write(c, eid, desk, body, "rejected", reason=reason_of(refusal))
         log.warning("rejected", code=refusal.code)
 

@@ -17,17 +17,19 @@ from sqlalchemy import Connection, Row, select, update
 
 from agent.clock import Clock
 from agent.consent import mark_withdrawn
+from agent.consent_ledger import note_stop
 from agent.directory import Book
 from agent.logs import log
-from agent.outbox import Outbox, forget_ended, step
-from agent.proofs import verified_withdrawal
+from agent.outbox import Outbox, forget_ended, step, stop_resting
+from agent.proofs import verified_recalled, verified_withdrawal
+from agent.recalls import expect_answers, grant_of, heard, owed_here
 from agent.store import Store, note
-from agent.tables import grants, inbox, sealings
+from agent.tables import inbox, sealings
 from schemas.api import Notice, SignedJson
-from schemas.canonical import unb64
 from schemas.directory import Directory
 from schemas.errors import Refusal
-from schemas.grants import parse_grant
+from schemas.grants import parse_withdrawal
+from schemas.keyring import AgentKeys
 from schemas.keys import Use
 from schemas.receipt import Receipt, parse_receipt
 from schemas.signing import Purpose, Signed
@@ -46,11 +48,11 @@ class Unread:
 class Notices:
     """Takes notices in."""
 
-    def __init__(self, store: Store, book: Book, outbox: Outbox, agency: str, clock: Clock) -> None:
+    def __init__(self, store: Store, book: Book, outbox: Outbox, keys: AgentKeys, clock: Clock) -> None:
         self._store = store
         self._book = book
         self._outbox = outbox
-        self._agency = agency
+        self._keys = keys
         self._clock = clock
 
     async def take(self, notices: tuple[Notice, ...]) -> tuple[int, ...]:
@@ -92,15 +94,33 @@ class Notices:
         now, view = int(self._clock()), self._book.latest
         row = c.execute(select(sealings).where(sealings.c.eid == notice.eid)).one_or_none()
         note(c, now, notice.kind, "", notice.eid)
+        if notice.kind == "ended":
+            self._ended(c, notice, view, now)
+            return None
+        if notice.kind == "recalled":
+            _recalled(c, notice, view)
+            return None
         if notice.kind == "receipt":
             return _receipt(c, notice, row, view)
         if notice.kind in ("withdrawn", "recall"):
             _withdrawal(c, notice, view)
         if row is not None:
             _as_sender(c, notice, row)
-        if notice.a == self._agency:
+        if notice.a == self._keys.agency:
             _as_recipient(c, notice)
         return None
+
+    def _ended(self, c: Connection, notice: Notice, view: Directory, now: int) -> None:
+        """A party ended a handle: say what became of what is held here, and note it where it is our own (J4, J7)."""
+        signed, grant = _withdrawal(c, notice, view), grant_of(c, notice.gid)
+        said = parse_withdrawal(signed)
+        if said.by == self._keys.agency:
+            raise Refusal("NOT_FOUND")
+        owed_here(c, said.gid, signed, self._keys, now)
+        if grant is not None and grant.iss == self._keys.agency:
+            expect_answers(c, grant, signed, self._keys.agency, now)
+            stop_resting(c, [said.gid], now)
+            note_stop(c, said.gid, said.by, now)
 
 
 def _receipt(c: Connection, notice: Notice, row: Row[Any] | None, view: Directory) -> Unread | None:
@@ -123,6 +143,11 @@ def _receipt(c: Connection, notice: Notice, row: Row[Any] | None, view: Director
         reason=receipt.reason,
         evidence=json.dumps(signed.to_json()),
     )
+    if new and receipt.reason == "gate-fault":
+        # The relay let pass what it should have stopped: people here must hear of it, not only of the rejection.
+        note(c, receipt.ts, "gate-fault", "NO_AUTHORITY", receipt.eid)
+        c.execute(update(sealings).where(sealings.c.eid == receipt.eid).values(alert=1))
+        log.error("gate-fault", code="NO_AUTHORITY")
     if new and receipt.reason == "cannot-read" and row.turn == 0:
         return Unread(row, (receipt.a, receipt.d))
     forget_ended(c, row.id)
@@ -134,18 +159,30 @@ def _is_about(receipt: Receipt, notice: Notice, row: Row[Any]) -> bool:
     return named and receipt.body == row.body and [receipt.a, receipt.d] in json.loads(row.desks)
 
 
-def _withdrawal(c: Connection, notice: Notice, view: Directory) -> None:
+def _withdrawal(c: Connection, notice: Notice, view: Directory) -> Signed:
     if notice.evidence is None:
         raise Refusal("NOT_FOUND")
     signed = _signed(notice.evidence)
-    row = c.execute(select(grants).where(grants.c.gid == notice.gid)).one_or_none()
-    grant = None if row is None else parse_grant(Signed(row.grant_t.encode("ascii"), unb64(row.grant_s, 64)))
-    if verified_withdrawal(signed, view, grant).gid != notice.gid:
+    if verified_withdrawal(signed, view, grant_of(c, notice.gid)).gid != notice.gid:
         raise Refusal("RECORD_DIFFERS", party="relay")
     mark_withdrawn(c, signed)
+    return signed
+
+
+def _recalled(c: Connection, notice: Notice, view: Directory) -> None:
+    grant = grant_of(c, notice.gid)
+    if notice.evidence is None or grant is None:
+        raise Refusal("NOT_FOUND")
+    signed = _signed(notice.evidence)
+    said = verified_recalled(signed, view, grant)
+    if said.a != notice.a:
+        raise Refusal("RECORD_DIFFERS", party="relay")
+    heard(c, said, signed)
 
 
 def _as_sender(c: Connection, notice: Notice, row: Row[Any]) -> None:
+    if notice.d is None:
+        raise Refusal("NOT_FOUND")
     if notice.kind == "alert":
         c.execute(update(sealings).where(sealings.c.eid == row.eid).values(alert=1))
     elif [notice.a, notice.d] in json.loads(row.desks):

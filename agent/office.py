@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime
-import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
 
 from agent.clock import Clock
-from agent.consent import ConsentDesk, Held, Wish
+from agent.consent import ConsentDesk, Rest
+from agent.consent_acts import Agreements
 from agent.directory import Book
 from agent.explaining import Explained, shown
-from agent.forms import DAY, Give, Json, Reject, Send, TakeOn
+from agent.forms import Json, Reject, Send, TakeOn
 from agent.outbox import Outbox, Queued
-from agent.posting import Posting
 from agent.receipts import Receipts
 from agent.send import Plan, compose, foresee, plan_of, seal_plan, subject_of
 from agent.store import Store, note
@@ -25,14 +25,11 @@ from agent.tables import inbox as inbox_table
 from agent.trust import LogTrust
 from agent.witness import Watch
 from schemas.canonical import b64
-from schemas.categories import CATEGORIES
 from schemas.consent import decide
 from schemas.errors import Refusal
 from schemas.explaining import Explanation, explain
 from schemas.hashing import labelled
 from schemas.keyring import AgentKeys
-from schemas.messages.catalogue import parse_payload, print_payload
-from schemas.messages.consent import ConsentGrant
 from schemas.sealing import Sealed
 
 KEY_LIMIT = 128
@@ -51,7 +48,7 @@ class Office:
         outbox: Outbox,
         receipts: Receipts,
         consent: ConsentDesk,
-        posting: Posting,
+        agreements: Agreements,
         watch: Watch,
         keys: AgentKeys,
         clock: Clock,
@@ -63,7 +60,7 @@ class Office:
         self._outbox = outbox
         self._receipts = receipts
         self._consent = consent
-        self._posting = posting
+        self.agreements = agreements
         self._watch = watch
         self._keys = keys
         self._clock = clock
@@ -127,9 +124,14 @@ class Office:
         if form.gid is None and answered is not None and answered.gid is not None and "agree" not in form.law:
             form = form.model_copy(update={"gid": answered.gid})
         desk = form.from_desk or (answered.d if answered is not None else self._only_desk())
-        held = None if form.gid is None else await self._agreement(form.gid)
+        rest = await self._rest(form, recipients)
+        held = rest.held
+        if rest.state is not None:
+            form = form.model_copy(update={"law": {"agree": rest.state, **form.law}})
+        form = form.model_copy(update={"gid": None if held is None else held.grant.gid})
         composed = compose(form, recipients, held, view, _day(now))
         plan = plan_of(form, composed, desk, recipients, thread, held, view, self._keys, now)
+        plan = replace(plan, agreement=rest.agreement)
         plan = plan.numbered(await self._outbox.numbers(recipients))
         sealed = seal_plan(plan, held, view, self._keys, self._trust.gossip, now, self._draw)
         facts = foresee(sealed, held, view, self._book.policies.now)
@@ -139,14 +141,19 @@ class Office:
             raise Explained.of(explanation)
         return plan, sealed, explanation, composed.left_out
 
-    async def _agreement(self, gid: str) -> Held:
+    async def _rest(self, form: Send, recipients: tuple[tuple[str, str], ...]) -> Rest:
+        """What a message rests on: the handle for these recipients, or where the agreement stands that gives none."""
+        if form.gid is None:
+            return Rest(None)
         try:
-            held = await self._consent.usable(gid)
+            rest = await self._consent.resting(form.gid, frozenset(a for a, _ in recipients), form.purpose)
         except Refusal as refusal:
+            if refusal.code != "NOT_FOUND":
+                raise
             raise Refusal("GRANT_UNKNOWN", "This agent knows no agreement with that handle.") from refusal
-        if held.status is None:
+        if rest.held is not None and rest.held.status is None:
             raise Refusal("STATUS_STALE")
-        return held
+        return rest
 
     def _only_desk(self) -> str:
         desks = self._book.latest.member(self._keys.agency).desks
@@ -229,73 +236,13 @@ class Office:
             raise Refusal("NOT_FOUND")
         return row
 
-    # --- agreements
-
-    async def give(self, form: Give) -> Json:
-        """Record an agreement. Raises Refusal MISSING, NOT_ALONE and the form's others; UNKNOWN_AGENCY, FORM."""
-        if not CATEGORIES.issuperset(form.categories):
-            raise Refusal("FORM", "Not a category of the list.", detail=("categories",))
-        try:
-            agencies = tuple(self._book.view().find(text).id for text in form.to)
-        except Refusal as refusal:
-            if refusal.code not in NEWER or not await self._refreshed():
-                raise
-            agencies = tuple(self._book.view().find(text).id for text in form.to)
-        first = _evidence(form, b64(bytes(16)))
-        wish = Wish(
-            to=agencies,
-            purposes=form.purposes,
-            categories=form.categories,
-            limited=first.state == "LIMITED",
-            agree_by=first.agree_by,
-            until=_end_of(first.valid_until),
-            evidence=lambda gid: print_payload(_evidence(form, gid)),
-        )
-        gid = await self._consent.give(wish)
-        return {"gid": gid, "state": "given", "at_the_relay": await self._posted()}
-
-    async def withdraw(self, gid: str) -> Json:
-        """End an agreement, stop what waits here, and have the relay stop what waits there."""
-        ended = await self._consent.withdraw(gid)
-        stopped = await self._outbox.stop_resting_on(gid)
-        posted = await self._posted()
-        return {
-            "gid": gid,
-            "state": "withdrawn",
-            "repeat": not ended,
-            "stopped_here": stopped,
-            "at_the_relay": posted,
-        }
-
-    async def _posted(self) -> bool:
-        """Whether the relay has it now; if not, it is kept and tried until it has."""
-        try:
-            await self._posting.flush()
-        except Refusal:
-            return False
-        return True
-
-
 def _again(known: Row[Any], asked: str) -> Json:
     if known.asked != asked:
         raise Refusal("CONFLICT", "This idempotency key was used for another message.")
     return {"id": known.id, "mid": known.id, "thread": known.thr, "state": "queued here", "repeat": True}
 
 
-def _evidence(form: Give, gid: str) -> ConsentGrant:
-    if fixed := {"type", "v", "gid"} & set(form.evidence):
-        raise Refusal("FORM", "The agent fills these in by itself.", detail=tuple(sorted(fixed)))
-    message = parse_payload(json.dumps({**form.evidence, "type": "consent.grant", "v": 1, "gid": gid}))
-    if not isinstance(message, ConsentGrant):
-        raise Refusal("FORM", detail=("evidence",))
-    return message
-
-
 def _day(now: int) -> datetime.date:
     return datetime.datetime.fromtimestamp(now, datetime.UTC).date()
 
 
-def _end_of(day: str) -> int:
-    """The end of a day, so that an agreement until the 3rd still holds on the 3rd."""
-    start = datetime.datetime.fromisoformat(day).replace(tzinfo=datetime.UTC)
-    return int(start.timestamp()) + DAY

@@ -99,7 +99,7 @@ class Outbox:
             c.execute(
                 insert(outbox).values(
                     id=sealed.mid, key=key, asked=asked, kind=plan.kind, rag=plan.rag, thr=plan.thread,
-                    gid=plan.gid, ts=now, draft=plan.to_text(),
+                    gid=plan.gid, agreement=plan.agreement, ts=now, draft=plan.to_text(),
                 )
             )  # fmt: skip
             _add_sealing(c, sealed.mid, 0, sealed, plan)
@@ -114,30 +114,6 @@ class Outbox:
     async def numbers(self, recipients: Sequence[tuple[str, str]]) -> tuple[int, ...]:
         """The next running numbers towards these desks' agencies; `queue` uses them up."""
         return await self._store.run(lambda c: next_numbers(c, [agency for agency, _ in recipients]))
-
-    # --- stopped here
-
-    async def stop_resting_on(self, gid: str) -> int:
-        """Stop what waits here and rests on an agreement that ended; returns how many."""
-        now = int(self._clock())
-
-        def work(c: Connection) -> int:
-            rows = c.execute(
-                select(sealings).where(sealings.c.gid == gid, sealings.c.state == "waiting")
-            ).all()
-            waiting = [row for row in rows if row.attempts == 0]
-            for row in waiting:
-                c.execute(
-                    update(sealings)
-                    .where(sealings.c.eid == row.eid)
-                    .values(state="stopped", code="WITHDRAWN", upload=None)
-                )
-                for agency, desk in json.loads(row.desks):
-                    step(c, row.eid, agency, desk, "withdrawn", now)
-                forget_ended(c, row.id)
-            return len(waiting)
-
-        return await self._store.run(work)
 
     # --- out
 
@@ -340,6 +316,19 @@ def step(
         .values(eid=eid, a=agency, d=desk, state=state, ts=ts, role=role, reason=reason, evidence=evidence)
     )
     return bool(done.rowcount)
+
+
+def stop_resting(c: Connection, gids: Sequence[str], now: int) -> int:
+    """Stop what waits here and rests on handles that ended or hold less now; returns how many."""
+    waiting = (sealings.c.gid.in_(gids), sealings.c.state == "waiting", sealings.c.attempts == 0)
+    rows = c.execute(select(sealings).where(*waiting)).all()
+    for row in rows:
+        stopped = {"state": "stopped", "code": "WITHDRAWN", "upload": None}
+        c.execute(update(sealings).where(sealings.c.eid == row.eid).values(**stopped))
+        for agency, desk in json.loads(row.desks):
+            step(c, row.eid, agency, desk, "withdrawn", now)
+        forget_ended(c, row.id)
+    return len(rows)
 
 
 def forget_ended(c: Connection, message: str) -> None:

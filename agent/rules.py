@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agent.acceptance import delivered_note
-from agent.proofs import coverage, decision
+from agent.proofs import decision, prove
 from schemas.api import PageItem
 from schemas.canonical import b64
 from schemas.categories import check_categories, check_flags
@@ -52,7 +52,14 @@ class Shown:
 
 
 class NoAuthority(Refusal):
-    """The consent rule does not let this pass; a relay that let it pass was wrong or lied."""
+    """The consent rule does not let this pass; a relay that let it pass was wrong or lied.
+
+    `why` is the code of what is wrong with the agreement, where something is.
+    """
+
+    def __init__(self, code: str, why: str) -> None:
+        super().__init__(code, party="sender")
+        self.why = why or code
 
 
 def parse(data: bytes, item: PageItem) -> Delivery:
@@ -105,10 +112,10 @@ def sealed(found: Clear, view: Directory, policies: Sequence[Policy | None], *, 
         raise Refusal("CLASS_DIFFERS", detail=("rag",))
     check_categories(message, header.cat)
     check_flags(message, spec=header.law.spec, crim=header.law.crim, child=header.law.child)
-    covered = coverage(header, opened.grant, opened.status, view, withdrawn=withdrawn)
-    verdict = decision(header, covered, view, policies)
+    proven = prove(header, opened.grant, opened.status, view, withdrawn=withdrawn)
+    verdict = decision(header, proven.coverage, view, policies)
     if not verdict.passes:
-        raise NoAuthority(verdict.code, party="sender")
+        raise NoAuthority(verdict.code, proven.code)
     place = next(
         (at for at, row in enumerate(header.to) if row.k == found.key.kid and row.d == found.desk), 0
     )

@@ -17,6 +17,8 @@ from sqlalchemy import Row, delete
 from agent.client import Relay, RelayRefusal
 from agent.clock import Clock
 from agent.consent import ConsentDesk
+from agent.consent_acts import Agreements
+from agent.consent_showing import AgreementView
 from agent.desk import build as build_desk
 from agent.directory import Book
 from agent.folders import Folders, make_folders
@@ -87,11 +89,15 @@ class Agent:
             store, self.relay, self.book, self.trust, self.consent, keys, clock, draw, world.jitter
         )
         self.reconciliation = Reconciliation(store, self.outbox, self.book, self.trust, keys, clock, draw)
-        self.notices = Notices(store, self.book, self.outbox, keys.agency, clock)
+        self.notices = Notices(store, self.book, self.outbox, keys, clock)
         self.inbox = Inbox(
             store, self.relay, self.book, self.trust, self.consent, self.notices, self.receipts, keys, clock,
             self._hand_over, self.reconciliation.take,
         )  # fmt: skip
+        self.view = AgreementView(store, self.book, keys.agency, clock)
+        self.agreements = Agreements(
+            store, self.book, self.consent, self.view, self.posting, keys, clock, draw
+        )
         self.office = Office(
             store,
             self.book,
@@ -99,7 +105,7 @@ class Agent:
             self.outbox,
             self.receipts,
             self.consent,
-            self.posting,
+            self.agreements,
             self.watch,
             keys,
             clock,
@@ -216,7 +222,7 @@ class Agent:
 
     async def _tend(self) -> None:
         now = int(self._clock())
-        await self.consent.renew_due()
+        await self.agreements.tend()
         await self.store.run(lambda c: c.execute(delete(seen).where(seen.c.until < now)).close())
         await asyncio.sleep(TEND_EVERY)
 

@@ -51,6 +51,8 @@ class Plan:
     gid: str | None
     life: int
     seq: tuple[int, ...] = ()
+    agreement: str | None = None
+    """The id of our own agreement, which stays here."""
 
     def numbered(self, seq: tuple[int, ...]) -> Plan:
         return replace(self, seq=seq)

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, func, select
 from agent import findings
 from agent.accounts import APART_KINDS
 from agent.clock import Clock
+from agent.consent_showing import agreement_counts
 from agent.directory import Book
 from agent.explaining import shown
 from agent.forms import Json
@@ -124,44 +125,6 @@ class Showing:
             "message": None if row.message is None else json.loads(row.message),
         }
 
-    async def agreement(self, gid: str) -> Json:
-        """An agreement as this agent knows it. Raises Refusal NOT_FOUND."""
-
-        def work(c: Connection) -> tuple[Row[Any] | None, int, int]:
-            row = c.execute(select(grants).where(grants.c.gid == gid)).one_or_none()
-            unposted = select(func.count()).where(posts.c.gid == gid, posts.c.posted == 0)
-            stopped = select(func.coalesce(func.sum(posts.c.stopped), 0)).where(posts.c.gid == gid)
-            return row, c.execute(unposted).scalar_one(), c.execute(stopped).scalar_one()
-
-        row, unposted, stopped = await self._store.run(work)
-        if row is None:
-            raise Refusal("NOT_FOUND")
-        grant = parse_grant(_signed(row.grant_s, row.grant_t))
-        now = int(self._clock())
-        gone = (
-            None
-            if row.withdrawal_t is None
-            else parse_withdrawal(_signed(row.withdrawal_s, row.withdrawal_t))
-        )
-        status = None if row.status_t is None else parse_status(_signed(row.status_s, row.status_t))
-        ended = "withdrawn" if gone else "expired" if now >= grant.exp else "given"
-        return {
-            "gid": gid,
-            "state": ended,
-            "mine": bool(row.mine),
-            "limited": grant.limited,
-            "issuer": grant.iss,
-            "parties": [{"agency": a, "name": self._name(a)} for a in sorted(grant.parties())],
-            "purposes": list(grant.pur),
-            "categories": list(grant.cat),
-            "from": grant.nbf,
-            "until": grant.exp,
-            "proved_until": None if status is None or gone else status.exp,
-            "withdrawn": None if gone is None else {"by": gone.by, "at": gone.ts},
-            "at_the_relay": unposted == 0,
-            "stopped_at_the_relay": stopped,
-        }
-
     async def status(self) -> Json:
         """The agent's own state: is it connected, fresh, and free of alarms."""
         now = int(self._clock())
@@ -182,6 +145,7 @@ class Showing:
                 "waiting_because": {code: count for code, count in c.execute(stuck) if code},
                 "receipts_waiting": c.execute(unposted).scalar_one(),
                 "to_take_on": c.execute(mine).scalar_one(),
+                **agreement_counts(c, self._keys.agency),
                 "reconciliation": findings.counts(c),
                 "journal": [{"ts": r.ts, "event": r.event, "code": r.code} for r in recent],
             }

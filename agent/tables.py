@@ -53,6 +53,7 @@ outbox = Table(
     Column("rag", String, nullable=False),
     Column("thr", String, nullable=False),
     Column("gid", String),
+    Column("agreement", String, index=True),
     Column("ts", Integer, nullable=False),
     Column("draft", Text),  # wiped when every desk has ended
 )
@@ -171,6 +172,47 @@ grants = Table(
     Column("agree_by", String),
     Column("evidence", Text),
     Column("salt", String),
+    Column("agreement", String, index=True),  # of an agreement made here: whose handle it is
+    Column("purpose", String),
+    Column("rest", Integer),  # with fewer seconds left than this, the next message gets a new handle
+)
+agreements = Table(
+    "agreements",  # what a person said, as this agency holds it; its id never leaves
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("state", String, nullable=False),
+    Column("ver", Integer, nullable=False),
+    Column("since", Integer, nullable=False),
+    Column("until", Integer),
+    Column("ask_again_after", Integer),
+    Column("review_on", Integer),
+    Column("mark", String, nullable=False),
+    Column("answer", Integer, nullable=False),  # the version in which the scope was last agreed
+    Column("scope", Text),  # JSON: what was agreed and how it was asked
+    Column("stopped", Text, nullable=False, default="[]"),  # JSON: agencies that were told to stop, not settled yet
+    Column("prompted", Integer),
+)
+answers = Table(
+    "answers",  # every version of an agreement, with what was said
+    metadata,
+    Column("n", Integer, primary_key=True, autoincrement=True),
+    Column("id", String, nullable=False, index=True),
+    Column("ver", Integer, nullable=False),
+    Column("act", String, nullable=False),
+    Column("ts", Integer, nullable=False),
+    Column("said", Text, nullable=False),
+)
+recalls = Table(
+    "recalls",  # who owes an answer about a withdrawn handle: this agency, or another
+    metadata,
+    Column("gid", String),
+    Column("a", String),
+    Column("by", String, nullable=False),
+    Column("wd", String, nullable=False),
+    Column("told", Integer, nullable=False),
+    Column("sig", String),
+    Column("text", Text),
+    PrimaryKeyConstraint("gid", "a"),
 )
 posts = Table(
     "posts",

@@ -25,6 +25,7 @@ REASONS: Mapping[str, str] = {
     "over-shared": "it held more than it said",
     "cannot-read": "it could not be read there",
     "no-authority": "nothing allows it to be shared with them",
+    "gate-fault": "nothing allows it, and the relay should have stopped it; tell your IG officer",
 }
 SENTENCES: Mapping[str, str] = {
     "waiting": "queued here",

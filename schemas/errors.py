@@ -258,6 +258,10 @@ KINDS: Mapping[str, Kind] = {
     "AGREEMENT_ENDED": Kind(
         "This agreement was withdrawn, and nothing renews it. Ask the person before all else."
     ),
+    "NO_AUTHORITY": Kind(
+        "A recipient's program found that nothing allows this. Tell your IG officer that the relay let it pass.",
+        "relay",
+    ),
     "UNSETTLED": Kind(
         "The person told another agency to stop. That holds here too until your safeguarding lead has settled it."
     ),

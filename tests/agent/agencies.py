@@ -54,7 +54,7 @@ EVIDENCE = {
     "how_asked": "face_to_face",
     "asked_on": "2026-11-20",
     "alone_when_asked": True,
-    "told": ["who_will_see_it", "why"],
+    "told": ["who_will_see_it", "why", "how_to_withdraw"],
     "words_used": "May we pass this on to the service?",
     "valid_until": "2027-01-20",
 }

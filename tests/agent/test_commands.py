@@ -169,7 +169,7 @@ async def test_a_killed_agent_loses_nothing_and_shows_nothing_twice(world):
     async with world.relay(), quiet(world, "Peacock") as peacock:
         from agent.forms import Give, Send
 
-        given = await peacock.office.give(Give.model_validate_json(json.dumps(agreement("IDVAS"))))
+        given = await peacock.agreements.give(Give.model_validate_json(json.dumps(agreement("IDVAS"))))
         mids, deaths = [], 3
         for death in range(deaths):
             for _ in range(6):

@@ -41,7 +41,7 @@ async def agent(shared):
 
 
 async def give(agent):
-    return (await agent.office.give(Give.model_validate_json(json.dumps(agreement("IDVAS")))))["gid"]
+    return (await agent.agreements.give(Give.model_validate_json(json.dumps(agreement("IDVAS")))))["gid"]
 
 
 def folder(agent, name):
@@ -281,7 +281,7 @@ async def test_a_withdrawal_after_handing_over_is_told_in_the_folder(world):
         quiet(world, "IDVAS", folders=True) as idvas,
     ):
         gid = await deliver(peacock, idvas)
-        await peacock.office.withdraw(gid)
+        await peacock.agreements.withdraw(gid)
         await idvas.inbox.collect(0)
         await idvas.folders.tell_recalls()
         assert [n for n in names(idvas, "IN") if n.endswith(".withdrawn.json")]

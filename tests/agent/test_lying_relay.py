@@ -60,7 +60,7 @@ async def send(agent, to="IDVAS"):
     """Give an agreement, queue a message and post both; returns its eid."""
     from agent.forms import Give, Send
 
-    given = await agent.office.give(Give.model_validate_json(_json(agreement(to))))
+    given = await agent.agreements.give(Give.model_validate_json(_json(agreement(to))))
     queued = await agent.office.send(Send.model_validate_json(_json(form(to, gid=given["gid"]))))
     await agent.outbox.flush()
     return queued["eid"]
@@ -318,7 +318,7 @@ async def test_a_withdrawal_that_no_party_signed_stops_nothing(world):
         Liar.lies["mailbox"] = lambda p: _with_notice(p, signed, eid, world, kind="withdrawn", gid=gid)
         await peacock.inbox.collect(0)
         assert (await peacock.showing.message(eid))["desks"][0]["state"] == "queued"
-        assert (await peacock.showing.agreement(gid))["state"] == "given"
+        assert (await peacock.view.agreement(gid))["state"] == "given"
 
 
 async def test_a_relay_that_never_says_who_it_is_is_not_a_relay(world):

@@ -47,7 +47,7 @@ def world(tmp_path):
 
 async def give(agent, **changes):
     wish = Give.model_validate_json(json.dumps(agreement("IDVAS", **changes)))
-    return (await agent.office.give(wish))["gid"]
+    return (await agent.agreements.give(wish))["gid"]
 
 
 async def queue(agent, gid=None, key=None, **changes):
@@ -213,12 +213,12 @@ async def test_without_a_fresh_directory_nothing_is_sealed(world):
         ({"to": [{"agency": "IDVAS", "desk": "night"}]}, "UNKNOWN_DESK"),
         ({"to": []}, "FORM"),
         ({"from_desk": "night"}, "UNKNOWN_DESK"),
-        ({"purpose": "HOUSING"}, "BASIS"),
+        ({"purpose": "HOUSING"}, "SCOPE"),
         ({"rag": "RED"}, "FORM"),
         ({"kind": "referral.response"}, "FORM"),
         ({"kind": "referral.unknown"}, "UNKNOWN_TYPE"),
         ({"payload": {"type": "referral.universal", "v": 1}}, "MISSING"),
-        ({"law": {"b6": "6z"}}, "FORM"),
+        ({"law": {"b6": "6z"}}, "VOCABULARY"),
         ({"law": {"spec": True}}, "FORM"),
         ({"law": {"told": "BY"}}, "FORM"),
         ({"answers": "not-there"}, "NOT_FOUND"),
@@ -257,7 +257,7 @@ async def test_withdrawn_before_it_was_collected_it_is_stopped_and_both_sides_kn
         gid = await give(peacock)
         queued = await queue(peacock, gid)
         await peacock.outbox.flush()
-        answer = await peacock.office.withdraw(gid)
+        answer = await peacock.agreements.withdraw(gid)
         assert answer["at_the_relay"]
         await collect(peacock)
         assert (await desk_of(peacock, queued["mid"]))["says"] == "stopped: agreement withdrawn"
@@ -271,7 +271,7 @@ async def test_withdrawn_while_it_waits_here_it_never_leaves(world):
             await peacock.book.refresh()
             gid = await give(peacock)
             queued = await queue(peacock, gid)
-        answer = await peacock.office.withdraw(gid)
+        answer = await peacock.agreements.withdraw(gid)
         assert (answer["stopped_here"], answer["at_the_relay"]) == (1, False)
         assert (await desk_of(peacock, queued["mid"]))["says"] == "stopped: agreement withdrawn"
         assert (await rows(peacock, sealings))[0].upload is None
@@ -288,7 +288,7 @@ async def test_withdrawn_after_it_was_read_it_is_marked(world):
         queued = await queue(peacock, gid)
         await peacock.outbox.flush()
         await collect(idvas)
-        await peacock.office.withdraw(gid)
+        await peacock.agreements.withdraw(gid)
         await collect(idvas)
         row = (await rows(idvas, inbox))[0]
         assert row.withdrawn
@@ -304,7 +304,7 @@ async def test_the_other_agency_may_withdraw_too(world):
         await queue(peacock, gid)
         await peacock.outbox.flush()
         await collect(idvas)
-        await idvas.office.withdraw(gid)
+        await idvas.agreements.withdraw(gid)
         later = await queue(peacock, gid)
         await peacock.outbox.flush()
         assert (await desk_of(peacock, later["mid"]))["state"] in ("refused", "queued")
@@ -315,8 +315,8 @@ async def test_the_other_agency_may_withdraw_too(world):
 async def test_a_withdrawal_is_final(world):
     async with world.relay(), quiet(world, "Peacock") as agent:
         gid = await give(agent)
-        await agent.office.withdraw(gid)
-        again = await agent.office.withdraw(gid)
+        await agent.agreements.withdraw(gid)
+        again = await agent.agreements.withdraw(gid)
         assert again["repeat"]
         world.clock.advance(13 * 3600)
         assert await agent.consent.renew_due() == 0

@@ -205,7 +205,7 @@ async def test_a_statement_with_one_signature_does_not_get_into_a_view(world, ts
 
 
 async def give_and_send(agent):
-    given = await agent.office.give(Give.model_validate_json(json.dumps(agreement("IDVAS"))))
+    given = await agent.agreements.give(Give.model_validate_json(json.dumps(agreement("IDVAS"))))
     sent = await agent.office.send(Send.model_validate_json(json.dumps(form("IDVAS", gid=given["gid"]))))
     await agent.posting.flush()
     await agent.outbox.flush()
@@ -248,7 +248,7 @@ async def test_a_policy_that_came_in_force_a_moment_ago_is_asked_for_before_anyt
 async def test_a_sender_that_lacks_the_policy_is_told_so_and_a_red_goes(world):
     Liar.lies = {"policy": lambda _: b""}
     async with world.relay(), quiet(world, "Peacock", Liar) as agent:
-        given = await agent.office.give(Give.model_validate_json(json.dumps(agreement("IDVAS"))))
+        given = await agent.agreements.give(Give.model_validate_json(json.dumps(agreement("IDVAS"))))
         await agent.posting.flush()
         asked = form("IDVAS", gid=given["gid"])
         with pytest.raises(Refusal, match="POLICY"):

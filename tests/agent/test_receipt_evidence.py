@@ -47,7 +47,7 @@ async def posted(peacock):
     """A message to IDVAS, at the relay; `collect` takes every step up to the desk."""
     from agent.forms import Give, Send
 
-    given = await peacock.office.give(Give.model_validate_json(encode(agreement("IDVAS"))))
+    given = await peacock.agreements.give(Give.model_validate_json(encode(agreement("IDVAS"))))
     sent = Send.model_validate_json(encode(form("IDVAS", gid=given["gid"])))
     queued = await peacock.office.send(sent)
     await peacock.outbox.flush()

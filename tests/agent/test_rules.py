@@ -282,7 +282,7 @@ def test_an_agreement_signed_by_somebody_else_counts_for_nothing(world):
 def test_an_agreement_for_another_purpose_counts_as_a_no(world):
     with pytest.raises(NoAuthority) as refusal:
         check(world, deliver(world, **agreed(world, pur=["HOUSING"])))
-    assert refusal.value.code == "BASIS"
+    assert refusal.value.code == "SCOPE"
 
 
 def test_a_staple_that_ran_out_counts_for_nothing(world):

@@ -43,7 +43,7 @@ async def both(world):
 
 async def give(agent, to="IDVAS", **changes):
     asked = agreement(to, **changes)
-    return (await agent.office.give(Give.model_validate_json(json.dumps(asked))))["gid"]
+    return (await agent.agreements.give(Give.model_validate_json(json.dumps(asked))))["gid"]
 
 
 async def send(agent, to="IDVAS", **changes):
@@ -85,7 +85,7 @@ async def test_a_referral_its_answer_and_a_change_of_mind_are_told_as_they_were(
     await idvas.office.send(Send.model_validate_json(json.dumps(reply)))
     await idvas.outbox.flush()
     await peacock.inbox.collect(0)
-    await peacock.office.withdraw(gid)
+    await peacock.agreements.withdraw(gid)
 
     page = await told(peacock)
     today = day_of(int(peacock.statements._clock()))
@@ -152,7 +152,7 @@ async def test_what_was_stopped_is_said_to_be_stopped(both):
     peacock, _ = both
     gid = await give(peacock)
     await send(peacock, gid=gid)
-    await peacock.office.withdraw(gid)
+    await peacock.agreements.withdraw(gid)
     await peacock.inbox.collect(0)
     [entry] = entries(await told(peacock), "sent")
     assert (

@@ -93,7 +93,7 @@ async def refused_round(agent):
 
 
 async def send(agent, to="IDVAS"):
-    given = await agent.office.give(Give.model_validate_json(json.dumps(agreement(to))))
+    given = await agent.agreements.give(Give.model_validate_json(json.dumps(agreement(to))))
     return await agent.office.send(Send.model_validate_json(json.dumps(form(to, gid=given["gid"]))))
 
 

@@ -1,0 +1,119 @@
+"""Recalls: who owes an answer about a withdrawn handle, here and elsewhere (PROTOCOL.md J7, J8).
+
+Rules of this house:
+- what nobody here ever saw is answered at once by the agent; for anything else people say what became of it;
+- "deleted" also takes the words out of this agent's store;
+- what is owed is shown until it is answered, on both sides.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, select, update
+
+from agent.tables import grants, inbox, posts, recalls
+from schemas.canonical import b64, unb64
+from schemas.errors import Refusal
+from schemas.grants import Grant, Recalled, parse_grant, parse_recalled, parse_withdrawal, withdrawal_hash
+from schemas.keyring import AgentKeys
+from schemas.signing import Purpose, Signed
+
+NOTHING: dict[str, Any] = {"did": "nothing-held", "why": None, "passed": [], "outside": False}
+
+
+def expect_answers(c: Connection, grant: Grant, withdrawal: Signed, own: str, now: int) -> None:
+    """Every other party owes an answer about a handle that this agency issued or withdrew."""
+    by = parse_withdrawal(withdrawal).by
+    for agency in sorted(grant.parties() - {by, own}):
+        _owe(c, grant.gid, agency, by, withdrawal, now)
+
+
+def owed_here(c: Connection, gid: str, withdrawal: Signed, keys: AgentKeys, now: int) -> None:
+    """We were told, perhaps again: answer for what nobody saw, repeat an answer, or have people asked once more."""
+    row = _row(c, gid, keys.agency)
+    if row is not None and row.text is not None:
+        again = (posts.c.gid == gid) & (posts.c.kind == "recalled") & (posts.c.text == row.text)
+        c.execute(update(posts).where(again).values(posted=0))
+        return
+    _owe(c, gid, keys.agency, parse_withdrawal(withdrawal).by, withdrawal, now)
+    seen = (inbox.c.gid == gid) & inbox.c.handed.is_not(None)
+    if c.execute(select(func.count()).where(seen)).scalar_one():
+        c.execute(update(inbox).where(seen).values(recalled=0))
+    else:
+        answer(c, gid, NOTHING, keys, now)
+
+
+def answer(c: Connection, gid: str, said: dict[str, Any], keys: AgentKeys, now: int) -> Recalled:
+    """Sign what became of what we hold under a handle, and have it posted.
+
+    Raises:
+        Refusal: NOT_FOUND when nothing is owed.
+    """
+    row = _row(c, gid, keys.agency)
+    if row is None:
+        raise Refusal("NOT_FOUND")
+    ts = now if row.text is None else max(now, parse_recalled(answered(row)).ts + 1)
+    body = {"a": keys.agency, "gid": gid, "signer": keys.consent.kid, "ts": ts, "v": 1, "wd": row.wd, **said}
+    signed = Signed.make(keys.consent, Purpose.RECALLED, body)
+    value = parse_recalled(signed)
+    text = signed.text.decode("ascii")
+    c.execute(insert(posts).values(kind="recalled", gid=gid, sig=b64(signed.signature), text=text))
+    _settle(c, gid, keys.agency, signed)
+    if value.did == "deleted":
+        c.execute(update(inbox).where(inbox.c.gid == gid).values(message=None, delivery=None))
+    return value
+
+
+def heard(c: Connection, said: Recalled, signed: Signed) -> None:
+    """Keep another agency's verified answer; an older one changes nothing."""
+    row = _row(c, said.gid, said.a)
+    if row is None or row.wd != said.wd:
+        raise Refusal("NOT_FOUND")
+    if row.text is None or parse_recalled(answered(row)).ts < said.ts:
+        _settle(c, said.gid, said.a, signed)
+
+
+def owing(c: Connection, own: str) -> list[Row[Any]]:
+    """What people here still have to say."""
+    mine = select(recalls).where(recalls.c.a == own, recalls.c.text.is_(None))
+    return list(c.execute(mine.order_by(recalls.c.told)).all())
+
+
+def awaited(c: Connection, own: str) -> int:
+    """How many answers of others are missing."""
+    theirs = select(func.count()).where(recalls.c.a != own, recalls.c.text.is_(None))
+    return int(c.execute(theirs).scalar_one())
+
+
+def of_handles(c: Connection, gids: list[str]) -> list[Row[Any]]:
+    """Every recall of these handles, answered or not."""
+    found = select(recalls).where(recalls.c.gid.in_(gids)).order_by(recalls.c.told, recalls.c.a)
+    return list(c.execute(found).all())
+
+
+def answered(row: Row[Any]) -> Signed:
+    """The answer of a row that has one."""
+    return Signed(row.text.encode("ascii"), unb64(row.sig, 64))
+
+
+def grant_of(c: Connection, gid: str | None) -> Grant | None:
+    """The handle's grant, when this agent knows it."""
+    row = c.execute(select(grants.c.grant_t, grants.c.grant_s).where(grants.c.gid == gid)).one_or_none()
+    return None if row is None else parse_grant(Signed(row.grant_t.encode("ascii"), unb64(row.grant_s, 64)))
+
+
+def _owe(c: Connection, gid: str, agency: str, by: str, withdrawal: Signed, now: int) -> None:
+    wd = b64(withdrawal_hash(withdrawal))
+    values = {"gid": gid, "a": agency, "by": by, "wd": wd, "told": now}
+    c.execute(insert(recalls).prefix_with("OR IGNORE").values(**values))
+
+
+def _row(c: Connection, gid: str, agency: str) -> Row[Any] | None:
+    found = select(recalls).where(recalls.c.gid == gid, recalls.c.a == agency)
+    return c.execute(found).one_or_none()
+
+
+def _settle(c: Connection, gid: str, agency: str, signed: Signed) -> None:
+    words = {"sig": b64(signed.signature), "text": signed.text.decode("ascii")}
+    c.execute(update(recalls).where(recalls.c.gid == gid, recalls.c.a == agency).values(**words))
