@@ -398,6 +398,40 @@ def show_reconciliation(home: Path, as_json: bool, every: bool) -> None:
     say(as_json, answer, "\n".join(rows) or nothing)
 
 
+@main.group()
+def nondisclosure() -> None:
+    """Decisions not to share: record, list."""
+
+
+@nondisclosure.command("record")
+@folder
+@click.argument("form", type=click.File("rb"))
+def record_nondisclosure(home: Path, as_json: bool, form: Any) -> None:
+    """Record a decision not to share.
+
+    FORM is a JSON file: case_ref, purpose, categories, to or to_others, why, because, risk_if_shared, risk_if_not,
+    decided_by (a role), review_on, and persons_view when there was a safe way to ask. Its words stay in this store.
+    """
+    answer = line(home).ask("POST", "/v1/nondisclosures", _read(form))
+    where = "" if answer["at_the_relay"] else " The relay is away and will log it as soon as it is back."
+    say(as_json, answer, f"Recorded: {answer['id']}.{where}")
+
+
+@nondisclosure.command("list")
+@folder
+@click.option("--case-ref", help="Only decisions about this reference of yours.")
+def list_nondisclosures(home: Path, as_json: bool, case_ref: str | None) -> None:
+    """The decisions, newest first, with when each is to be looked at again."""
+    answer = line(home).ask("GET", "/v1/nondisclosures")
+    if case_ref is not None:  # asked here, because an address holds no reference of anybody's
+        answer["decisions"] = [row for row in answer["decisions"] if row["case_ref"] == case_ref]
+    rows = [
+        f"{row['id']}  {row['why']}  look again {'now' if row['review_due'] else row['review_on']}"
+        for row in answer["decisions"]
+    ]
+    say(as_json, answer, "\n".join(rows) or "Nothing is recorded.")
+
+
 @main.command()
 @folder
 def doctor(home: Path, as_json: bool) -> None:

@@ -20,6 +20,7 @@ from agent.forms import Json, Reject, Send, TakeOn, read_form
 from agent import consent_routes
 from agent.limits import FORM_LIMIT
 from agent.logs import log
+from agent.nondisclosure import Nondisclosures, NotShared
 from agent.office import Office
 from agent.showing import Showing
 from agent.statement import Review, Statements, Tell
@@ -50,10 +51,13 @@ class Route:
 class Desk:
     """The application's acts."""
 
-    def __init__(self, office: Office, showing: Showing, statements: Statements) -> None:
+    def __init__(
+        self, office: Office, showing: Showing, statements: Statements, nondisclosures: Nondisclosures
+    ) -> None:
         self.office = office
         self.showing = showing
         self.statements = statements
+        self.nondisclosures = nondisclosures
 
     async def send(self, request: web.Request) -> tuple[int, Json]:
         form = read_form(Send, await request.read())
@@ -92,6 +96,12 @@ class Desk:
     async def reconciliation(self, request: web.Request) -> tuple[int, Json]:
         return 200, await self.showing.reconciliation(every=request.query.get("all") == "1")
 
+    async def not_shared(self, request: web.Request) -> tuple[int, Json]:
+        return 201, await self.nondisclosures.record(read_form(NotShared, await request.read()))
+
+    async def not_shared_list(self, _request: web.Request) -> tuple[int, Json]:
+        return 200, {"decisions": await self.nondisclosures.list()}
+
     async def status(self, _request: web.Request) -> tuple[int, Json]:
         return 200, await self.showing.status()
 
@@ -118,6 +128,8 @@ ROUTES: tuple[Route, ...] = (
         "What the daily lists of other agencies brought to light; all=1 also shows what has settled.",
         Desk.reconciliation,
     ),
+    Route("POST", "/v1/nondisclosures", "Record a decision not to share.", Desk.not_shared, NotShared, 201),
+    Route("GET", "/v1/nondisclosures", "Decisions not to share, newest first.", Desk.not_shared_list),
     Route("GET", "/v1/status", "The agent's own state.", Desk.status),
     Route("GET", "/v1/openapi.json", "This face as OpenAPI 3.1.", Desk.openapi),
 )
@@ -127,11 +139,12 @@ def build(
     office: Office,
     showing: Showing,
     statements: Statements,
+    nondisclosures: Nondisclosures,
     token: str,
     hosts: Callable[[], frozenset[str]],
 ) -> web.Application:
     """The application; `hosts` are the values of Host that are ours, known once the port is."""
-    desk = Desk(office, showing, statements)
+    desk = Desk(office, showing, statements, nondisclosures)
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:

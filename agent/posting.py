@@ -35,7 +35,9 @@ class Posting:
         async with self._lock:
             while rows := await self._store.run(lambda c: c.execute(waiting).all()):
                 items = tuple(
-                    api.StatementIn(kind=row.kind, signed=api.SignedJson(s=row.sig, t=row.text))
+                    api.StatementIn(
+                        kind=row.kind, signed=api.SignedJson(s=row.sig, t=row.text), record=row.record
+                    )
                     for row in rows
                 )
                 answer = await self._relay.post_statements(api.StatementsRequest(statements=items))

@@ -25,6 +25,7 @@ from agent.folders import Folders, make_folders
 from agent.inbox import Inbox
 from agent.limits import TOKEN_LIMIT
 from agent.logs import log
+from agent.nondisclosure import Nondisclosures
 from agent.notices import Notices
 from agent.office import Office
 from agent.outbox import Outbox
@@ -113,6 +114,7 @@ class Agent:
         )
         self.showing = Showing(store, self.book, self.trust, self.watch, keys, clock)
         self.statements = Statements(store, self.book, keys, clock)
+        self.nondisclosures = Nondisclosures(store, self.book, self.posting, keys, clock, draw)
         self.folders: Folders | None = None
         if settings.folders:
             make_folders(settings.home)
@@ -155,7 +157,9 @@ class Agent:
         token = (
             read_secret(self.settings.at(self.settings.token), TOKEN_LIMIT).decode("ascii", "replace").strip()
         )
-        application = build_desk(self.office, self.showing, self.statements, token, self._hosts)
+        application = build_desk(
+            self.office, self.showing, self.statements, self.nondisclosures, token, self._hosts
+        )
         self._runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=5.0)
         await self._runner.setup()
         try:

@@ -225,6 +225,16 @@ posts = Table(
     Column("posted", Integer, nullable=False, default=0),
     Column("code", String),
     Column("stopped", Integer, nullable=False, default=0),
+    Column("record", Text),  # sealed to officers, where the statement has one
+)
+undisclosed = Table(
+    "undisclosed",  # decisions not to share, with their words, which stay here
+    metadata,
+    Column("nid", String, primary_key=True),
+    Column("ts", Integer, nullable=False),
+    Column("subject", String, nullable=False, index=True),
+    Column("review", Integer, nullable=False),
+    Column("words", Text, nullable=False),
 )
 journal = Table(
     "journal",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from broker.agreements import record_grant, record_status, record_withdrawal
+from broker.nondisclosures import Decided, record_nondisclosure
 from broker.overrides import Asked, record_override
 from broker.policies import check_dates, put_on_shelf, shelved
 from broker.recalls import record_recalled
@@ -16,7 +17,7 @@ from schemas.directory import parse_statement
 from schemas.errors import Refusal
 from schemas.signing import Signed
 
-Kind = Literal["directory", "grant", "status", "withdraw", "recalled", "policy", "override"]
+Kind = Literal["directory", "grant", "status", "withdraw", "recalled", "policy", "override", "nondisclosure"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +30,17 @@ class Word:
     of: tuple[str, int] | None = None
     text: bytes | None = None
     asked: Asked | None = None
+    decided: Decided | None = None
 
     @classmethod
     def read(cls, kind: Kind, signed: Signed, text: bytes | None = None, record: str | None = None) -> Word:
-        """`text` is a policy's, `record` an override's. Raises Refusal FORM, NOT_CANONICAL, RECORD."""
+        """`text` is a policy's, `record` an override's or a nondisclosure's.
+
+        Raises:
+            Refusal: FORM, NOT_CANONICAL, RECORD, TOO_BIG.
+        """
+        if kind == "nondisclosure":
+            return cls(kind, signed, decided=Decided.read(signed, record))
         if kind == "override":
             return cls(kind, signed, asked=Asked.read(signed, record))
         if text is not None and kind != "policy":
@@ -101,6 +109,8 @@ def hear(word: Word, requester: str, turn: Turn) -> Heard:
             return Heard(record_status(word.signed, requester, turn))
         if word.asked is not None:
             return Heard(record_override(word.asked, requester, turn))
+        if word.decided is not None:
+            return Heard(record_nondisclosure(word.decided, requester, turn))
         if word.kind == "recalled":
             return Heard(record_recalled(word.signed, requester, turn))
         return Heard(*record_withdrawal(word.signed, requester, turn))

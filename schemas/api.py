@@ -128,12 +128,15 @@ class ReceiptResults(Frozen):
 class StatementIn(Frozen):
     """One statement to be recorded."""
 
-    kind: Literal["directory", "grant", "status", "withdraw", "recalled", "override", "policy"]
+    kind: Literal[
+        "directory", "grant", "status", "withdraw", "recalled", "override", "policy", "nondisclosure"
+    ]
     signed: SignedJson
     body: Annotated[str, Field(max_length=POLICY_LIMIT)] | None = None
     """With a policy's statement: the policy's text (Q7)."""
     record: Annotated[str, Field(max_length=64 * 1024)] | None = None
-    """With an override: its reason, sealed to officers (base64url). The core names its hash."""
+    """With an override its reason, with a nondisclosure what was weighed: sealed to officers (base64url). The statement
+    names its hash."""
 
 
 class StatementsRequest(Frozen):

@@ -43,6 +43,7 @@ class Event(StrEnum):
     BREAK_GLASS = "break-glass"
     LEAD_SIGNED = "lead-signed"
     LEAD_MISSING = "lead-missing"
+    NONDISCLOSURE = "nondisclosure"
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ class Purpose(StrEnum):
     OVERRIDE_AUTHORISE = "fenpost/v1/override-authorise"
     RECALLED = "fenpost/v1/recalled"
     POLICY = "fenpost/v1/policy-signature"
+    NONDISCLOSURE = "fenpost/v1/nondisclosure"
 
 
 def sign(key: SigningKey, purpose: Purpose, data: bytes) -> bytes:

@@ -108,7 +108,8 @@ def _open(entry: Entry, ring: _EpochRing, keys: OfficerKeys, view: Directory) ->
     except Refusal:
         return Told(entry.index).blamed("form")
     told = tell(entry.index, leaf, facts, view)
-    return _senders(told, entry, leaf, rk, keys) if told.event == Event.ACCEPT else told
+    sealed = told.event in (Event.ACCEPT, Event.NONDISCLOSURE)
+    return _senders(told, entry, leaf, rk, keys) if sealed else told
 
 
 def _record_key(record: SealedRecord, ring: _EpochRing, index: int) -> tuple[bytes | None, bool]:

@@ -18,6 +18,7 @@ from schemas.errors import Refusal
 from schemas.grants import parse_grant, parse_recalled, parse_withdrawal
 from schemas.hashing import labelled
 from schemas.keys import Use
+from schemas.nondisclosure import parse_undisclosed, undisclosed_tag
 from schemas.receipt import parse_receipt
 from schemas.signing import Purpose, Signed, verify
 
@@ -71,6 +72,26 @@ class Step(Said):
     d: str
     eid: str
     mid: str | None = None
+
+
+class At(Said):
+    """A desk of the record."""
+
+    a: str = Field(max_length=64)
+    d: str = Field(default="", max_length=64)
+
+
+class Weighed(Said):
+    """The sealed record of a decision not to share."""
+
+    nid: str
+    sender: At = Field(alias="from")
+    to: list[At] = Field(max_length=64)
+    pur: str = Field(max_length=32)
+    cat: list[str] = Field(max_length=64)
+    why: str = Field(max_length=64)
+    ref: str = Field(max_length=64)
+    author: str = Field(max_length=64)
 
 
 class Reader(Said):
@@ -128,6 +149,8 @@ def tell(index: int, leaf: Leaf, facts: dict[str, Json], view: Directory) -> Tol
             return _message(told, stamp.event, leaf, Message.model_validate(facts), view)
         if "eid" in facts:
             return _step(told, stamp.event, leaf, Step.model_validate(facts), facts, view)
+        if stamp.event == Event.NONDISCLOSURE:
+            return _undisclosed(told, leaf, Signed.from_json(facts.get("statement")), view)
         return _statement(told, facts, view)
     except (ValidationError, ValueError, Refusal):
         return told.blamed("form")
@@ -135,6 +158,8 @@ def tell(index: int, leaf: Leaf, facts: dict[str, Json], view: Directory) -> Tol
 
 def compare(told: Told, record: dict[str, Json]) -> Told:
     """Add what the sender's own record tells, and a fault when it does not say what the header says."""
+    if told.event == Event.NONDISCLOSURE:
+        return _weighed(told, record)
     header = told.header
     if header is None:
         return told
@@ -233,6 +258,29 @@ def _statement(told: Told, facts: dict[str, Json], view: Directory) -> Told:
             told = replace(told, to=(Place(body.member),))
         fits = _stated(signed, statement, view)
     return told if fits else told.blamed("quoted")
+
+
+def _undisclosed(told: Told, leaf: Leaf, signed: Signed, view: Directory) -> Told:
+    """A decision not to share: who decided is clear, what was weighed stands in the sealed record."""
+    said = parse_undisclosed(signed)
+    told = replace(told, sender=Place(said.by), mid=said.nid)
+    if undisclosed_tag(said) != leaf.tag or said.ar != b64(leaf.sender_record):
+        told = told.blamed("tag")
+    fits = _holds(signed, said.signer, Use.MSG, said.ts, said.by, Purpose.NONDISCLOSURE, view)
+    return told if fits else told.blamed("quoted")
+
+
+def _weighed(told: Told, record: dict[str, Json]) -> Told:
+    """What the sealed record of a decision not to share says: codes only."""
+    try:
+        said = Weighed.model_validate(record)
+    except ValidationError:
+        return told.blamed("sender")
+    if told.sender is None or (said.nid, said.sender.a) != (told.mid, told.sender.agency):
+        return told.blamed("differs")
+    to = tuple(Place(desk.a, desk.d) for desk in said.to)
+    told = replace(told, to=to, pur=said.pur, cat=tuple(said.cat), ref=said.ref, author=said.author)
+    return replace(told, what=said.why)
 
 
 def _stated(signed: Signed, statement: Statement, view: Directory) -> bool:
