@@ -263,7 +263,8 @@ def status(home: Path, as_json: bool, mid: str | None, until: str | None, timeou
         say(
             as_json,
             answer,
-            f"{answer['name']} ({answer['agency']})\nrelay: {state}\nwaiting: {answer['waiting']}{alarm}",
+            f"{answer['name']} ({answer['agency']})\nrelay: {state}\nlog: {answer['witnesses']['say']}\n"
+            f"waiting: {answer['waiting']}{alarm}",
         )
         return
     from agent.words import ORDER

@@ -153,6 +153,33 @@ async def test_a_crash_before_the_line_left_loses_nothing(world):
         assert len(relay.relay.board.asked.lines) == 1
 
 
+async def test_a_witness_killed_as_its_line_leaves_has_it_on_the_disk(world):
+    """The files as they are at that moment are what a machine without power has afterwards."""
+    home, kept = world.folder / "Peacock", world.folder / "kept"
+
+    async def pulled(_size, _line):
+        kept.mkdir()
+        for part in home.glob("agent.db*"):
+            shutil.copy(part, kept)
+        raise Refusal("RELAY_AWAY")
+
+    async with world.relay():
+        await grow(world, 2)
+        async with quiet(world, "Peacock", Liar) as agent:
+            Liar.lies["post"] = pulled
+            assert await refused_round(agent) == "RELAY_AWAY"
+        for part in home.glob("agent.db*"):
+            part.unlink()
+        for part in kept.iterdir():
+            shutil.copy(part, home)
+        Liar.lies = {}
+        async with quiet(world, "Peacock", Liar) as agent:
+            assert agent.watch.size == 2
+            world.clock.advance(1)
+            says(head_of(world, 2)[1])
+            assert await refused_round(agent) == "FORK"
+
+
 async def test_a_witness_follows_the_log_as_it_grows_over_restarts(world):
     for size in (0, 1, 4, 9):
         async with world.relay(), quiet(world, "Peacock") as agent:
