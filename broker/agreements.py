@@ -34,7 +34,8 @@ def record_grant(signed: Signed, requester: str, turn: Turn) -> str:
 
     Raises:
         Refusal: FORM, GRANT (dates), NOT_ALLOWED, TOO_BIG, UNKNOWN_AGENCY, EXPIRED, FUTURE, AGREEMENT_ENDED (it was
-            withdrawn), OLDER (its handle has a newer version), ID_CLASH, and as Directory.key.
+            withdrawn), OLDER (its handle has a newer version), ID_CLASH, PURPOSE (not one of the policy), and as
+            Directory.key.
     """
     grant = parse_grant(signed)
     if grant.iss != requester:
@@ -46,6 +47,8 @@ def record_grant(signed: Signed, requester: str, turn: Turn) -> str:
         raise Refusal("TOO_BIG", "An agreement names at most 60 agencies. Make two.")
     for agency in sorted(grant.parties()):
         turn.view.member(agency)
+    if turn.policy is not None and not turn.policy.purposes.keys() >= set(grant.pur):
+        raise Refusal("PURPOSE")
     if grant.exp <= turn.now:
         raise Refusal("EXPIRED")
     if grant.nbf - turn.now > MAX_SKEW:

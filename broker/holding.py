@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import bindparam, delete, insert, select, update
 
 from broker import queries
-from broker.intake import Examined, check_parties, covered, record_facts
+from broker.intake import Examined, check_parties, covered, record_facts, said_of
 from broker.intake import facts as rule_facts
 from broker.ledger import Growth
 from broker.sweeping import Unasked
@@ -29,6 +29,7 @@ from schemas.consent import decide
 from schemas.decision import Decision
 from schemas.envelope import Envelope
 from schemas.errors import Refusal
+from schemas.facts import Facts
 from schemas.hashing import Frames
 from schemas.override import Override, terms_of, weigh
 from schemas.worktime import after_working_days, after_working_hours
@@ -104,10 +105,11 @@ def release(found: Waiting, override: Override, turn: Turn) -> None:
     if weighed.code:
         raise Refusal(weighed.code)
     coverage = covered(header, queries.agreement(turn, header.gid), turn.now)
-    decision = decide(rule_facts(header, coverage, turn.view, turn.policy, turn.now, weighed.facts))
+    known = rule_facts(header, coverage, turn.view, turn.policy, turn.now, weighed.facts)
+    decision = decide(known)
     if not decision.passes:
         raise Refusal(decision.code or "UNFORESEEN")
-    _let_go(found, decision, override, turn)
+    _let_go(found, decision, known, override, turn)
     for desk in held.desks:
         if desk.state == "held":
             turn.move(desk, "queued")
@@ -116,13 +118,9 @@ def release(found: Waiting, override: Override, turn: Turn) -> None:
     _tell(held, "released", turn)
 
 
-def _let_go(found: Waiting, decision: Decision, override: Override, turn: Turn) -> None:
+def _let_go(found: Waiting, decision: Decision, known: Facts, override: Override, turn: Turn) -> None:
     held, envelope, header = found.held, found.envelope, found.envelope.header
-    said = {
-        "code": decision.code,
-        "outcome": "alert" if decision.outcome else "deliver",
-        "rows": list(decision.rows),
-    }
+    said = said_of("alert" if decision.outcome else "deliver", decision, known)
     agencies = {held.sender, *(r.a for r in header.to)}
     facts = record_facts(envelope, said, queries.agreement(turn, header.gid))
     told = {**facts, "override": override.signed.to_json()}

@@ -21,12 +21,13 @@ from schemas.directory import Directory
 from schemas.envelope import Envelope, Header, Upload
 from schemas.errors import Refusal
 from schemas.facts import Coverage, Facts, OverrideFacts
-from schemas.grants import check_grant, uncovered
+from schemas.grants import check_grant, parse_withdrawal, uncovered
 from schemas.hashing import labelled
 from schemas.keys import Use
 from schemas.override import NONE, Weighed, leads
 from schemas.policy import Policy
 from schemas.record import SealedRecord
+from schemas.recorded import print_facts
 from schemas.signing import Check, Purpose
 
 MAX_SKEW = 300
@@ -61,7 +62,7 @@ class Accept:
     """It may pass. `alert` says that the rule rings a bell."""
 
     decision: Decision
-    coverage: Coverage
+    known: Facts
 
     @property
     def alert(self) -> bool:
@@ -74,6 +75,7 @@ class Wait:
 
     decision: Decision
     told: Refusal
+    known: Facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,8 @@ class Refuse:
     told: Refusal
     code: str
     rows: tuple[int, ...] = ()
+    known: Facts | None = None
+    """What the rule was asked about; None when it was not asked."""
 
 
 def examine(data: bytes, requester: str, view: Directory) -> Examined:
@@ -136,15 +140,17 @@ def judge(
     except Refusal as refusal:
         return Refuse(refusal, refusal.code)
     coverage = covered(item.header, agreement, now)
-    decision = decide(facts(item.header, coverage, view, policy, now, override.facts))
+    new_basis = switched(item.header, agreement)
+    known = facts(item.header, coverage, view, policy, now, override.facts, new_basis=new_basis)
+    decision = decide(known)
     if decision.passes:
-        return Accept(decision, coverage)
+        return Accept(decision, known)
     told = outward(item.header, coverage, decision)
     if AUTHORISER in decision.rows and (exact := override.code or wanting(item.header, view, now)):
         told = Refusal(exact)
     if decision.outcome == Outcome.HOLD:
-        return Wait(decision, told)
-    return Refuse(told, decision.code, decision.rows)
+        return Wait(decision, told, known)
+    return Refuse(told, decision.code, decision.rows, known)
 
 
 def check_times(header: Header, now: int) -> None:
@@ -198,6 +204,13 @@ def covered(header: Header, agreement: Agreement | None, now: int) -> Coverage:
     return "covers" if found else "stale"
 
 
+def switched(header: Header, agreement: Agreement | None) -> bool:
+    """Whether the message was written after the agreement that it names was withdrawn."""
+    if agreement is None or agreement.withdrawal is None:
+        return False
+    return header.ts > parse_withdrawal(agreement.withdrawal).ts
+
+
 def facts(
     header: Header,
     coverage: Coverage,
@@ -205,6 +218,8 @@ def facts(
     policy: Policy | None,
     now: int,
     override: OverrideFacts | None = None,
+    *,
+    new_basis: bool = False,
 ) -> Facts:
     return Facts(
         header,
@@ -214,6 +229,7 @@ def facts(
         policy,
         now,
         override,
+        switched=new_basis,
         leads=(override is None and header.law.why_no != "G") or not wanting(header, view, now),
     )
 
@@ -239,6 +255,12 @@ def passes_without(
 ) -> bool:
     """Whether a waiting message may go on although its agreement was withdrawn: the rule, asked again."""
     return decide(facts(header, "withdrawn", view, policy, now, override)).passes
+
+
+def said_of(outcome: str, decision: Decision, known: Facts, **more: Json) -> dict[str, Json]:
+    """What a record says of a decision, and all that whoever reads it needs to decide again."""
+    rows = list(decision.rows)
+    return {"code": decision.code, "known": print_facts(known), "outcome": outcome, "rows": rows, **more}
 
 
 def record_facts(

@@ -8,7 +8,7 @@ from typing import Any
 
 from broker.breakglass import awaits_lead, watch
 from broker.holding import hold_tag, note_hold
-from broker.intake import Accept, Examined, Refuse, Repeat, Wait, judge, record_facts
+from broker.intake import Accept, Examined, Refuse, Repeat, Wait, judge, record_facts, said_of
 from broker.ledger import Growth
 from broker.overrides import shown
 from broker.turn import Held, Quiet, Turn
@@ -19,6 +19,7 @@ from schemas.errors import Refusal
 from schemas.lawful import RAGS
 from schemas.override import NONE, Weighed
 from schemas.receipt import State
+from schemas.recorded import print_facts
 
 PROOF_ROOM = 2048
 """About what a proof adds to a delivery, for the size of mailbox pages."""
@@ -111,12 +112,7 @@ def _signed(weighed: Weighed) -> bool:
 
 def _hold(item: Examined, verdict: Wait, turn: Turn) -> Result:
     header, envelope = item.header, item.upload.envelope
-    decision = {
-        "code": verdict.decision.code,
-        "outcome": "hold",
-        "rows": list(verdict.decision.rows),
-        "told": verdict.told.code,
-    }
+    decision = said_of("hold", verdict.decision, verdict.known, told=verdict.told.code)
     tag = hold_tag(item)
     facts = record_facts(envelope, decision, turn.agreements.get(header.gid or ""))
     entry = turn.log(Event.HELD, tag, {header.sender.a}, facts)
@@ -141,6 +137,7 @@ def _refuse(item: Examined, verdict: Refuse, turn: Turn) -> Result:
             "outcome": "refuse",
             "rows": list(verdict.rows),
             "told": verdict.told.code,
+            "known": None if verdict.known is None else print_facts(verdict.known),
         }
         agreement = turn.agreements.get(item.header.gid or "")
         facts = record_facts(item.upload.envelope, decision, agreement)
@@ -151,11 +148,7 @@ def _refuse(item: Examined, verdict: Refuse, turn: Turn) -> Result:
 
 def _accept(item: Examined, verdict: Accept, turn: Turn) -> Result:
     header = item.header
-    decision = {
-        "code": verdict.decision.code,
-        "outcome": "alert" if verdict.alert else "deliver",
-        "rows": list(verdict.decision.rows),
-    }
+    decision = said_of("alert" if verdict.alert else "deliver", verdict.decision, verdict.known)
     agencies = {header.sender.a, *(r.a for r in header.to)}
     record = (item.upload.record, unb64(header.ar, 32))
     facts = record_facts(item.upload.envelope, decision, turn.agreements.get(header.gid or ""))
