@@ -106,7 +106,7 @@ async def test_a_grant_is_taken_from_its_issuer_only(world: World, http):
     [
         ({"exp": "late"}, "GRANT"), ({"exp": "over"}, "EXPIRED"), ({"nbf": "yesterday", "exp": "over"}, "EXPIRED"),
         ({"nbf": "ahead"}, "FUTURE"), ({"cat": ["ask", None]}, "FORM"), ({"limited": "Yes"}, "FORM"), ({"limited": None}, "FORM"),
-        ({"limited": "true"}, "FORM"), ({"ver": None}, "FORM"), ({"pur": ["IMMIGRATION"]}, "FORM"), ({"pur": []}, "FORM"),
+        ({"limited": "true"}, "FORM"), ({"ver": None}, "FORM"), ({"pur": ["immigration"]}, "FORM"), ({"pur": ["IMMIGRATION"]}, "PURPOSE"), ({"pur": []}, "FORM"),
         ({"to": ["ag1" + "a" * 32]}, "UNKNOWN_AGENCY"), ({"v": 2}, "FORM"),
         ({"cat": ["surname"]}, "FORM"), ({"name": "x"}, "FORM"), ({"gid": 5}, "FORM"),
     ],

@@ -62,8 +62,54 @@ def unknown_field(world: World) -> bytes:
     return resigned(world, world.seal("Peacock", "IDVAS").upload, lambda h: h.update(name="x"))
 
 
-def unknown_code(world: World) -> bytes:
+def unknown_purpose(world: World) -> bytes:
     return resigned(world, world.seal("Peacock", "IDVAS").upload, lambda h: h.update(pur="IMMIGRATION"))
+
+
+def said(world: World, **fields: object) -> bytes:
+    """An upload whose law block says this; a value of ... leaves it out."""
+
+    def change(header: dict) -> None:
+        header["law"] = {
+            name: value for name, value in {**header["law"], **fields}.items() if value is not ...
+        }
+
+    return resigned(world, world.seal("Peacock", "IDVAS").upload, change)
+
+
+def agreement_left_out(world: World) -> bytes:
+    return said(world, agree=...)
+
+
+def agreement_of_nothing(world: World) -> bytes:
+    return said(world, agree=None)
+
+
+def agreement_yes(world: World) -> bytes:
+    return said(world, agree="Yes")
+
+
+def agreement_true(world: World) -> bytes:
+    return said(world, agree="true")
+
+
+def agreement_perhaps(world: World) -> bytes:
+    return said(world, agree="PERHAPS")
+
+
+def agreement_both_ways(world: World) -> bytes:
+    return said(world, agree=["GIVEN", "REFUSED"])
+
+
+def agreement_said_twice(world: World) -> bytes:
+    upload = world.seal("Peacock", "IDVAS").upload
+    header = upload.envelope.header_bytes
+    at = header.index(b'"agree":')
+    return resigned(world, upload, lambda _: None, header[:at] + b'"agree":"GIVEN",' + header[at:])
+
+
+def unknown_gateway(world: World) -> bytes:
+    return said(world, gw=["HA-1"])
 
 
 def other_version(world: World) -> bytes:
@@ -237,7 +283,15 @@ CASES: list[tuple[Callable[[World], bytes], str, int]] = [
     (spaced_header, "NOT_CANONICAL", 400),
     (duplicate_key, "FORM", 400),
     (unknown_field, "FORM", 400),
-    (unknown_code, "FORM", 400),
+    (unknown_purpose, "PURPOSE", 403),
+    (agreement_left_out, "AGREE_MISSING", 400),
+    (agreement_of_nothing, "AGREE_NULL", 400),
+    (agreement_yes, "AGREE_WORD", 400),
+    (agreement_true, "AGREE_WORD", 400),
+    (agreement_perhaps, "VOCABULARY", 403),
+    (agreement_both_ways, "AGREE_BOTH", 400),
+    (agreement_said_twice, "AGREE_BOTH", 400),
+    (unknown_gateway, "VOCABULARY", 403),
     (other_version, "VERSION", 400),
     (attachment, "ATTACHMENTS", 400),
     (long_header, "TOO_BIG", 413),
@@ -262,14 +316,14 @@ CASES: list[tuple[Callable[[World], bytes], str, int]] = [
     (later_prekey, "STALE_KEY", 422),
     (too_few_officers, "OFFICERS", 422),
     (too_many_officers, "OFFICERS", 422),
-    (override, "OVERRIDE", 403),
+    (override, "OVERRIDE_UNKNOWN", 422),
     (no_agreement_named, "GRANT", 403),
     (nobody_was_asked, "REASON", 403),
     (she_said_no, "REFUSED", 403),
 ]
 LOGGED = {
-    "EXPIRED", "FUTURE", "CLOCK", "UNKNOWN_DESK", "UNKNOWN_AGENCY", "STALE_KEY", "OFFICERS", "OVERRIDE", "GRANT", "REASON",
-    "REFUSED",
+    "EXPIRED", "FUTURE", "CLOCK", "UNKNOWN_DESK", "UNKNOWN_AGENCY", "STALE_KEY", "OFFICERS", "OVERRIDE_UNKNOWN", "GRANT", "REASON",
+    "REFUSED", "PURPOSE", "VOCABULARY",
 }  # fmt: skip
 """Refusals of envelopes that their sender really signed; the rest is noise and leaves no trace."""
 
