@@ -11,17 +11,18 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
+from agent.consent_commands import consent
+from agent.console import PATH, folder, line, say
+from agent.console import read as _read
+from agent.console import safe as _safe
 from schemas.errors import Refusal
 
-F = TypeVar("F", bound=Callable[..., Any])
 AWAY = frozenset({"AGENT_AWAY", "RELAY_AWAY"})
-PATH = click.Path(path_type=Path)
 
 
 def lines(steps: Any) -> list[str]:
@@ -50,14 +51,6 @@ class Commands(click.Group):
                 value = {"code": refusal.code, "say": refusal.say, "fields": list(refusal.detail)}
                 click.echo(json.dumps({"ok": False, **value, "steps": list(steps)}))
             ctx.exit(3 if refusal.code in AWAY else 1)
-
-
-def folder(command: F) -> F:
-    """--dir and --json, which every command has."""
-    command = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(command)
-    return click.option(
-        "--dir", "home", type=PATH, default=Path(), show_default="this folder", help="The agent's folder."
-    )(command)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -282,44 +275,7 @@ def status(home: Path, as_json: bool, mid: str | None, until: str | None, timeou
         click.get_current_context().exit(1)
 
 
-@main.group()
-def consent() -> None:
-    """Agreements: give, withdraw, show."""
-
-
-@consent.command()
-@folder
-@click.option("--to", multiple=True, required=True, metavar="AGENCY", help="May be given several times.")
-@click.option("--purpose", "purposes", multiple=True, required=True)
-@click.option("--category", "categories", multiple=True, required=True, help="May be given several times.")
-@click.option(
-    "--evidence", type=click.File("rb"), required=True, help="JSON: how she was asked; it stays here."
-)
-def give(home: Path, as_json: bool, evidence: Any, **lists: tuple[str, ...]) -> None:
-    """Record that a person agreed."""
-    value = {**{name: list(items) for name, items in lists.items()}, "evidence": _read(evidence)}
-    answer = line(home).ask("POST", "/v1/consent", value)
-    say(as_json, answer, answer["gid"])
-
-
-@consent.command()
-@folder
-@click.argument("gid")
-def withdraw(home: Path, as_json: bool, gid: str) -> None:
-    """Record that a person withdrew: what has not been released is stopped."""
-    answer = line(home).ask("POST", f"/v1/consent/{_safe(gid)}/withdraw", {})
-    stopped = answer["stopped_here"] + answer["stopped_at_the_relay"]
-    where = "" if answer["at_the_relay"] else " The relay is away and will be told as soon as it is back."
-    say(as_json, answer, f"Withdrawn. {stopped} waiting deliveries stopped.{where}")
-
-
-@consent.command("show")
-@folder
-@click.argument("gid")
-def show_agreement(home: Path, as_json: bool, gid: str) -> None:
-    """An agreement as this agent knows it."""
-    answer = line(home).ask("GET", f"/v1/consent/{_safe(gid)}")
-    say(as_json, answer, json.dumps(answer, indent=1, ensure_ascii=True))
+main.add_command(consent)
 
 
 @main.group(invoke_without_command=True)
@@ -446,18 +402,6 @@ def doctor(home: Path, as_json: bool) -> None:
         click.get_current_context().exit(1)
 
 
-def line(home: Path) -> Any:
-    """The line to the agent of a folder."""
-    from agent.call import Line
-
-    return Line(home)
-
-
-def say(as_json: bool, value: Any, text: str) -> None:
-    """Print a result."""
-    click.echo(json.dumps(value, ensure_ascii=True) if as_json else text)
-
-
 def _passphrase(given: Path | None, settings: Any) -> bytes:
     from agent.secretfile import read_passphrase
 
@@ -478,13 +422,6 @@ def _safe_delivery() -> bool:
     return sys.stdin.isatty() and click.confirm("Have you checked this?", err=True)
 
 
-def _read(file: Any) -> Any:
-    from agent.limits import FORM_LIMIT
-    from schemas.canonical import strict_json
-
-    return strict_json(file.read(FORM_LIMIT + 1), FORM_LIMIT)
-
-
 def _desk(text: str) -> dict[str, str]:
     agency, slash, desk = text.rpartition("/")
     if not slash:
@@ -494,12 +431,6 @@ def _desk(text: str) -> dict[str, str]:
 
 def _from(item: Any) -> str:
     return f"{item['from']['name']} {item['from']['desk']}"
-
-
-def _safe(text: str) -> str:
-    from urllib.parse import quote
-
-    return quote(text, safe="")
 
 
 if __name__ == "__main__":

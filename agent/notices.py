@@ -16,19 +16,19 @@ from typing import Any
 from sqlalchemy import Connection, Row, select, update
 
 from agent.clock import Clock
-from agent.consent import mark_withdrawn
+from agent.consent import mark_withdrawn, remember
 from agent.consent_ledger import note_stop
 from agent.directory import Book
 from agent.logs import log
 from agent.outbox import Outbox, forget_ended, step, stop_resting
-from agent.proofs import verified_recalled, verified_withdrawal
+from agent.proofs import verified_grant, verified_recalled, verified_withdrawal
 from agent.recalls import expect_answers, grant_of, heard, owed_here
 from agent.store import Store, note
 from agent.tables import inbox, sealings
 from schemas.api import Notice, SignedJson
 from schemas.directory import Directory
 from schemas.errors import Refusal
-from schemas.grants import parse_withdrawal
+from schemas.grants import Grant, ending, parse_withdrawal
 from schemas.keyring import AgentKeys
 from schemas.keys import Use
 from schemas.receipt import Receipt, parse_receipt
@@ -163,6 +163,11 @@ def _withdrawal(c: Connection, notice: Notice, view: Directory) -> Signed:
     if notice.evidence is None:
         raise Refusal("NOT_FOUND")
     signed = _signed(notice.evidence)
+    if notice.kind != "ended" and isinstance(ending(signed), Grant):
+        if verified_grant(signed, view).gid != notice.gid:
+            raise Refusal("RECORD_DIFFERS", party="relay")
+        remember(c, signed, None)
+        return signed
     if verified_withdrawal(signed, view, grant_of(c, notice.gid)).gid != notice.gid:
         raise Refusal("RECORD_DIFFERS", party="relay")
     mark_withdrawn(c, signed)

@@ -16,7 +16,7 @@ from agent.directory import Book
 from agent.explaining import shown
 from agent.forms import Json
 from agent.store import Store
-from agent.tables import grants, inbox, journal, ladder, outbox, posts, receipts, sealings
+from agent.tables import inbox, journal, ladder, outbox, receipts, sealings
 from agent.trust import LogTrust
 from agent.witness import Watch
 from agent.words import ENDED, furthest, sentence
@@ -24,7 +24,6 @@ from schemas.canonical import unb64
 from schemas.directory import MAX_AGE, safety_number
 from schemas.errors import Refusal
 from schemas.explaining import steps_for
-from schemas.grants import parse_grant, parse_status, parse_withdrawal
 from schemas.keyring import AgentKeys
 from schemas.signing import Signed
 
@@ -217,8 +216,8 @@ class Showing:
         ).all()
         reached = {step.state: step for step in steps}
         state = furthest(reached)
-        if turn.state == "refused":
-            state = "refused"
+        if turn.state == "refused" or (turn.state == "held" and state == "waiting"):
+            state = turn.state
         step = reached.get(state)
         role, reason = (step.role, step.reason) if step is not None else (None, None)
         return {

@@ -4,18 +4,22 @@ Rules of this house:
 - a grant and its staples come from the issuer alone; a withdrawal from the issuer or any party, at any time, and for
   an agreement that somebody is no party to it sounds as if there were none;
 - a withdrawal takes back, in its own transaction, every message that rests on the grant and was not yet collected;
-  what the rule would still let pass without the agreement goes on.
+  what the rule would still let pass without the agreement goes on. A newer version that holds less does the same to
+  what no longer fits it.
 """
 
 from __future__ import annotations
 
+from sqlalchemy import update
+
 from broker.intake import MAX_SKEW, passes_without
 from broker.overrides import shown
 from broker.recalls import owe
+from broker.tables import grants
 from broker.turn import Agreement, Desk, Held, Turn
 from schemas.audit import Event
 from schemas.errors import Refusal
-from schemas.grants import Grant, Status, Withdrawal, parse_grant, parse_status, parse_withdrawal
+from schemas.grants import Grant, Status, Withdrawal, parse_grant, parse_status, parse_withdrawal, within
 from schemas.keys import Use
 from schemas.receipt import ENDED
 from schemas.sealing import status_hash
@@ -42,7 +46,7 @@ def record_grant(signed: Signed, requester: str, turn: Turn) -> str:
         raise Refusal("NOT_ALLOWED", "Only the agency that asked the person can record her agreement.")
     known = turn.agreements.get(grant.gid)
     if known is not None:
-        return _again(known, grant, signed)
+        return _again(known, grant, signed, turn)
     if len(grant.parties()) > MAX_PARTIES:
         raise Refusal("TOO_BIG", "An agreement names at most 60 agencies. Make two.")
     for agency in sorted(grant.parties()):
@@ -62,13 +66,25 @@ def record_grant(signed: Signed, requester: str, turn: Turn) -> str:
     return "recorded"
 
 
-def _again(known: Agreement, grant: Grant, signed: Signed) -> str:
-    """A grant whose handle is there already."""
+def _again(known: Agreement, grant: Grant, signed: Signed, turn: Turn) -> str:
+    """A grant whose handle is there already: the same, an older version, or a newer one that holds less (J3)."""
     if known.grant.iss == grant.iss and known.withdrawal is not None:
         raise Refusal("AGREEMENT_ENDED")
     if known.signed.text == signed.text:
         return "repeat"
-    raise Refusal("OLDER" if known.grant.iss == grant.iss and grant.ver < known.grant.ver else "ID_CLASH")
+    if known.grant.iss == grant.iss and grant.ver < known.grant.ver:
+        raise Refusal("OLDER")
+    if not grant.narrows(known.grant):
+        raise Refusal("ID_CLASH")
+    _verified(signed, grant.signer, grant.iss, Purpose.GRANT, turn)
+    known.grant, known.signed = grant, signed
+    newer = {"text": signed.text, "sig": signed.signature}
+    turn.db.execute(update(grants).where(grants.c.gid == grant.gid).values(**newer))
+    turn.log(Event.GRANT, turn.draw(32), set(grant.parties()), {"statement": signed.to_json()})
+    for held in turn.held.values():
+        if held.gid == grant.gid and held.front and not within(held.header(), grant):
+            _take_back(held, signed, turn, recall=False)
+    return "recorded"
 
 
 def record_status(signed: Signed, requester: str, turn: Turn) -> str:
@@ -134,7 +150,7 @@ def record_withdrawal(signed: Signed, requester: str, turn: Turn) -> tuple[str, 
     return "recorded", sum(_take_back(held, signed, turn) for held in resting)
 
 
-def _take_back(held: Held, signed: Signed, turn: Turn) -> int:
+def _take_back(held: Held, signed: Signed, turn: Turn, *, recall: bool = True) -> int:
     if not held.front:
         return 0
     header = held.header()
@@ -145,7 +161,7 @@ def _take_back(held: Held, signed: Signed, turn: Turn) -> int:
         if desk.state in UNRELEASED:
             _stop(held, desk, signed, turn)
             stopped += 1
-        elif desk.state not in ENDED:
+        elif recall and desk.state not in ENDED:
             _tell_both(held, desk, "recall", signed, turn)
     return stopped
 

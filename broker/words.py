@@ -86,7 +86,8 @@ class Words(Quiet):
         return (word.gid for word in self._words() if word.gid is not None)
 
     def withdrawn_gids(self) -> Iterable[str]:
-        return (word.gid for word in self._words() if word.kind == "withdraw" and word.gid is not None)
+        taking = (word for word in self._words() if word.kind in ("withdraw", "grant"))
+        return (word.gid for word in taking if word.gid is not None)
 
     def statements(self) -> Iterable[tuple[str, int]]:
         return (word.of for word in self._words() if word.of is not None)

@@ -64,6 +64,12 @@ class Grant(Frozen):
     def parties(self) -> frozenset[str]:
         return frozenset({self.iss, *self.sender, *self.to})
 
+    def narrows(self, older: Grant) -> bool:
+        """Whether this is a later version of the same handle that allows less, for the same parties (J3)."""
+        same = (self.gid, self.iss, self.sender, self.to) == (older.gid, older.iss, older.sender, older.to)
+        less = set(self.pur) <= set(older.pur) and set(self.cat) <= set(older.cat)
+        return same and less and self.limited and self.ver > older.ver and self.exp <= older.exp
+
 
 class Status(Frozen):
     """A staple: the issuer's word that the grant still stood at `ts`; good until `exp`."""
@@ -126,6 +132,12 @@ def withdrawal_hash(signed: Signed) -> bytes:
     return labelled("fenpost/v1/withdrawal", signed.text)
 
 
+def ending(signed: Signed) -> Withdrawal | Grant:
+    """What took a message back: a withdrawal, or a later version that holds less. Raises as their readers do."""
+    value = signed.peek()
+    return parse_grant(signed) if isinstance(value, dict) and "ver" in value else parse_withdrawal(signed)
+
+
 def parse_grant(signed: Signed) -> Grant:
     """The grant as claimed. Raises Refusal FORM, NOT_CANONICAL, or GRANT when its dates do not hold together."""
     grant = _parse(Grant, signed)
@@ -158,9 +170,7 @@ def check_grant(header: Header, grant: Grant, status: Status, at: int) -> None:
     if header.gid != grant.gid or status.gid != grant.gid:
         raise Refusal("GRANT")
     _same_answer(header, grant)
-    if header.sender.a not in grant.sender or not {r.a for r in header.to} <= set(grant.to):
-        raise Refusal("SCOPE")
-    if header.pur not in grant.pur or not set(header.cat) <= set(grant.cat):
+    if not within(header, grant):
         raise Refusal("SCOPE")
     if at >= grant.exp:
         raise Refusal("EXPIRED")
@@ -168,6 +178,12 @@ def check_grant(header: Header, grant: Grant, status: Status, at: int) -> None:
         raise Refusal("FUTURE")
     if at >= status.exp:
         raise Refusal("STATUS_STALE")
+
+
+def within(header: Header, grant: Grant) -> bool:
+    """Whether every party, the purpose and every category of a message stand in a grant."""
+    parties = header.sender.a in grant.sender and {r.a for r in header.to} <= set(grant.to)
+    return parties and header.pur in grant.pur and set(header.cat) <= set(grant.cat)
 
 
 def uncovered(code: str) -> Uncovered:

@@ -15,7 +15,7 @@ from schemas.canonical import Json, b64, unb64
 from schemas.directory import AddKey, Admit, Directory, Statement, parse_statement
 from schemas.envelope import Header, Seconds, parse_header
 from schemas.errors import Refusal
-from schemas.grants import parse_grant, parse_recalled, parse_withdrawal
+from schemas.grants import Grant, ending, parse_grant, parse_recalled, parse_withdrawal
 from schemas.hashing import labelled
 from schemas.keys import Use
 from schemas.nondisclosure import parse_undisclosed, undisclosed_tag
@@ -220,9 +220,13 @@ def _step(told: Told, event: Event, leaf: Leaf, said: Step, facts: dict[str, Jso
             return told.blamed("quoted")
     elif event == Event.WITHDRAWN:
         signed = Signed.from_json(facts.get("statement"))
-        ended = parse_withdrawal(signed)
+        ended = ending(signed)
         told = replace(told, gid=ended.gid)
-        if not _holds(signed, ended.signer, Use.CONSENT, told.ts, ended.by, Purpose.WITHDRAW, view):
+        if isinstance(ended, Grant):
+            holds = _holds(signed, ended.signer, Use.CONSENT, told.ts, ended.iss, Purpose.GRANT, view)
+        else:
+            holds = _holds(signed, ended.signer, Use.CONSENT, told.ts, ended.by, Purpose.WITHDRAW, view)
+        if not holds:
             return told.blamed("quoted")
     elif event in (Event.COLLECTED, Event.OPENED, Event.TAKEN_ON, Event.REJECTED):
         return told.blamed("quoted")

@@ -147,6 +147,50 @@ async def test_an_older_version_never_follows_a_newer_one(world: World, http):
     assert (await world.post_envelopes(http, "Peacock", right)).status == 200
 
 
+async def test_a_narrower_version_stops_what_no_longer_fits_and_nothing_else(world: World, relay, http):
+    wide = world.grant("Peacock", "IDVAS", cat=["ask", "risk"])
+    status = world.status("Peacock", wide)
+    await world.post_statements(http, "Peacock", ("grant", wide), ("status", status))
+    both, fits = (resting(world, wide, status, categories=c) for c in (("ask", "risk"), ("ask",)))
+    for sealed in (both, fits):
+        assert (await world.post_envelopes(http, "Peacock", sealed)).status == 200
+    less = {**wide.peek(), "cat": ["ask"], "limited": True, "ver": 2}
+    narrow = world.grant("Peacock", "IDVAS", **less)
+    size = relay.relay.log.size
+    assert await said(world, http, "Peacock", "grant", narrow) == ("recorded", None)
+    assert relay.relay.log.size == size + 2  # the version, and the message that it stopped
+    page = await world.mailbox(http, "IDVAS")
+    assert [item.eid for item in page.head.items] == [fits.eid]
+    (stopped,) = [n for n in page.head.notices if n.kind != "receipt"]
+    assert (stopped.kind, stopped.eid, stopped.evidence.t) == ("withdrawn", both.eid, narrow.text.decode())
+    assert await said(world, http, "Peacock", "grant", wide) == ("refused", "OLDER")
+    # What quotes the older version is not covered any more; what quotes the newer is.
+    old = resting(world, wide, status)
+    assert (await world.post_envelopes(http, "Peacock", old)).json()["code"] == "GRANT"
+    law = {**AGREED, "agree": "LIMITED", "agree_ver": 2}
+    assert (
+        await world.post_envelopes(http, "Peacock", resting(world, narrow, status, law=law))
+    ).status == 200
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"limited": False}, {"cat": ["ask", "risk", "hc"]}, {"pur": ["SUPPORT", "HOUSING"]}, {"exp": "later"}, {"to": "Harbour"}],
+    ids=str,
+)  # fmt: skip
+async def test_a_later_version_never_allows_more_under_the_same_handle(world: World, http, changes):
+    wide = world.grant("Peacock", "IDVAS", cat=["ask", "risk"])
+    await said(world, http, "Peacock", "grant", wide)
+    more = {"later": wide.peek()["exp"] + 1, "Harbour": [*wide.peek()["to"], world.parties["Harbour"].id]}
+    values = {
+        name: more.get(value, value) if isinstance(value, str) else value for name, value in changes.items()
+    }
+    newer = world.grant("Peacock", "IDVAS", **{**wide.peek(), "limited": True, "ver": 2, **values})
+    assert await said(world, http, "Peacock", "grant", newer) == ("refused", "ID_CLASH")
+    theirs = Signed.make(world.parties["IDVAS"].member.agent.consent, Purpose.GRANT, newer.peek())
+    assert await said(world, http, "IDVAS", "grant", theirs) == ("refused", "NOT_ALLOWED")
+
+
 async def test_a_clock_an_hour_ahead_is_named(world: World, http):
     grant, _ = await agree(world, http, "IDVAS")
     ahead = world.now + 3600

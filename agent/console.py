@@ -1,0 +1,48 @@
+"""What every command of `fenpost-agent` shares: the folder, the line to its agent, how results are printed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+PATH = click.Path(path_type=Path)
+
+
+def folder(command: F) -> F:
+    """--dir and --json, which every command has."""
+    command = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(command)
+    return click.option(
+        "--dir", "home", type=PATH, default=Path(), show_default="this folder", help="The agent's folder."
+    )(command)
+
+
+def line(home: Path) -> Any:
+    """The line to the agent of a folder."""
+    from agent.call import Line
+
+    return Line(home)
+
+
+def say(as_json: bool, value: Any, text: str) -> None:
+    """Print a result."""
+    click.echo(json.dumps(value, ensure_ascii=True) if as_json else text)
+
+
+def read(file: Any) -> Any:
+    """Strict JSON from a file."""
+    from agent.limits import FORM_LIMIT
+    from schemas.canonical import strict_json
+
+    return strict_json(file.read(FORM_LIMIT + 1), FORM_LIMIT)
+
+
+def safe(text: str) -> str:
+    """A name as one part of an address."""
+    from urllib.parse import quote
+
+    return quote(text, safe="")
