@@ -296,3 +296,42 @@ def test_an_agreement_that_we_know_to_be_withdrawn_counts_as_a_no(world):
     """Even when the relay let it pass: recipients do not trust it for consent."""
     with pytest.raises(NoAuthority):
         check(world, deliver(world), withdrawn=True)
+
+
+SAID = [
+    (b"", "AGREE_MISSING"),
+    (b'"agree":null,', "AGREE_NULL"),
+    (b'"agree":"Yes",', "AGREE_WORD"),
+    (b'"agree":"true",', "AGREE_WORD"),
+    (b'"agree":["GIVEN","REFUSED"],', "AGREE_BOTH"),
+    (b'"agree":"GIVEN","agree":"REFUSED",', "AGREE_BOTH"),
+]
+
+
+@pytest.mark.parametrize(("said", "code"), SAID)
+def test_how_the_agreement_stands_is_one_word_of_the_policy(world, said, code):
+    old = deliver(world)
+    header = old.envelope.header_bytes.replace(b'"agree":"GIVEN",', said)
+    envelope = Envelope(header, old.envelope.wm, old.envelope.body, old.envelope.sig)
+    data = Delivery(envelope, old.wrap, old.record, old.proof).to_bytes()
+    with pytest.raises(Refusal) as refusal:
+        parse(data, PageItem(eid=b64(envelope.eid), d="intake", state="queued"))
+    assert refusal.value.code == code
+
+
+UNKNOWN = [
+    ({"agree": "PERHAPS"}, {}, "VOCABULARY"),
+    ({"gw": ["HA-1"]}, {}, "VOCABULARY"),
+    ({"why_no": "Z"}, {}, "VOCABULARY"),
+    ({"why_no": "G"}, {}, "PAPER_BOTH"),
+    ({}, {"purpose": "IMMIGRATION"}, "PURPOSE"),
+]
+
+
+@pytest.mark.parametrize(("law", "more", "code"), UNKNOWN)
+def test_what_the_gate_should_have_stopped_is_refused_with_its_own_code(world, law, more, code):
+    from tests.simulated_world import AGREED
+
+    with pytest.raises(NoAuthority) as refusal:
+        check(world, deliver(world, **agreed(world), law={**AGREED, **law}, **more))
+    assert refusal.value.code == code
