@@ -17,22 +17,28 @@ from schemas.envelope import Header, parse_header
 from schemas.errors import Refusal
 from schemas.facts import Coverage, Facts
 from schemas.policy import Policy
+from schemas.recorded import read_facts
 
 LINE_LIMIT = 64 * 1024
-COVERAGES: dict[str, Coverage] = {
-    "none": "none", "covers": "covers", "outside": "outside", "withdrawn": "withdrawn", "stale": "stale",
-    "unknown": "unknown",
-}  # fmt: skip
 WORDS = ("delivered", "delivered with an alert", "held", "refused")
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """A header as it was decided on: when, and what was provable of the agreement that it names."""
+    """A header as it was decided on: when, and what the relay knew besides; None when the line does not say."""
 
     header: Header
     ts: int
-    coverage: Coverage
+    known: Json
+
+    def facts(self, view: Directory, policy: Policy | None) -> Facts:
+        """What the rule is asked, under a policy. Raises Refusal UNKNOWN_AGENCY, FORM."""
+        header = self.header
+        if self.known is not None:
+            return read_facts(header, self.known, policy, self.ts)
+        coverage: Coverage = "none" if header.gid is None else "covers"
+        parties = tuple(view.party(recipient.a) for recipient in header.to)
+        return Facts(header, coverage, view.party(header.sender.a), parties, policy, self.ts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +76,10 @@ class Trial:
 
 
 def read_past(lines: Iterable[bytes]) -> Iterator[Past]:
-    """Headers, one a line: {"header", "ts", "coverage"} as `fenpost-audit headers` prints them, or a header alone.
+    """Headers, one a line: {"header", "known", "ts"} as `fenpost-audit headers` prints them, or a header alone.
 
-    A header alone is taken at its own time, and the agreement that it names is taken to cover it.
+    A header alone is taken at its own time, its parties as the directory has them now, and the agreement that it names
+    is taken to cover it.
 
     Raises:
         Refusal: FORM, NOT_CANONICAL, TOO_BIG and what parse_header says, with the line's number.
@@ -91,22 +98,24 @@ def _past(value: Json) -> Past:
         raise Refusal("FORM")
     if "header" not in value:
         header = parse_header(encode(value))
-        return Past(header, header.ts, "none" if header.gid is None else "covers")
-    header, ts, said = parse_header(encode(value["header"])), value.get("ts"), value.get("coverage")
-    if not isinstance(ts, int) or isinstance(ts, bool) or said not in COVERAGES:
+        return Past(header, header.ts, None)
+    header, ts, known = parse_header(encode(value["header"])), value.get("ts"), value.get("known")
+    if not isinstance(ts, int) or isinstance(ts, bool) or not isinstance(known, dict):
         raise Refusal("FORM")
-    return Past(header, ts, COVERAGES[said])
+    past = Past(header, ts, known)
+    read_facts(header, known, None, ts)
+    return past
 
 
 def try_out(past: Iterable[Past], view: Directory, old: Policy | None, new: Policy) -> Trial:
-    """Decide each header under both policies, at its own time and with the directory as it is now.
+    """Decide each header under both policies, at its own time.
 
-    A header whose agencies are no longer members is passed over and counted.
+    A header alone whose agencies are no longer members is passed over and counted.
     """
     trial = Trial()
     for one in past:
         try:
-            before, after = (Way.of(decide(_facts(one, view, policy))) for policy in (old, new))
+            before, after = (Way.of(decide(one.facts(view, policy))) for policy in (old, new))
         except Refusal:
             trial.passed_over += 1
             continue
@@ -114,9 +123,3 @@ def try_out(past: Iterable[Past], view: Directory, old: Policy | None, new: Poli
         if (before.outcome, before.code) != (after.outcome, after.code):
             trial.changed[before, after] += 1
     return trial
-
-
-def _facts(past: Past, view: Directory, policy: Policy | None) -> Facts:
-    header = past.header
-    parties = tuple(view.party(recipient.a) for recipient in header.to)
-    return Facts(header, past.coverage, view.party(header.sender.a), parties, policy, past.ts)

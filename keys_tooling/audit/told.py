@@ -45,6 +45,8 @@ class Decided(Said):
     outcome: str = Field(max_length=32)
     code: str = Field(max_length=64)
     rows: list[int] = Field(max_length=64)
+    known: dict[str, Json] | None = None
+    """What the relay knew besides the header (schemas.recorded), for whoever decides again."""
 
 
 class Stamp(Said):

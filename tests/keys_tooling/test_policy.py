@@ -13,9 +13,12 @@ from click.testing import CliRunner, Result
 
 from keys_tooling.console import World as Outside
 from keys_tooling.keys_main import keys
+from schemas.envelope import Header
 from schemas.errors import Refusal
+from schemas.facts import Facts
 from schemas.keyfile import QUICK, lock
 from schemas.policing import LATE, SignedPolicy, policy_digest, spoken
+from schemas.recorded import print_facts
 from tests.policy_world import BLIND, next_policy, signed, text_of
 from tests.simulated_world import PASSPHRASE, World
 
@@ -328,6 +331,12 @@ def test_a_relay_that_lost_the_text_takes_it_again(world: World):
 # --- dry-run
 
 
+def known(world: World, header: Header) -> dict:
+    """What a relay's record says that it knew, but that the agreement does not cover the message."""
+    party = world.directory.party(header.sender.a)
+    return print_facts(Facts(header, "outside", party, (party,), None, world.now))
+
+
 def test_past_headers_are_decided_under_both_and_only_counted(world: World):
     grant = world.grant("Peacock", "IDVAS")
     status = world.status("Peacock", grant)
@@ -337,7 +346,7 @@ def test_past_headers_are_decided_under_both_and_only_counted(world: World):
     lines = [
         json.dumps(rows[0]),
         json.dumps(rows[1]),
-        json.dumps({"header": rows[2], "ts": world.now, "coverage": "outside"}),
+        json.dumps({"header": rows[2], "ts": world.now, "known": known(world, agreed)}),
         "",
     ]
     (world.folder / "past.jsonl").write_text("\n".join(lines) + "\n")
@@ -361,7 +370,7 @@ def test_past_headers_are_decided_under_both_and_only_counted(world: World):
     [
         ("{", "FORM"),
         ("[]", "FORM"),
-        ('{"header":{},"ts":1,"coverage":"covers"}', "VERSION"),
+        ('{"header":{},"ts":1,"known":{}}', "VERSION"),
         ('{"header":{"v":1},"ts":1}', "FORM"),
         ('{"v":1}', "FORM"),
     ],

@@ -10,12 +10,16 @@ import pytest
 
 from agent.client import Relay
 from keys_tooling.audit import table
+from keys_tooling.audit.headers import header_lines
 from keys_tooling.audit.mirror import open_mirror
 from keys_tooling.audit.pull import Pull, Pulled
 from keys_tooling.audit.read import Reading, read
 from keys_tooling.audit.verify import verify
+from keys_tooling.policy_trial import read_past, try_out
+from schemas.consent import decide
 from schemas.errors import Refusal
 from schemas.keys import SigningKey
+from schemas.policy import Policy
 from tests.simulated_world import World
 
 
@@ -75,6 +79,22 @@ async def test_an_officer_reads_the_whole_story_and_nothing_of_it_is_at_fault(wo
     assert entries[1]["decision"]["outcome"] == "deliver"
     assert entries[8]["decision"]["outcome"] == "refuse"
     assert entries[8]["rows"]
+
+
+async def test_the_headers_of_a_mirror_are_decided_again_as_the_relay_did(world: World, tmp_path: Path):
+    async with world.relay():
+        await play(world)
+        await pull(world, tmp_path / "ig", "Peacock")
+    found = reading(world, tmp_path / "ig", "Peacock")
+    past = list(read_past(line.encode() for line in header_lines(found)))
+    decided = [told.decision for told in found.entries if told.decision is not None]
+    assert len(past) == len(decided) == 3
+    policy = Policy.parse(world.founded.policy.text)
+    for one, decision in zip(past, decided, strict=True):
+        again = decide(one.facts(world.directory, policy))
+        assert (again.code, list(again.rows)) == (decision.code, decision.rows)
+    trial = try_out(past, world.directory, policy, policy)
+    assert (trial.tried, trial.otherwise, trial.passed_over) == (3, 0, 0)
 
 
 async def test_an_officer_of_an_agency_that_took_no_part_reads_nothing_of_it(world: World, tmp_path: Path):

@@ -65,8 +65,12 @@ def test_the_session_of_the_runbook_runs_as_printed(tmp_path: Path):
     assert "is a member now" in out
     assert "WHOLE. Everything stored is what the relay signed" in out
     assert "16 entries belong to other agencies and stay closed." in out
+    assert "thresholds.prompt_days: was 14, becomes 21." in out
+    assert "Version 2 is on record now." in out
+    assert "Version 3 is on record now." in out
+    pulling = next(block for block in blocks() if block.startswith("fenpost-audit pull"))
     away = subprocess.run(
-        ["sh", "-c", blocks()[-1].split("fenpost-audit verify")[0]],
+        ["sh", "-c", pulling.split("fenpost-audit verify")[0]],
         cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (away.returncode, away.stderr.split(":")[0]) == (3, "RELAY_AWAY")
