@@ -303,7 +303,7 @@ def play(steps: int, everything: frozenset[str]) -> int:
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     number = 0
-    while Histories.steps < steps or not everything <= Histories.reached:  # noqa: SIM300 -- sets have no order
+    while Histories.steps < steps or not everything <= Histories.reached:
         assert number < 80, f"never reached: {everything - Histories.reached}"
         run_state_machine_as_test(seed(number)(Histories), settings=machine)
         number += 1
