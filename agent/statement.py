@@ -9,7 +9,7 @@ Rules of this house:
 from __future__ import annotations
 
 import datetime
-import json
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
@@ -17,13 +17,16 @@ from pydantic import Field
 from sqlalchemy import Connection, Row, insert, select
 
 from agent.clock import Clock
+from agent.consent_ledger import Kept
+from agent.consent_ledger import find as agreement
 from agent.directory import Book
 from agent.forms import DAY, Json, Role
 from agent.page import as_html, as_text
 from agent.send import subject_of
-from agent.shares import find
+from agent.shares import Found, find
 from agent.store import Store, note
-from agent.tables import grants, inbox, reviews, shares, tellings
+from agent.tables import answers, grants, inbox, outbox, reviews, shares, tellings
+from schemas.agreement import STANDING, State
 from schemas.canonical import unb64
 from schemas.envelope import Frozen
 from schemas.errors import Refusal
@@ -31,8 +34,8 @@ from schemas.grants import parse_grant, parse_withdrawal
 from schemas.keyring import AgentKeys
 from schemas.messages.asked import Day
 from schemas.signing import Signed
-from schemas.statement import Choice, LeftOut, state_sharing
-from schemas.statement_words import PURPOSE, SAFE_DELIVERY
+from schemas.statement import Choice, ChoiceState, LeftOut, state_sharing
+from schemas.statement_words import SAFE_DELIVERY
 
 LOOK_AGAIN = 90 * DAY
 """The longest that a message is kept from the person before somebody looks at it again."""
@@ -45,7 +48,16 @@ LEFT_OUT = {
     "not_told_yet": "The agency that sent it has not told the person yet, or did not say so. Ask that agency first.",
 }
 """Why a message is not on the page, for the worker."""
-FREE_LIMITS = frozenset({"not_recipients", "not_about", "channel", "in_own_words"})
+FREE_LIMITS = frozenset({"not_about", "channel", "in_own_words"})
+STATES: Mapping[State, ChoiceState] = {
+    "GIVEN": "given",
+    "LIMITED": "given",
+    "WITHDRAWN": "withdrawn",
+    "EXPIRED": "expired",
+    "REFUSED": "refused",
+    "CANNOT_GIVE": "cannot_give",
+    "NOT_SOUGHT": "not_sought",
+}
 
 
 class Tell(Frozen):
@@ -118,11 +130,8 @@ class Statements:
             raise Refusal(
                 "NOT_FOUND", "Nothing is kept under that reference. Check how your agency writes it."
             )
-        rows = c.execute(select(grants).where(grants.c.gid.in_(found.gids))).all()
-        choices = [self._choice(row, now) for row in rows]
-        statement = state_sharing(
-            self._known(self._keys.agency)[0], now, form.about, found.messages, choices, day_of
-        )
+        own, choices = self._known(self._keys.agency)[0], self._choices(c, found, now)
+        statement = state_sharing(own, now, form.about, found.messages, choices, day_of)
         subject = subject_of(form.subject.strip(), self._keys.subject)
         before = c.execute(select(tellings.c.ts).where(tellings.c.subject == subject).order_by(tellings.c.ts))
         earlier = list(before.scalars())
@@ -144,25 +153,56 @@ class Statements:
         member = self._book.latest.agencies.get(agency)
         return ("", "other") if member is None else (member.name, member.sector)
 
-    def _choice(self, row: Row[Any], now: int) -> Choice:
+    def _choices(self, c: Connection, found: Found, now: int) -> list[Choice]:
+        """The agreements that these messages name: our own as they stand now, others' as their handles say."""
+        rows = c.execute(select(grants).where(grants.c.gid.in_(found.gids))).all()
+        own = {row.agreement for row in rows if row.agreement is not None}
+        sent = select(outbox.c.agreement).where(outbox.c.id.in_([message.id for message in found.messages]))
+        own |= {name for name in c.execute(sent).scalars() if name is not None}
+        kept = [agreement(c, name, now) for name in sorted(own)]
+        return [
+            *(self._own(c, one) for one in kept),
+            *(self._handle(row, now) for row in rows if row.agreement is None),
+        ]
+
+    def _own(self, c: Connection, kept: Kept) -> Choice:
+        standing, scope = kept.standing, kept.scope
+        said = select(answers.c.ts).where(answers.c.id == kept.id, answers.c.ver == kept.answer)
+        limits = {} if scope is None else scope.limits
+        not_to = [self._member(text) for text in limits.get("not_recipients", ())]
+        until = standing.until if standing.until is not None else standing.since
+        return Choice(
+            since=c.execute(said.order_by(answers.c.n)).scalar() or standing.since,
+            names=() if scope is None else self._names((self._keys.agency, *scope.to)),
+            categories=() if scope is None else scope.kinds,
+            purposes=() if scope is None else scope.purposes,
+            state=STATES[standing.state],
+            when=until if standing.state in STANDING else standing.since,
+            not_for=tuple(limits.get("not_purposes", ())),
+            not_what=tuple(limits.get("not_categories", ())),
+            not_to=tuple(name for name in not_to if name),
+            more=bool(FREE_LIMITS & set(limits)) or not all(not_to),
+            stopped=self._names(kept.stopped),
+        )
+
+    def _handle(self, row: Row[Any], now: int) -> Choice:
         grant = parse_grant(_signed(row.grant_s, row.grant_t))
-        limits = {} if row.evidence is None else json.loads(row.evidence).get("limits", {})
-        limits = limits if isinstance(limits, dict) else {}
-        state: Literal["given", "withdrawn", "expired"] = "expired" if now >= grant.exp else "given"
+        state: ChoiceState = "expired" if now >= grant.exp else "given"
         when = grant.exp
         if row.withdrawal_t is not None:
             state, when = "withdrawn", parse_withdrawal(_signed(row.withdrawal_s, row.withdrawal_t)).ts
-        return Choice(
-            since=grant.nbf,
-            names=tuple(self._known(agency)[0] for agency in sorted(grant.parties())),
-            categories=tuple(grant.cat),
-            purposes=tuple(grant.pur),
-            state=state,
-            when=when,
-            not_for=tuple(code for code in limits.get("not_purposes", ()) if code in PURPOSE),
-            not_what=tuple(limits.get("not_categories", ())),
-            more=bool(FREE_LIMITS & set(limits)),
-        )
+        names = self._names(sorted(grant.parties()))
+        return Choice(grant.nbf, names, tuple(grant.cat), tuple(grant.pur), state, when)
+
+    def _names(self, agencies: Iterable[str]) -> tuple[str, ...]:
+        return tuple(self._known(agency)[0] for agency in agencies)
+
+    def _member(self, text: str) -> str:
+        """The name of a member that a limit names by its id or name; "" when it names somebody else."""
+        try:
+            return self._book.latest.find(text).name
+        except Refusal:
+            return ""
 
 
 def day_of(ts: int) -> str:

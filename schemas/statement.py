@@ -21,6 +21,7 @@ from schemas.patterns import kinds_in
 
 About = Literal["adult", "child", "unknown"]
 Omission = Literal["another_person", "unsure", "unsafe", "harm_causer", "not_told_yet"]
+ChoiceState = Literal["given", "withdrawn", "expired", "refused", "cannot_give", "not_sought"]
 Day = Callable[[int], str]
 """A time in seconds as a day that people read: 22 November 2026."""
 
@@ -66,20 +67,23 @@ class Shared:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """An agreement: with whom, what, what for, since and until when, and how it stands. `until` or `ended` dates it.
+    """An agreement: with whom, what, what for, since when, and how it stands; `when` is the day of that.
 
-    `not_for` and `not_what` are the codes that she ruled out; `more` says that she also did so in words of her own.
+    `names` is empty when nothing was ever agreed. `not_for`, `not_what` and `not_to` are what she ruled out, as codes
+    and names; `more` says that she also did so in words of her own; `stopped` names services that she told to stop.
     """
 
     since: int
     names: tuple[str, ...]
     categories: tuple[str, ...]
     purposes: tuple[str, ...]
-    state: Literal["given", "withdrawn", "expired"]
+    state: ChoiceState
     when: int
     not_for: tuple[str, ...] = ()
     not_what: tuple[str, ...] = ()
+    not_to: tuple[str, ...] = ()
     more: bool = False
+    stopped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +243,7 @@ def _received(message: Shared, day: Day) -> Entry:
 def _content(message: Shared) -> tuple[str, str]:
     return (
         words.WHAT.format(what=_kinds(message.categories)),
-        words.WHY.format(why=words.PURPOSE[message.purpose]),
+        words.WHY.format(why=_purposes((message.purpose,))),
     )
 
 
@@ -247,11 +251,12 @@ def _say(message: Shared) -> str:
     agreed = message.agree in ("GIVEN", "LIMITED")
     if agreed and not message.overridden:
         return words.AGREE[message.agree]
-    said = [words.NOT_TO_THIS if agreed else words.AGREE[message.agree]]
+    said = [words.NOT_TO_THIS if agreed else words.AGREE.get(message.agree, words.NOTHING_KNOWN)]
     if message.agree in ("REFUSED", "WITHDRAWN") or message.overridden:
         said.append(words.ALL_THE_SAME)
-    if message.why_no is not None and words.WHY_NOT_ASKED[message.why_no] not in said:
-        said.append(words.WHY_NOT_ASKED[message.why_no])
+    reason = words.WHY_NOT_ASKED.get(message.why_no or "")
+    if reason is not None and reason not in said:
+        said.append(reason)
     if message.overridden:
         said.append(words.TWO_PEOPLE)
     if len(said) > 1:
@@ -279,24 +284,35 @@ def _outcome(state: str, other: Other) -> str:
 
 
 def _choice(choice: Choice, day: Day) -> Entry:
-    lines = [
-        words.AGREED.format(day=day(choice.since), who=_names(choice.names)),
-        words.AGREED_WHAT.format(what=_kinds(choice.categories)),
-        words.AGREED_WHY.format(why=_joined(words.PURPOSE[code] for code in choice.purposes)),
-    ]
+    lines = []
+    if choice.names:
+        lines += [
+            words.AGREED.format(day=day(choice.since), who=_names(choice.names)),
+            words.AGREED_WHAT.format(what=_kinds(choice.categories)),
+            words.AGREED_WHY.format(why=_purposes(choice.purposes)),
+        ]
+    if choice.not_to:
+        lines.append(words.NOT_TO.format(who=_names(choice.not_to)))
     if choice.not_for:
-        lines.append(words.NOT_FOR.format(why=_joined(words.PURPOSE[code] for code in choice.not_for)))
+        lines.append(words.NOT_FOR.format(why=_purposes(choice.not_for)))
     if ruled_out := [words.CATEGORY[code] for code in choice.not_what if code in words.CATEGORY]:
         lines.append(words.NOT_WHAT.format(what=_joined(ruled_out)))
     if choice.more:
         lines.append(words.OTHER_LIMITS)
+    if choice.stopped:
+        lines.append(words.STOPPED.format(who=_names(choice.stopped)))
     lines.append(words.AGREEMENT[choice.state].format(day=day(choice.when)))
     return Entry(day(choice.since), tuple(lines))
 
 
 def _kinds(categories: Iterable[str]) -> str:
-    named = [words.CATEGORY[code] for code in categories if code not in words.UNSPOKEN]
+    named = [words.CATEGORY[code] for code in categories if code in words.CATEGORY]
     return _joined(named) if named else words.NOTHING_NAMED
+
+
+def _purposes(codes: Iterable[str]) -> str:
+    # A partnership's policy may name purposes that this page has no words for.
+    return _joined(dict.fromkeys(words.PURPOSE.get(code, words.OTHER_PURPOSE) for code in codes))
 
 
 def _names(names: Iterable[str]) -> str:

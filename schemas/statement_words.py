@@ -48,6 +48,8 @@ PURPOSE: Mapping[str, str] = {
     "STATS": "to count how services are used",
 }
 
+OTHER_PURPOSE = "for something that we can explain to you"
+
 AGREE: Mapping[str, str] = {
     "GIVEN": "You agreed to this.",
     "LIMITED": "You agreed to part of what we asked. We kept to that part.",
@@ -58,6 +60,7 @@ AGREE: Mapping[str, str] = {
     "REFUSED": "You had said no to this.",
     "WITHDRAWN": "You had changed your mind about this by then.",
 }
+NOTHING_KNOWN = "We did not note what you said to this."
 NOT_TO_THIS = "You had agreed to something, but not to this."
 WHY_NOT_ASKED: Mapping[str, str] = {
     "A": "You could not decide about this at the time.",
@@ -123,7 +126,12 @@ AGREED_WHY = "What for: {why}."
 NOT_FOR = "You said that it must not be used {why}."
 NOT_WHAT = "You said that this must stay out: {what}."
 OTHER_LIMITS = "You also told us about other limits, in your own words. You can ask us to read them to you."
+NOT_TO = "You said that these must not get it: {who}."
+STOPPED = "You told these services to stop: {who}. We send them nothing more on this."
 AGREEMENT: Mapping[str, str] = {
+    "refused": "On {day} you were asked and said no. That counts.",
+    "cannot_give": "On {day} you were not able to decide about this. We will ask you again.",
+    "not_sought": "On {day} we put down that you can decide about this again. We will ask you afresh.",
     "given": "This holds until {day}, or until you change your mind.",
     "expired": "This ended on {day}.",
     "withdrawn": "You changed your mind on {day}. From then on it no longer counts.",

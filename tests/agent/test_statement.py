@@ -13,7 +13,7 @@ from agent.statement import Review, Tell, day_of
 from agent.tables import reviews, tellings
 from schemas import statement_words as words
 from schemas.errors import Refusal
-from tests.agent.agencies import MESSAGE, RESPONSE, agreement, form, quiet
+from tests.agent.agencies import EVIDENCE, MESSAGE, RESPONSE, agreement, form, quiet
 from tests.agent.test_commands import process_of, type_in
 from tests.agent.test_commands import world as world_of_the_wall  # noqa: F401 - a fixture
 from tests.simulated_world import NOW, World
@@ -32,7 +32,7 @@ UNASKED = {"agree": "NOT_SOUGHT", "why_no": "F", "b6": "6f", "conf": "public_int
 
 @pytest.fixture
 def world(tmp_path):
-    return World.found(tmp_path, "Peacock", "IDVAS", sectors={"IDVAS": "idva"})
+    return World.found(tmp_path, "Peacock", "IDVAS", "DASS", sectors={"IDVAS": "idva"})
 
 
 @pytest.fixture
@@ -146,6 +146,47 @@ async def test_sharing_against_her_word_is_told_when_that_is_safe(both):
         "You had said no to this. We shared it all the same. We thought that somebody was in danger"
         in entry["lines"][3]
     )
+
+
+async def test_an_agreement_is_told_once_however_many_handles_it_has(both):
+    """Handles are drawn for each recipient and purpose; what the person said is one thing."""
+    peacock, _ = both
+    gid = await give(peacock, purposes=["SUPPORT", "HOUSING"])
+    await send(peacock, gid=gid)
+    await send(peacock, gid=gid, purpose="HOUSING")
+    [choice] = entries(await told(peacock), "choices")
+    assert "What for: so that you can get support; to help with a place to live." in choice["lines"]
+    assert "Peacock; IDVAS" in choice["lines"][0]
+
+
+async def test_limits_are_told_as_limits_and_words_of_her_own_are_not_printed(both):
+    peacock, _ = both
+    limits = {
+        "not_purposes": ["HOUSING"], "not_categories": ["needs"], "not_recipients": ["DASS", "Canary: her team"],
+        "not_about": ["Canary: the thing in June"], "in_own_words": "Canary: not that.",
+    }  # fmt: skip
+    evidence = {**EVIDENCE, "state": "LIMITED", "limits": limits}
+    gid = await give(peacock, purposes=["SUPPORT", "HOUSING"], evidence=evidence)
+    await send(peacock, gid=gid)
+    page = await told(peacock)
+    [choice] = entries(page, "choices")
+    assert "You said that these must not get it: DASS." in choice["lines"]
+    assert "You said that it must not be used to help with a place to live." in choice["lines"]
+    assert "You said that this must stay out: what you want help with." in choice["lines"]
+    assert words.OTHER_LIMITS in choice["lines"]
+    assert "Canary" not in json.dumps(page)
+
+
+async def test_what_she_told_another_agency_is_told_here_too(both):
+    peacock, idvas = both
+    gid = await give(peacock)
+    await send(peacock, gid=gid)
+    await idvas.inbox.collect(0)
+    [item] = await idvas.showing.inbox()
+    await idvas.office.agreements.withdraw(item["gid"])
+    await peacock.inbox.collect(0)
+    [choice] = entries(await told(peacock), "choices")
+    assert "You told these services to stop: IDVAS. We send them nothing more on this." in choice["lines"]
 
 
 async def test_what_was_stopped_is_said_to_be_stopped(both):

@@ -9,8 +9,18 @@ from hypothesis import strategies as st
 
 from schemas import statement_words as words
 from schemas.categories import CATEGORIES
-from schemas.lawful import Agreement, Purpose, RejectReason, WhyNo
-from schemas.statement import Choice, Other, Shared, omission, outcome, spoken_name, state_sharing
+from schemas.lawful import RejectReason
+from schemas.policy import founding
+from schemas.statement import (
+    Choice,
+    ChoiceState,
+    Other,
+    Shared,
+    omission,
+    outcome,
+    spoken_name,
+    state_sharing,
+)
 
 DAY = 24 * 3600
 
@@ -145,17 +155,35 @@ def test_an_agreement_is_told_with_its_limits_and_how_it_stands():
     choice = Choice(
         since=2 * DAY, names=("The Peacock Project", "Peterborough IDVAS"), categories=("contact", "hc"), purposes=("SUPPORT",),
         state="withdrawn", when=9 * DAY, not_for=("HOUSING",), not_what=("health", "crim"), more=True,
+        not_to=("IMPAKT DASS",), stopped=("IMPAKT DASS",),
     )  # fmt: skip
     [entry] = section(made(message(), choices=[choice]), "choices").entries
     assert entry.lines == (
         "On 2 May 2027 you agreed that these services may share with each other: The Peacock Project; Peterborough IDVAS.",
         "What they may share: safe ways to reach you.",
         "What for: so that you can get support.",
+        "You said that these must not get it: IMPAKT DASS.",
         "You said that it must not be used to help with a place to live.",
         "You said that this must stay out: your health.",
         words.OTHER_LIMITS,
+        "You told these services to stop: IMPAKT DASS. We send them nothing more on this.",
         "You changed your mind on 9 May 2027. From then on it no longer counts.",
     )
+
+
+def test_a_no_that_was_never_a_yes_is_told_as_a_no():
+    [entry] = section(
+        made(message(), choices=[Choice(2 * DAY, (), (), (), "refused", 2 * DAY)]), "choices"
+    ).entries
+    assert entry.lines == ("On 2 May 2027 you were asked and said no. That counts.",)
+
+
+def test_a_code_that_this_page_has_no_words_for_breaks_nothing():
+    """A partnership's policy may add purposes, states and reasons."""
+    said = text(made(message(purpose="NEW", agree="NEW", why_no="Z", categories=("new",))))
+    assert f"Why: {words.OTHER_PURPOSE}." in said
+    assert words.NOTHING_KNOWN in said
+    assert f"What it was about: {words.NOTHING_NAMED}." in said
 
 
 def test_it_says_how_to_object_and_to_complain():
@@ -245,10 +273,10 @@ MESSAGES = st.builds(
         st.builds(Other, st.just("A Service"), st.sampled_from(["idva", "police", "probation", "health"])),
         min_size=1, max_size=3,
     ).map(tuple),
-    purpose=st.sampled_from(get_args(Purpose)),
+    purpose=st.sampled_from(sorted(words.PURPOSE)),
     categories=st.sets(st.sampled_from(sorted(CATEGORIES))).map(sorted).map(tuple),
-    agree=st.sampled_from(get_args(Agreement)),
-    why_no=st.none() | st.sampled_from(get_args(WhyNo)),
+    agree=st.sampled_from(sorted(words.AGREE)),
+    why_no=st.none() | st.sampled_from(sorted(words.WHY_NOT_ASKED)),
     told=st.sampled_from(["YES", "BY", "UNSAFE", "NA"]),
     overridden=st.booleans(),
     state=st.sampled_from(["waiting", "accepted", "refused", "stopped", "taken-on", "opened"]),
@@ -269,9 +297,11 @@ def test_every_message_is_either_told_or_named_as_left_out(messages, about):
 def test_there_is_a_word_for_every_code():
     assert set(words.CATEGORY) | words.UNSPOKEN == CATEGORIES
     assert not set(words.CATEGORY) & words.UNSPOKEN
-    assert set(words.PURPOSE) == set(get_args(Purpose))
-    assert set(words.AGREE) == set(get_args(Agreement))
-    assert set(words.WHY_NOT_ASKED) == set(get_args(WhyNo))
+    policy = founding()
+    assert set(words.PURPOSE) == set(policy.purposes)
+    assert set(words.AGREE) == set(policy.states)
+    assert set(words.WHY_NOT_ASKED) == set(policy.reasons)
+    assert set(words.AGREEMENT) == set(get_args(ChoiceState))
     assert set(words.GIVEN_BACK) >= set(get_args(RejectReason))
 
 
@@ -279,12 +309,13 @@ def every_sentence():
     everything = [
         message(id=f"{agree}-{why}", agree=agree, why_no=why, overridden=why == "G", purpose=purpose, categories=(cat,))
         for agree, why, purpose, cat in zip(
-            get_args(Agreement) * 3, (*get_args(WhyNo), None) * 3, get_args(Purpose) * 3, sorted(words.CATEGORY) * 2, strict=False
+            sorted(words.AGREE) * 3, (*sorted(words.WHY_NOT_ASKED), None) * 3, sorted(words.PURPOSE) * 3, sorted(words.CATEGORY) * 2, strict=False
         )
     ]  # fmt: skip
+    who = ("A Service",)
     choices = [
-        Choice(1, ("A Service",), ("contact",), ("SUPPORT",), state, 9, ("HOUSING",), ("health",), True)
-        for state in ("given", "withdrawn", "expired")
+        Choice(1, who, ("contact",), ("SUPPORT",), state, 9, ("HOUSING",), ("health",), who, True, who)
+        for state in get_args(ChoiceState)
     ]
     page = text(made(*everything, choices=choices))
     loose = "\n".join((*words.OUTCOME.values(), *words.GIVEN_BACK.values(), words.RECALLED))
