@@ -20,6 +20,7 @@ from agent.consent_commands import consent
 from agent.console import PATH, folder, line, say
 from agent.console import read as _read
 from agent.console import safe as _safe
+from agent.override_commands import override
 from schemas.errors import Refusal
 
 AWAY = frozenset({"AGENT_AWAY", "RELAY_AWAY"})
@@ -152,6 +153,7 @@ async def _run(settings: Any, passphrase: bytes) -> None:
     help="JSON: what the receiving desk does (searches_files and so on).",
 )
 @click.option("--anyway", is_flag=True, help="Send although the rule would refuse it; the relay decides.")
+@click.option("--override", metavar="OID", help="The override of a thread that it belongs to.")
 @click.option("--key", help="Idempotency key: the same key never sends twice.")
 def send(home: Path, as_json: bool, form: Any, key: str | None, **given: Any) -> None:
     """Queue a message; it is durable here when this returns.
@@ -162,7 +164,7 @@ def send(home: Path, as_json: bool, form: Any, key: str | None, **given: Any) ->
     for name in ("case", "payload", "law", "recipient"):
         if given[name] is not None:
             value[name] = _read(given[name])
-    for name in ("kind", "from_desk", "purpose", "rag", "gid", "answers"):
+    for name in ("kind", "from_desk", "purpose", "rag", "gid", "answers", "override"):
         if given[name] is not None:
             value[name] = given[name]
     if given["to"]:
@@ -276,6 +278,7 @@ def status(home: Path, as_json: bool, mid: str | None, until: str | None, timeou
 
 
 main.add_command(consent)
+main.add_command(override)
 
 
 @main.group(invoke_without_command=True)
@@ -337,25 +340,6 @@ def review(home: Path, as_json: bool, place: str, safe: bool, role: str, look_ag
 
 
 @main.group()
-def reconcile() -> None:
-    """Daily lists: what two agencies sent each other, and where they differ."""
-
-
-@reconcile.command("show")
-@folder
-@click.option("--all", "every", is_flag=True, help="Also what has settled since.")
-def show_reconciliation(home: Path, as_json: bool, every: bool) -> None:
-    """What the daily lists brought to light, differences first."""
-    answer = line(home).ask("GET", "/v1/reconciliation?all=1" if every else "/v1/reconciliation")
-    rows = [
-        f"{'LOOK' if i['difference'] else 'note'}  {i['day'] or '-':10}  {i['id'] or i['eid'] or '-'}  {i['says']}"
-        for i in answer["findings"]
-    ]
-    nothing = f"Nothing to look at. Newest day: {answer['last_day'] or 'none yet'}."
-    say(as_json, answer, "\n".join(rows) or nothing)
-
-
-@main.group()
 def nondisclosure() -> None:
     """Decisions not to share: record, list."""
 
@@ -387,6 +371,25 @@ def list_nondisclosures(home: Path, as_json: bool, case_ref: str | None) -> None
         for row in answer["decisions"]
     ]
     say(as_json, answer, "\n".join(rows) or "Nothing is recorded.")
+
+
+@main.group()
+def reconcile() -> None:
+    """Daily lists: what two agencies sent each other, and where they differ."""
+
+
+@reconcile.command("show")
+@folder
+@click.option("--all", "every", is_flag=True, help="Also what has settled since.")
+def show_reconciliation(home: Path, as_json: bool, every: bool) -> None:
+    """What the daily lists brought to light, differences first."""
+    answer = line(home).ask("GET", "/v1/reconciliation?all=1" if every else "/v1/reconciliation")
+    rows = [
+        f"{'LOOK' if i['difference'] else 'note'}  {i['day'] or '-':10}  {i['id'] or i['eid'] or '-'}  {i['says']}"
+        for i in answer["findings"]
+    ]
+    nothing = f"Nothing to look at. Newest day: {answer['last_day'] or 'none yet'}."
+    say(as_json, answer, "\n".join(rows) or nothing)
 
 
 @main.command()

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from agent import consent_routes, override_routes
 from agent.explaining import with_steps
 from agent.forms import Json, Reject, Send, TakeOn, read_form
-from agent import consent_routes
 from agent.limits import FORM_LIMIT
 from agent.logs import log
 from agent.nondisclosure import Nondisclosures, NotShared
@@ -119,7 +119,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/inbox/{id}", "A received message.", Desk.received),
     Route("POST", "/v1/inbox/{id}/take-on", "Take a message on.", Desk.take_on, TakeOn),
     Route("POST", "/v1/inbox/{id}/reject", "Give a message back.", Desk.reject, Reject),
-    *(Route(*row) for row in consent_routes.ROWS),
+    *(Route(*row) for row in (*consent_routes.ROWS, *override_routes.ROWS)),
     Route("POST", "/v1/statements", "Make a person's sharing statement.", Desk.statement, Tell, 201),
     Route("POST", "/v1/statements/reviews", "Say whether a message may be told.", Desk.review, Review),
     Route(

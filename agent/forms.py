@@ -45,6 +45,7 @@ class Send(Frozen):
     `case` is a full case record, from which only what `kind` carries is taken; `payload` is a finished message.
     `law` names entries of the header's law block where the defaults do not fit. `answers` is the id of the message in
     the inbox that this one answers. `anyway` sends although the rule would refuse it: the relay then decides.
+    `override` is the id of an override of a thread, which the message then belongs to.
     """
 
     kind: Annotated[str, Field(pattern=r"^[a-z]+\.[a-z]+$", max_length=64)]
@@ -62,6 +63,7 @@ class Send(Frozen):
     case_ref: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     life: Annotated[int, Field(ge=3600, le=14 * DAY)] = LIFE
     anyway: bool = False
+    override: Id16 | None = None
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:

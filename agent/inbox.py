@@ -26,6 +26,7 @@ from agent.consent import ConsentDesk, remember
 from agent.directory import Book
 from agent.logs import log
 from agent.notices import Notices
+from agent.overriding import outer_text
 from agent.pairs import gap_before
 from agent.receipts import Receipts
 from agent.rules import Clear, NoAuthority, Shown, clear, parse, sealed
@@ -59,6 +60,7 @@ class Found:
     delivery: Delivery
     clear: Clear | None
     refusal: Refusal | None
+    override: str | None = None
 
 
 def item_id(delivery: Delivery, desk: str) -> str:
@@ -161,7 +163,7 @@ class Inbox:
                 await self._journal("waits", refusal.code, item.eid)
                 return None
             return Found(place, item.d, delivery, None, refusal)
-        return Found(place, item.d, delivery, passed, None)
+        return Found(place, item.d, delivery, passed, None, outer_text(item.override))
 
     async def _cleared(self, delivery: Delivery, desk: str) -> Clear:
         try:
@@ -195,7 +197,7 @@ class Inbox:
             "id": one.id, "eid": eid, "d": one.desk, "mid": header.mid, "thr": header.thr,
             "from_a": header.sender.a, "from_d": header.sender.d, "cls": header.cls, "rag": header.rag,
             "gid": header.gid, "ts": header.ts, "exp": header.exp, "received": now, "body": body,
-            "header": envelope.header_bytes.decode("ascii"),
+            "header": envelope.header_bytes.decode("ascii"), "override": one.override,
         }  # fmt: skip
         if refusal is not None:
             # Its mid is not noted: only a verified sender may use one up.
@@ -251,7 +253,8 @@ class Inbox:
         # Rules 2 to 5 held before it was stored; they are cheap, and the key is found on the way.
         passed = self._clear(Delivery.parse(row.delivery), row.d)
         view, policies = self._book.view(), self._book.policies.around(row.ts)
-        return sealed(passed, view, policies, withdrawn=gone is not None and gone <= row.ts)
+        ended = gone is not None and gone <= row.ts
+        return sealed(passed, view, policies, withdrawn=ended, override=row.override)
 
     def _not_opened(self, c: Connection, row: Row[Any], refusal: Refusal) -> None:
         state = "expired" if refusal.code == "EXPIRED" else "rejected"

@@ -19,6 +19,7 @@ from agent.clock import Clock
 from agent.consent import mark_withdrawn, remember
 from agent.consent_ledger import note_stop
 from agent.directory import Book
+from agent.holding import KINDS_OF_NOTICE, hear_lead
 from agent.logs import log
 from agent.outbox import Outbox, forget_ended, step, stop_resting
 from agent.proofs import verified_grant, verified_recalled, verified_withdrawal
@@ -99,6 +100,10 @@ class Notices:
             return None
         if notice.kind == "recalled":
             _recalled(c, notice, view)
+            return None
+        if notice.kind in KINDS_OF_NOTICE:
+            if hear_lead(c, notice, row, now):
+                self._outbox.kick.set()
             return None
         if notice.kind == "receipt":
             return _receipt(c, notice, row, view)
@@ -193,6 +198,8 @@ def _as_sender(c: Connection, notice: Notice, row: Row[Any]) -> None:
     elif [notice.a, notice.d] in json.loads(row.desks):
         state = "recalled" if notice.kind == "recall" else notice.kind
         step(c, row.eid, notice.a, notice.d, state, notice.ts)
+        if row.state == "held":
+            c.execute(update(sealings).where(sealings.c.eid == row.eid).values(state="stopped", upload=None))
         forget_ended(c, row.id)
 
 

@@ -18,6 +18,7 @@ from agent.directory import Book
 from agent.explaining import Explained, shown
 from agent.forms import Json, Reject, Send, TakeOn
 from agent.outbox import Outbox, Queued
+from agent.overrides import OverrideDesk
 from agent.receipts import Receipts
 from agent.send import Plan, compose, foresee, plan_of, seal_plan, subject_of
 from agent.store import Store, note
@@ -26,14 +27,16 @@ from agent.trust import LogTrust
 from agent.witness import Watch
 from schemas.canonical import b64
 from schemas.consent import decide
+from schemas.decision import Outcome
 from schemas.errors import Refusal
 from schemas.explaining import Explanation, explain
 from schemas.hashing import labelled
 from schemas.keyring import AgentKeys
+from schemas.override import parse_override
 from schemas.sealing import Sealed
 
 KEY_LIMIT = 128
-NEWER = frozenset({"UNKNOWN_AGENCY", "UNKNOWN_DESK", "STALE_KEY", "STALE_DIRECTORY", "OFFICERS"})
+NEWER = frozenset({"UNKNOWN_AGENCY", "UNKNOWN_DESK", "STALE_KEY", "STALE_DIRECTORY", "OFFICERS", "POLICY"})
 """Refusals that a newer directory may cure."""
 
 
@@ -49,6 +52,7 @@ class Office:
         receipts: Receipts,
         consent: ConsentDesk,
         agreements: Agreements,
+        overrides: OverrideDesk,
         watch: Watch,
         keys: AgentKeys,
         clock: Clock,
@@ -61,6 +65,7 @@ class Office:
         self._receipts = receipts
         self._consent = consent
         self.agreements = agreements
+        self.overrides = overrides
         self._watch = watch
         self._keys = keys
         self._clock = clock
@@ -116,6 +121,9 @@ class Office:
         if form.answers is not None:
             answered = await self._received(form.answers)
             thread = answered.thr
+        under = None if form.override is None else await self.overrides.usable(form.override)
+        if under is not None:
+            thread = parse_override(under).core.thr or thread
         recipients = tuple((view.find(to.agency).id, to.desk) for to in form.to)
         if not recipients and answered is not None:
             recipients = ((answered.from_a, answered.from_d),)
@@ -131,13 +139,13 @@ class Office:
         form = form.model_copy(update={"gid": None if held is None else held.grant.gid})
         composed = compose(form, recipients, held, view, _day(now))
         plan = plan_of(form, composed, desk, recipients, thread, held, view, self._keys, now)
-        plan = replace(plan, agreement=rest.agreement)
+        plan = replace(plan, agreement=rest.agreement, override=None if under is None else under.to_json())
         plan = plan.numbered(await self._outbox.numbers(recipients))
         sealed = seal_plan(plan, held, view, self._keys, self._trust.gossip, now, self._draw)
-        facts = foresee(sealed, held, view, self._book.policies.now)
+        facts = foresee(sealed, held, view, self._book.policies.now, plan.rests)
         decision = decide(facts)
         explanation = explain(facts, decision)
-        if not decision.passes and not form.anyway:
+        if decision.outcome == Outcome.BLOCK and not form.anyway:
             raise Explained.of(explanation)
         return plan, sealed, explanation, composed.left_out
 

@@ -22,6 +22,7 @@ from agent.client import Relay, RelayRefusal, plain
 from agent.clock import Clock
 from agent.consent import ConsentDesk
 from agent.directory import Book
+from agent.holding import check_held
 from agent.logs import log
 from agent.pairs import next_numbers, take_numbers
 from agent.send import RANK, Plan, seal_plan
@@ -31,7 +32,7 @@ from agent.tables import ladder, outbox, sealings
 from agent.trust import LogTrust
 from schemas import api
 from schemas.canonical import b64
-from schemas.envelope import Upload
+from schemas.envelope import Envelope, Upload
 from schemas.errors import Refusal
 from schemas.keyring import AgentKeys
 from schemas.sealing import Sealed
@@ -172,6 +173,9 @@ class Outbox:
                 await self._refused(row, code, say)
             return
         envelope = Upload.parse(row.upload).envelope
+        if result.status == "held":
+            await self._held(row, envelope, result)
+            return
         try:
             await self._trust.believe(check_acceptance(envelope, result, self._trust.key))
         except Refusal as refusal:
@@ -197,6 +201,26 @@ class Outbox:
 
         await self._store.run(work)
         log.info("accepted", attempts=row.attempts + 1)
+
+    async def _held(self, row: Row[Any], envelope: Envelope, result: api.EnvelopeResult) -> None:
+        """It waits at the relay for our lead; its bytes stay here until she has let it go and the log proves it."""
+        try:
+            await self._trust.believe(check_held(envelope, result, self._trust.key))
+        except Refusal as refusal:
+            if refusal.code in EVIDENCE and not refusal.retry:
+                await self._trust.report(refusal.code, result.proof or "")
+            await self._later(row, refusal.code, refusal.say, None)
+            return
+        code, say, now = result.code or "HOLD_LEAD", plain(result.say or ""), int(self._clock())
+
+        def work(c: Connection) -> None:
+            here = (sealings.c.eid == row.eid) & (sealings.c.state == "waiting")
+            c.execute(update(sealings).where(here).values(state="held", code=code, say=say))
+            note(c, now, "held", code, row.eid)
+            self._trust.save(c)
+
+        await self._store.run(work)
+        log.info("held", code=code)
 
     async def _refused(self, row: Row[Any], code: str, say: str) -> None:
         again = code in FRESH_SEAL or (code == "CLOCK" and self._aged(row))
@@ -358,7 +382,7 @@ def _add_sealing(c: Connection, message: str, turn: int, sealed: Sealed, plan: P
             eid=sealed.eid, id=message, mid=sealed.mid, turn=turn, desks=json.dumps(plan.to),
             numbers=json.dumps(plan.seq), rank=RANK[plan.rag], gid=plan.gid, ts=envelope.header.ts,
             exp=envelope.header.exp, state="waiting", upload=sealed.upload.to_bytes(),
-            body=b64(envelope.body_hash),
+            body=b64(envelope.body_hash), header=envelope.header_bytes.decode("ascii"),
         )
     )  # fmt: skip
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from agent.overriding import weighed
 from schemas.consent import decide
 from schemas.decision import Decision
 from schemas.directory import Directory
@@ -27,6 +28,7 @@ from schemas.grants import (
     uncovered,
 )
 from schemas.keys import Use
+from schemas.override import Override, leads
 from schemas.policy import Policy
 from schemas.sealing import status_hash
 from schemas.signing import Purpose, Signed
@@ -104,18 +106,30 @@ def coverage(
 
 
 def decision(
-    header: Header, covered: Coverage, view: Directory, policies: Sequence[Policy | None]
+    header: Header,
+    covered: Coverage,
+    view: Directory,
+    policies: Sequence[Policy | None],
+    override: Override | None = None,
 ) -> Decision:
     """The consent rule's answer for a header, as every party works it out; what one policy lets pass, passes (Q9).
 
     Raises:
         Refusal: UNKNOWN_AGENCY.
     """
-    said = (decide(facts_of(header, covered, view, policy)) for policy in policies)
+    said = (decide(facts_of(header, covered, view, policy, override)) for policy in policies)
     return min(said, key=lambda decision: decision.outcome)
 
 
-def facts_of(header: Header, covered: Coverage, view: Directory, policy: Policy | None) -> Facts:
+def facts_of(
+    header: Header,
+    covered: Coverage,
+    view: Directory,
+    policy: Policy | None,
+    override: Override | None = None,
+) -> Facts:
     """What the rule may know of a header under one policy. Raises Refusal UNKNOWN_AGENCY."""
     sender, parties = view.party(header.sender.a), tuple(view.party(recipient.a) for recipient in header.to)
-    return Facts(header, covered, sender, parties, policy, header.ts)
+    held = weighed(header, override, view, policy).facts
+    lead = (held is None and header.law.why_no != "G") or bool(leads(view, header.sender.a, header.ts))
+    return Facts(header, covered, sender, parties, policy, header.ts, held, leads=lead)

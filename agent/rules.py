@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agent.acceptance import delivered_note
+from agent.overriding import beside, weighed
 from agent.proofs import decision, prove
 from schemas.api import PageItem
 from schemas.canonical import b64
@@ -96,7 +97,14 @@ def clear(
     return Clear(delivery, header, desk, key, delivered_note(envelope, delivery.proof, log_key))
 
 
-def sealed(found: Clear, view: Directory, policies: Sequence[Policy | None], *, withdrawn: bool) -> Shown:
+def sealed(
+    found: Clear,
+    view: Directory,
+    policies: Sequence[Policy | None],
+    *,
+    withdrawn: bool,
+    override: str | None = None,
+) -> Shown:
     """Rules 6 to 8, and that the message is what its header says. `policies` are those of the message's time (Q9).
 
     Raises:
@@ -113,9 +121,11 @@ def sealed(found: Clear, view: Directory, policies: Sequence[Policy | None], *, 
     check_categories(message, header.cat)
     check_flags(message, spec=header.law.spec, crim=header.law.crim, child=header.law.child)
     proven = prove(header, opened.grant, opened.status, view, withdrawn=withdrawn)
-    verdict = decision(header, proven.coverage, view, policies)
+    rests = beside(opened.override, override)
+    verdict = decision(header, proven.coverage, view, policies, rests)
     if not verdict.passes:
-        raise NoAuthority(verdict.code, proven.code)
+        exact = weighed(header, rests, view, next(iter(policies), None)).code
+        raise NoAuthority(exact or verdict.code, proven.code)
     place = next(
         (at for at, row in enumerate(header.to) if row.k == found.key.kid and row.d == found.desk), 0
     )

@@ -29,6 +29,7 @@ from agent.nondisclosure import Nondisclosures
 from agent.notices import Notices
 from agent.office import Office
 from agent.outbox import Outbox
+from agent.overrides import OverrideDesk
 from agent.posting import Posting
 from agent.receipts import Receipts
 from agent.reconciliation import Reconciliation
@@ -99,6 +100,7 @@ class Agent:
         self.agreements = Agreements(
             store, self.book, self.consent, self.view, self.posting, keys, clock, draw
         )
+        self.overrides = OverrideDesk(store, self.relay, self.book, keys, clock, draw)
         self.office = Office(
             store,
             self.book,
@@ -107,6 +109,7 @@ class Agent:
             self.receipts,
             self.consent,
             self.agreements,
+            self.overrides,
             self.watch,
             keys,
             clock,
@@ -206,13 +209,17 @@ class Agent:
             await asyncio.sleep(5.0)
 
     async def _send(self) -> None:
-        for event in (self.outbox.kick, self.consent.posted, self.receipts.kick, self.watch.kick):
+        kicks = (
+            self.outbox.kick, self.consent.posted, self.receipts.kick, self.watch.kick, self.overrides.kick,
+        )  # fmt: skip
+        for event in kicks:
             event.clear()
         await self.posting.flush()
+        await self.overrides.flush()
         pause = await self.outbox.flush()
         await self.inbox.resume()
         self._reached()
-        await self._first(pause, self.outbox.kick, self.consent.posted, self.receipts.kick, self.watch.kick)
+        await self._first(pause, *kicks)
 
     async def _refresh(self) -> None:
         await self.book.refresh()

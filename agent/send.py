@@ -25,9 +25,11 @@ from schemas.keyring import AgentKeys
 from schemas.messages.catalogue import CLASSES, Message, parse_payload, print_payload
 from schemas.minimise import Limits, RecipientProfile, minimise
 from schemas.never import refuse_never
+from schemas.override import Override, parse_override
 from schemas.policy import Policy
 from schemas.routes import plan_for
 from schemas.sealing import Draft, Sealed, SealedFor, seal
+from schemas.signing import Signed
 
 Draw = Callable[[int], bytes]
 RANK = {"RED": 0, "AMBER": 1, "GREEN": 2}
@@ -53,6 +55,12 @@ class Plan:
     seq: tuple[int, ...] = ()
     agreement: str | None = None
     """The id of our own agreement, which stays here."""
+    override: Json = None
+    """The override of its thread, as {"s", "t"}."""
+
+    @property
+    def rests(self) -> Override | None:
+        return None if self.override is None else parse_override(Signed.from_json(self.override))
 
     def numbered(self, seq: tuple[int, ...]) -> Plan:
         return replace(self, seq=seq)
@@ -183,16 +191,24 @@ def seal_plan(
         status=None if held is None else held.status,
         checkpoints=checkpoints,
         seq=plan.seq,
+        override=None if plan.rests is None else (plan.rests.hash, plan.rests.signed),
     )
     return seal(draft, view.officers({keys.agency, *prekeys}, now), keys.msg, draw)
 
 
-def foresee(sealed: Sealed, held: Held | None, view: Directory, policy: Policy | None) -> Facts:
+def foresee(
+    sealed: Sealed,
+    held: Held | None,
+    view: Directory,
+    policy: Policy | None,
+    override: Override | None = None,
+) -> Facts:
     """What the relay's gate will decide on, as far as this agent can know."""
     header = sealed.upload.envelope.header
     gone = held is not None and held.withdrawal is not None
     signed, staple = (None, None) if held is None else (held.signed, held.status)
-    return facts_of(header, coverage(header, signed, staple, view, withdrawn=gone), view, policy)
+    covered = coverage(header, signed, staple, view, withdrawn=gone)
+    return facts_of(header, covered, view, policy, override)
 
 
 def limits_of(held: Held) -> Limits:

@@ -25,6 +25,7 @@ from schemas.directory import MAX_AGE, safety_number
 from schemas.errors import Refusal
 from schemas.explaining import steps_for
 from schemas.keyring import AgentKeys
+from schemas.policy import Policy
 from schemas.signing import Signed
 
 SHOWN = 500
@@ -36,6 +37,13 @@ class Contact:
 
     last: int = 0
     code: str = "RELAY_AWAY"
+
+
+def policy_facts(policy: Policy | None) -> Json:
+    """The policy in force, or null: then only a RED goes (PROTOCOL.md Q8)."""
+    if policy is None:
+        return None
+    return {"digest": policy.digest, "effective": policy.effective, "name": policy.name, "version": policy.version}
 
 
 class Showing:
@@ -164,6 +172,7 @@ class Showing:
                 "code": self.contact.code,
                 "say": Refusal(self.contact.code).say if self.contact.code else "",
             },
+            "policy": policy_facts(self._book.policies.now),
             "log_size": self._trust.size,
             "alarm": None
             if alarm is None

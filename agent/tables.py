@@ -70,7 +70,9 @@ sealings = Table(
     Column("gid", String),
     Column("ts", Integer, nullable=False),
     Column("exp", Integer, nullable=False),
-    Column("state", String, nullable=False),  # waiting, accepted, refused, stopped, expired, replaced
+    Column("header", Text),  # what a lead's signature is held against
+    Column("due", Integer, nullable=False, default=0),  # it went, and the lead has still to sign
+    Column("state", String, nullable=False),  # waiting, held, accepted, refused, stopped, expired, replaced
     Column("code", String),
     Column("say", Text),
     Column("upload", LargeBinary),
@@ -115,6 +117,7 @@ inbox = Table(
     Column("state", String, nullable=False),  # collected, opened, taken-on, rejected, withdrawn, expired
     Column("code", String),
     Column("delivery", LargeBinary),
+    Column("override", Text),  # handed out beside it: the override under which the relay released it
     Column("header", Text, nullable=False),
     Column("body", String, nullable=False),
     Column("number", Integer),  # the sender's running number, known once it is open
@@ -213,6 +216,35 @@ recalls = Table(
     Column("sig", String),
     Column("text", Text),
     PrimaryKeyConstraint("gid", "a"),
+)
+overrides = Table(
+    "overrides",
+    metadata,
+    Column("oid", String, primary_key=True),
+    Column("mid", String, index=True),
+    Column("thr", String),
+    Column("state", String, nullable=False, index=True),  # drafted, asked, authorised, recorded, refused
+    Column("core", Text, nullable=False),
+    Column("request_s", String),
+    Column("signed_t", Text),
+    Column("signed_s", String),
+    Column("record", Text, nullable=False),  # the reason, sealed to officers
+    Column("reason", Text),  # for the lead to read; wiped when it has served
+    Column("ts", Integer, nullable=False),
+    Column("exp", Integer, nullable=False),
+    Column("posted", Integer, nullable=False),
+    Column("code", String),
+)
+bells = Table(
+    "bells",  # what was told about holds, overrides and emergencies
+    metadata,
+    Column("n", Integer, primary_key=True, autoincrement=True),
+    Column("kind", String, nullable=False),
+    Column("ts", Integer, nullable=False),
+    Column("heard", Integer, nullable=False),
+    Column("mid", String),
+    Column("a", String, nullable=False),
+    Column("d", String),
 )
 posts = Table(
     "posts",

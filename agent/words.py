@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 
 ORDER: Mapping[str, int] = {
     "waiting": 0,
+    "held": 1,
     "queued": 1,
     "collected": 2,
     "opened": 3,
@@ -29,6 +30,7 @@ REASONS: Mapping[str, str] = {
 }
 SENTENCES: Mapping[str, str] = {
     "waiting": "queued here",
+    "held": "waits at the relay for your safeguarding lead",
     "queued": "at the relay",
     "collected": "collected",
     "opened": "opened",

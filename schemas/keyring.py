@@ -138,6 +138,28 @@ class PolicyKey:
 
 
 @dataclass(frozen=True, slots=True)
+class PersonKeys:
+    """One person's own key for one role ("person" key file)."""
+
+    agency: str
+    tag: str
+    key: SigningKey
+
+    HOLDS: ClassVar[str] = "person"
+
+    def to_json(self) -> Json:
+        return {"agency": self.agency, "key": b64(self.key.seed()), "tag": self.tag}
+
+    @classmethod
+    def from_json(cls, value: Json) -> PersonKeys:
+        """Raises Refusal KEYFILE."""
+        try:
+            return cls(_text(value["agency"]), _text(value["tag"]), SigningKey(unb64(value["key"], 32)))
+        except (KeyError, TypeError, Refusal) as error:
+            raise Refusal("KEYFILE") from error
+
+
+@dataclass(frozen=True, slots=True)
 class RelayKeys:
     """The relay's keys ("relay" key file): two sign the audit log's heads, one the directory log's."""
 

@@ -1,0 +1,306 @@
+"""The override desk: an author asks, a lead signs, the message goes; everything else stays where it is."""
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+
+import pytest
+
+from agent.persons import read_person
+from schemas.errors import Refusal
+from schemas.keyfile import QUICK, lock
+from schemas.keyring import PersonKeys
+from schemas.override import authorise_override, parse_core, request_override
+from schemas.signing import Signed
+from tests.agent.agencies import MESSAGE, eventually, folder_of, form, put, quiet, running
+from tests.broker.leads import DAY, People
+from tests.simulated_world import PASSPHRASE, World
+
+LAW = {"agree": "REFUSED", "agree_by": "SELF", "b6": "6f", "why_no": "G", "told": "YES"}
+REASON = "She is in danger and nobody else can reach her this week."
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World.found(tmp_path, "Peacock", "IDVAS")
+
+
+@pytest.fixture
+def people(world):
+    return People.of(world)
+
+
+@pytest.fixture
+async def relay(world, people):
+    async with world.relay() as running_relay:
+        yield running_relay
+
+
+def risky(to="IDVAS", **changes):
+    return form(to, **{"purpose": "RISK_MGMT", "law": LAW, **changes})
+
+
+async def ask(caller, people, mid, author="author", reason=REASON):
+    """What `override request` does."""
+    key = people.keys[author]
+    value = {"author": key.kid, "reason": reason, "mid": mid}
+    status, drafted = await caller.ask("POST", "/v1/overrides", value)
+    if status >= 300:
+        return status, drafted
+    signed = request_override(parse_core(drafted["core"].encode()), key)
+    path = f"/v1/overrides/{drafted['oid']}/request"
+    return await caller.ask("POST", path, {"s": signed.to_json()["s"]})
+
+
+async def authorise(caller, people, oid, lead="lead"):
+    """What `override authorise` does."""
+    asked = await caller.ok("GET", f"/v1/overrides/{oid}")
+    request = Signed.from_json(asked["request"])
+    signed = authorise_override(request, people.keys[lead], people.world.now)
+    return await caller.ask("POST", f"/v1/overrides/{oid}/authorise", signed.to_json())
+
+
+async def held(caller, **changes):
+    """Send a message that waits for a lead; its mid."""
+    sent = await caller.ok("POST", "/v1/messages", risky(**changes))
+    assert sent["warnings"][0]["code"] == "HOLD_LEAD"
+    shown = await caller.until(sent["mid"], "held")
+    assert shown["desks"][0]["says"] == "waits at the relay for your safeguarding lead"
+    return sent["mid"]
+
+
+async def test_a_message_waits_until_its_lead_signs_and_is_opened_at_the_other_agency(world, relay, people):
+    async with running(world, "Peacock") as peacock, running(world, "IDVAS") as idvas:
+        mid = await held(peacock)
+        (hold,) = (await peacock.ok("GET", "/v1/holds"))["holds"]
+        assert (hold["mid"], hold["state"], hold["asked"]) == (mid, "held", None)
+        assert (await idvas.ok("GET", "/v1/inbox"))["items"] == []
+        _, asked = await ask(peacock, people, mid)
+        assert (asked["state"], asked["reason"]) == ("asked", REASON)
+        assert (await peacock.ok("GET", "/v1/holds"))["holds"][0]["asked"] == asked["oid"]
+        status, done = await authorise(peacock, people, asked["oid"])
+        assert (status, done["state"], done["reason"]) == (200, "recorded", None)
+        item = await idvas.first_in()
+        assert item["alert"]
+        received = await idvas.ok("GET", f"/v1/inbox/{item['id']}")
+        assert received["message"]["person"]["known_as"] == MESSAGE["person"]["known_as"]
+        await peacock.until(mid, "opened")
+        assert (await peacock.ok("GET", "/v1/holds"))["holds"] == []
+        told = (await peacock.ok("GET", "/v1/overrides"))["told"]
+        assert {"held", "released", "override"} <= {one["kind"] for one in told}
+
+
+@pytest.mark.parametrize(
+    ("lead", "code"),
+    [
+        ("author", "AUTHORISER_SAME"),
+        ("second author", "AUTHORISER_ROLE"),
+        ("new lead", "ROLE_KEY_YOUNG"),
+        ("unsigned lead", "ROLE_KEY_UNSIGNED"),
+        ("their lead", "OVERRIDE_AGENCY"),
+    ],
+)
+async def test_only_a_lead_of_this_agency_authorises_and_nothing_goes_before(
+    world, relay, people, lead, code
+):
+    async with running(world, "Peacock") as peacock:
+        mid = await held(peacock)
+        _, asked = await ask(peacock, people, mid)
+        status, problem = await authorise(peacock, people, asked["oid"], lead)
+        assert (status, problem["code"]) == (422, code)
+        assert (await peacock.ok("GET", f"/v1/overrides/{asked['oid']}"))["state"] == "asked"
+        status, done = await authorise(peacock, people, asked["oid"])
+        assert (status, done["state"]) == (200, "recorded")
+
+
+@pytest.mark.parametrize(("author", "code"), [("lead", "AUTHOR_ROLE"), ("their author", "OVERRIDE_AGENCY")])
+async def test_only_an_author_of_this_agency_asks(world, relay, people, author, code):
+    async with running(world, "Peacock") as peacock:
+        status, problem = await ask(peacock, people, await held(peacock), author)
+        assert (status, problem["code"]) == (422, code)
+
+
+async def test_an_author_cannot_sign_in_anothers_name(world, relay, people):
+    async with running(world, "Peacock") as peacock:
+        mid = await held(peacock)
+        value = {"author": people.keys["author"].kid, "reason": REASON, "mid": mid}
+        drafted = await peacock.ok("POST", "/v1/overrides", value)
+        core = parse_core(drafted["core"].encode())
+        other = core.model_copy(update={"author": people.keys["second author"].kid})
+        forged = request_override(other, people.keys["second author"]).to_json()["s"]
+        status, problem = await peacock.ask("POST", f"/v1/overrides/{drafted['oid']}/request", {"s": forged})
+        assert (status, problem["code"]) == (422, "SIGNATURE")
+
+
+async def test_a_lead_signs_the_request_that_she_was_shown(world, relay, people):
+    async with running(world, "Peacock") as peacock:
+        first, second = await held(peacock), await held(peacock)
+        _, one = await ask(peacock, people, first)
+        _, two = await ask(peacock, people, second)
+        request = Signed.from_json(two["request"])
+        signed = authorise_override(request, people.keys["lead"], world.now).to_json()
+        status, problem = await peacock.ask("POST", f"/v1/overrides/{one['oid']}/authorise", signed)
+        assert (status, problem["code"]) == (409, "CONFLICT")
+
+
+async def test_a_thread_of_risk_is_asked_for_once_and_its_messages_go(world, relay, people):
+    async with running(world, "Peacock") as peacock, running(world, "IDVAS") as idvas:
+        thread = "AAAAAAAAAAAAAAAAAAAAAA"
+        about = {
+            "thread": thread, "to": [{"agency": "IDVAS", "desk": "intake"}], "from_desk": "intake",
+            "categories": ["ask", "contact", "person", "wishes"], "purpose": "RISK_MGMT", "basis": "6f", "days": 7,
+        }  # fmt: skip
+        key = people.keys["author"]
+        value = {"author": key.kid, "reason": REASON, "thread": about}
+        drafted = await peacock.ok("POST", "/v1/overrides", value)
+        oid = drafted["oid"]
+        signed = request_override(parse_core(drafted["core"].encode()), key)
+        await peacock.ok("POST", f"/v1/overrides/{oid}/request", {"s": signed.to_json()["s"]})
+        status, problem = await peacock.ask("POST", "/v1/messages", risky(override=oid))
+        assert (status, problem["code"]) == (422, "OVERRIDE_UNKNOWN")
+        await authorise(peacock, people, oid)
+        sent = await peacock.ok("POST", "/v1/messages", risky(override=oid))
+        assert sent["thread"] == thread
+        item = await idvas.first_in()
+        assert (item["thread"], item["alert"]) == (thread, True)
+        status, problem = await peacock.ask("POST", "/v1/messages", risky(override=oid, purpose="CHILD_PROT"))
+        assert status == 422
+        world.clock.advance(7 * DAY)
+
+
+async def test_an_emergency_shows_what_the_lead_has_still_to_sign(world, relay, people):
+    async with running(world, "Peacock") as peacock, running(world, "IDVAS") as idvas:
+        red = {**MESSAGE, "rag": "RED"}
+        emergency = risky(payload=red, law={**LAW, "why_no": "F"})
+        sent = await peacock.ok("POST", "/v1/messages", emergency)
+        assert (await idvas.first_in())["alert"]
+
+        async def due():
+            return (await peacock.ok("GET", "/v1/holds"))["holds"]
+
+        (hold,) = await eventually(due)
+        assert (hold["mid"], hold["state"]) == (sent["mid"], "sent, to be signed")
+        _, asked = await ask(peacock, people, sent["mid"])
+        status, _ = await authorise(peacock, people, asked["oid"])
+        assert status == 200
+
+        async def settled():
+            return not (await peacock.ok("GET", "/v1/holds"))["holds"]
+
+        await eventually(settled)
+
+
+async def test_what_lapsed_is_told_to_its_author_with_a_next_step(world, relay, people):
+    async with running(world, "Peacock") as peacock:
+        mid = await held(peacock)
+        world.clock.advance(4 * DAY)
+        await relay.sweeper.sweep()
+        shown = await peacock.until(mid, "refused")
+        assert "did not agree in time" in shown["desks"][0]["says"]
+
+
+async def test_what_waits_is_known_again_after_a_restart(world, relay, people):
+    async with running(world, "Peacock") as peacock:
+        mid = await held(peacock)
+        _, asked = await ask(peacock, people, mid)
+    async with quiet(world, "Peacock") as agent:
+        (hold,) = (await agent.overrides.holds())["holds"]
+        assert (hold["mid"], hold["asked"]) == (mid, asked["oid"])
+
+
+async def test_a_signature_given_while_the_relay_is_away_is_handed_in_later(world, people):
+    async with running(world, "Peacock") as peacock:
+        async with world.relay():
+            mid = await held(peacock)
+            _, asked = await ask(peacock, people, mid)
+        status, done = await authorise(peacock, people, asked["oid"])
+        assert (status, done["state"]) == (200, "authorised")
+        async with world.relay():
+
+            async def recorded():
+                found = await peacock.ok("GET", f"/v1/overrides/{asked['oid']}")
+                return found["state"] == "recorded"
+
+            await eventually(recorded, 20.0)
+
+
+async def test_the_reason_is_in_no_log_and_no_file_of_the_agent(world, relay, people, caplog):
+    async with running(world, "Peacock") as peacock:
+        _, asked = await ask(
+            peacock, people, await held(peacock), reason="The kestrel nests in the old mill."
+        )
+        await authorise(peacock, people, asked["oid"])
+    found = [path for path in world.folder.rglob("*") if path.is_file() and b"kestrel" in path.read_bytes()]
+    assert found == []
+    assert "kestrel" not in caplog.text
+
+
+# --- the commands
+
+
+def key_file(world, people, who, tag):
+    """A person's key file, as `fenpost-keys role new` makes it."""
+    path = world.folder / f"{tag}.fpk"
+    keys = PersonKeys(world.parties["Peacock"].id, tag, people.keys[who])
+    put(path, lock(keys.to_json(), keys.HOLDS, PASSPHRASE, QUICK, secrets.token_bytes))
+    return path
+
+
+def type_command(world, *words):
+    env = {**os.environ, "PYTHONPATH": "."}
+    return subprocess.run(
+        [sys.executable, "-m", "agent", *words, "--dir", str(world.folder / "Peacock")],
+        capture_output=True, text=True, timeout=60, env=env, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+async def test_the_commands_ask_list_and_release(world, relay, people):
+    import asyncio
+    import time
+
+    world.clock.now = time.time()  # the commands have the real clock
+    author, lead = key_file(world, people, "author", "author-1"), key_file(world, people, "lead", "lead-2")
+    passphrase = folder_of(world, "Peacock") / "passphrase"
+    reason = world.folder / "reason.txt"
+    put(reason, REASON.encode())
+
+    def run(*words):
+        return asyncio.to_thread(type_command, world, *words)
+
+    async with running(world, "Peacock") as peacock, running(world, "IDVAS") as idvas:
+        mid = await held(peacock)
+        lists = await run("override", "hold", "list")
+        assert (lists.returncode, mid in lists.stdout) == (0, True)
+        opens = ("--passphrase-file", str(passphrase))
+        early = await run("override", "hold", "release", mid, "--key", str(lead), *opens, "--yes")
+        assert (early.returncode, early.stderr.startswith("CONFLICT")) == (1, True)
+        asked = await run(
+            "override", "request", mid, "--key", str(author), "--reason-file", str(reason), *opens, "--json"
+        )
+        assert asked.returncode == 0, asked.stderr
+        oid = json.loads(asked.stdout)["oid"]
+        own = await run("override", "authorise", oid, "--key", str(author), *opens, "--yes")
+        assert (own.returncode, own.stderr.splitlines()[-1].split(":")[0]) == (1, "AUTHORISER_SAME")
+        unread = await run("override", "authorise", oid, "--key", str(lead), *opens)
+        assert unread.returncode == 2
+        done = await run("override", "hold", "release", mid, "--key", str(lead), *opens, "--yes")
+        assert (done.returncode, done.stdout) == (0, "Signed, and the relay has it.\n"), done.stderr
+        assert REASON in done.stderr  # she reads it before she signs
+        await idvas.first_in()
+        listed = await run("override", "list", "--json")
+        assert json.loads(listed.stdout)["overrides"][0]["state"] == "recorded"
+
+
+def test_a_persons_key_file_that_others_may_read_is_refused(world, people):
+    path = key_file(world, people, "author", "author-1")
+    path.chmod(0o644)
+    passphrase = folder_of(world, "Peacock") / "passphrase"
+    with pytest.raises(Refusal, match="FILE"):
+        read_person(path, passphrase)
+    path.chmod(0o600)
+    assert read_person(path, passphrase).tag == "author-1"
+    wrong = folder_of(world, "Peacock") / "agent.fpk"
+    with pytest.raises(Refusal, match="KEYFILE"):
+        read_person(wrong, passphrase)
