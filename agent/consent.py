@@ -132,9 +132,10 @@ class ConsentDesk:
             if kept.state_towards(agencies) not in STANDING:
                 raise Refusal("UNSETTLED")
             return self.handle_for(c, kept, scope, agencies, purpose, now)
-        # Outside of what was agreed, or withdrawn: the newest handle, by which the rule says so.
-        newest = select(grants.c.gid).where(grants.c.agreement == kept.id).order_by(grants.c.exp.desc())
-        return c.execute(newest.limit(1)).scalar()
+        # Outside of what was agreed, or withdrawn: a handle that stands, or the newest, by which the rule says so.
+        known = select(grants.c.gid).where(grants.c.agreement == kept.id)
+        order = (grants.c.withdrawal_t.is_not(None), grants.c.exp.desc())
+        return c.execute(known.order_by(*order).limit(1)).scalar()
 
     def handle_for(
         self, c: Connection, kept: Kept, scope: Scope, agencies: frozenset[str], purpose: str, now: int

@@ -213,7 +213,7 @@ class Agreements:
                 after = replace(kept, scope=replace(kept.scope, to=others))
                 words = {"scope": after.scope.to_text() if after.scope else None}
                 c.execute(update(agreements).where(agreements.c.id == kept.id).values(**words))
-                self._keep_within(c, after, replace(kept.scope, to=others), now)
+                self._keep_within(c, after, replace(kept.scope, to=others), now, less=False)
             else:
                 after = kept
             return set_stopped(c, after, ())
@@ -227,16 +227,19 @@ class Agreements:
             self._desk.end(c, row.gid, now)
         return stop_resting(c, [row.gid for row in rows], now)
 
-    def _keep_within(self, c: Connection, kept: Kept, scope: Scope, now: int) -> None:
-        """Handles that go where the person no longer wants them end; the others hold what is left."""
-        rows = self._desk.standing(c, kept.id, now)
-        stopped = stop_resting(c, [row.gid for row in rows], now)
-        for row in rows:
+    def _keep_within(self, c: Connection, kept: Kept, scope: Scope, now: int, *, less: bool = True) -> None:
+        """Handles that go where the person no longer wants them end; `less` says that the others hold less now."""
+        changed = list[str]()
+        for row in self._desk.standing(c, kept.id, now):
             parties = parse_grant(signed_grant(row)).parties() - {self._keys.agency}
-            if scope.covers(frozenset(parties), row.purpose):
+            if not scope.covers(frozenset(parties), row.purpose):
+                self._desk.end(c, row.gid, now)
+            elif less:
                 self._desk.narrow(c, row, kept, scope, now)
             else:
-                self._desk.end(c, row.gid, now)
+                continue
+            changed.append(row.gid)
+        stopped = stop_resting(c, changed, now)
         if stopped:
             note(c, now, "stopped-by-limits", str(stopped))
 
