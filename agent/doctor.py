@@ -42,6 +42,7 @@ def examine(home: Path, environment: Mapping[str, str], now: float) -> list[Chec
         check("log", lambda: _log(state))
         check("witnesses", lambda: _witnesses(state))
         check("keys", lambda: _keys(state))
+        check("policy", lambda: _policy(state))
         check("queue", lambda: _queue(state))
         check("agreements", lambda: _agreements(state))
         check("daily lists", lambda: _lists(state))
@@ -112,6 +113,12 @@ def _lists(state: dict[str, Any]) -> str:
     if found["differences"]:
         raise Refusal("RECONCILE")
     return "no differences" if found["last_day"] is None else f"no differences up to {found['last_day']}"
+
+
+def _policy(state: dict[str, Any]) -> str:
+    if state["policy"] is None:
+        raise Refusal("POLICY")
+    return f"version {state['policy']['version']} is in force and held here"
 
 
 def _agreements(state: dict[str, Any]) -> str:

@@ -39,7 +39,7 @@ class Contact:
     code: str = "RELAY_AWAY"
 
 
-def policy_facts(policy: Policy | None) -> Json:
+def policy_facts(policy: Policy | None) -> Json | None:
     """The policy in force, or null: then only a RED goes (PROTOCOL.md Q8)."""
     if policy is None:
         return None

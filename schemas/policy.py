@@ -17,11 +17,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from schemas.canonical import Json, b64, decode, encode, strict_json
+from schemas.canonical import Json, decode, encode, strict_json
 from schemas.directory import Flags, Party, Text
 from schemas.envelope import AgencyId, Frozen, Seconds
 from schemas.errors import Refusal
-from schemas.hashing import labelled
+from schemas.policing import POLICY_LIMIT, policy_digest
 from schemas.vocabulary import CodeText, Dated, PurposeEntry, Vocabulary, forbidden
 
 POLICY_LIMIT = 256 * 1024
@@ -179,7 +179,7 @@ class Policy(Frozen):
 
     @cached_property
     def digest(self) -> str:
-        return b64(labelled("fenpost/v1/policy", self.text))
+        return policy_digest(self.text)
 
     # --- looking up: built once, read for every message
 

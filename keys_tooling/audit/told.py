@@ -19,6 +19,7 @@ from schemas.grants import Grant, ending, parse_grant, parse_recalled, parse_wit
 from schemas.hashing import labelled
 from schemas.keys import Use
 from schemas.nondisclosure import parse_undisclosed, undisclosed_tag
+from schemas.policing import PolicyBody
 from schemas.receipt import parse_receipt
 from schemas.signing import Purpose, Signed, verify
 
@@ -260,6 +261,8 @@ def _statement(told: Told, facts: dict[str, Json], view: Directory) -> Told:
         told = replace(told, sender=Place(statement.agency), what=statement.op)
         if isinstance(body, AddKey):
             told = replace(told, what=f"{statement.op} {body.use}")
+        elif isinstance(body, PolicyBody):
+            told = replace(told, what=f"{statement.op} {body.version}")
         elif isinstance(body, Admit):
             told = replace(told, to=(Place(body.member),))
         fits = _stated(signed, statement, view)

@@ -15,13 +15,16 @@ from schemas.checkpoint import LogKey, LogProof, open_checkpoint
 from schemas.directory import parse_statement
 from schemas.envelope import Delivery, Upload, parse_header
 from schemas.errors import Refusal
+from schemas.founding import Founding
 from schemas.grants import parse_grant, parse_status, parse_withdrawal
 from schemas.keyfile import unlock
 from schemas.keyring import AdminKeys, AgentKeys, OfficerKeys, RelayKeys
-from schemas.keys import OpeningKey
+from schemas.keys import OpeningKey, SigningKey
 from schemas.opening import epoch_record_key, open_delivery, open_record, own_row, unwrap_key
 from schemas.padding import BODY_SMALLEST, pad, unpad
 from schemas.partnership import Partnership
+from schemas.policing import SignedPolicy
+from schemas.policy import Policy, founding
 from schemas.receipt import parse_receipt
 from schemas.record import SealedRecord
 from schemas.request import Target, read_claim, verify_claim
@@ -33,6 +36,7 @@ FOLDER = Path(__file__).parents[1] / "vectors"
 FILES = {path.stem: json.loads(path.read_text(encoding="ascii")) for path in FOLDER.glob("*.json")}
 MESSAGE = FILES["envelope"]["valid"][0]
 LOG_KEY = LogKey.parse(FILES["checkpoint"]["key"])
+SIGNED_POLICY = SignedPolicy(founding().text).signed_by(SigningKey(bytes(32))).to_bytes()
 TARGET = Target("POST", "relay.example", "/v1/receipts", "", "application/json")
 few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 surrogates = st.characters(categories=["Cs", "Lu", "Nd", "No", "Zs", "Cc", "Pd"])
@@ -81,6 +85,9 @@ PARSERS: dict[str, tuple[Callable[[bytes], object], bytes]] = {
     "status": (signed(parse_status), statement_text("grant", 1)),
     "withdrawal": (signed(parse_withdrawal), statement_text("grant", 2)),
     "receipt": (signed(parse_receipt), statement_text("receipt")),
+    "signed policy": (SignedPolicy.parse, SIGNED_POLICY),
+    "policy": (Policy.parse, founding().text),
+    "founding": (Founding.parse, json.dumps([{"policy": "{}"}, {"s": "A", "t": "{}"}]).encode()),
     "padding": (unpad, pad(b"a message")),
     "wrap": (lambda data: unwrap_key(BIRCH.prekey, b"info", data), bytes(1168)),
 }  # fmt: skip
