@@ -103,7 +103,7 @@ class Reconciliation:
         text = print_payload(report)
         here = and_(reports.c.a == agency, reports.c.day == day, reports.c.part == report.part)
         before = c.execute(select(reports.c.text).where(here)).scalar()
-        early = (day + 1) * DAY > now + GRACE
+        early = max((day + 1) * DAY, report.made) > now + GRACE
         if not day_of(now) - WINDOW <= day <= day_of(now) + 1:
             note(c, now, "list-of-another-time", "FORM", eid)
         elif before is None:

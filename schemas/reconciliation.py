@@ -244,7 +244,7 @@ def contradicts_itself(parts: Sequence[Reconcile]) -> bool:
     sent = [line for part in parts for line in part.sent.lines]
     got = [line for part in parts for line in part.got.lines]
     day = day_number(first.day)
-    stray = any(day_of(line.ts) != day for line in (*sent, *got))
+    stray = first.made < (day + 1) * DAY - GRACE or any(day_of(line.ts) != day for line in (*sent, *got))
     says = (
         first.sent.sent,
         first.sent.collected,

@@ -256,6 +256,7 @@ def test_a_list_that_does_not_add_up_contradicts_itself():
     stray = [item(1, "taken-on", ts=NOON - DAY)]
     (other,) = write(TODAY - 1, account(sent=stray), 0)
     assert contradicts_itself((other.model_copy(update={"day": day_text(TODAY)}),))
+    assert contradicts_itself(write(TODAY, account(made=NIGHT - DAY), 0)), "the day was not over"
     first, *rest = write(TODAY, account(sent=[item(n, "opened") for n in range(1, PART_LINES + 9)]), 0)
     assert contradicts_itself((first.model_copy(update={"made": 5}), *rest))
 
