@@ -54,7 +54,7 @@ LAW: Json = {
     "conf": "public_interest",
     "consent_only": False,
     "crim": False,
-    "gw": [],
+    "gw": ["CA89-47"],
     "hc": None,
     "onward": "ASK",
     "ooh": False,
@@ -63,12 +63,12 @@ LAW: Json = {
     "rfi": None,
     "s1": ["s1:18"],
     "spec": True,
-    "told": "NA",
+    "told": "YES",
     "told_by": None,
     "vir": [],
-    "why_no": "C",
+    "why_no": "E",
 }
-"""A RED concern about a child, with nobody's agreement needed: it passes by the rule's row 11."""
+"""A RED concern about a child under a statutory duty: it passes by the rule's row 12, and rings nobody's bell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +230,7 @@ def found(folder: Path, now: int) -> Bench:
     statements = list(founded.oversight.statements)
     admin = founded.oversight.admin
     for name, member in zip(("Sender", "Recipient"), members, strict=True):
-        admin, admission = admit(admin, member.id, name, (DESK,), FLAGS, now)
+        admin, admission = admit(admin, member.id, name, (DESK,), FLAGS, now, "health")
         statements += [*member.statements, admission]
     for statement in statements:
         view.apply(statement)
