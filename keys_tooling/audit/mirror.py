@@ -1,8 +1,8 @@
 """An officer's mirror of the log: one SQLite file in her folder, readable by nobody else.
 
 Rules of this house:
-- it keeps what the relay showed, verbatim: entries, sealed records, epochs, directory statements, and every
-  checkpoint ever seen, also those that do not fit;
+- it keeps what the relay showed, verbatim: entries, sealed records, epochs, directory statements, policies, and
+  every checkpoint ever seen, also those that do not fit;
 - keeping is not believing: a checkpoint is marked believed only after it was proven to extend the one before;
 - whether it is still whole is for verify.py, which takes nothing in here for granted.
 """
@@ -39,6 +39,7 @@ CREATE TABLE epoch (id TEXT NOT NULL, kid TEXT NOT NULL, first INTEGER NOT NULL,
   PRIMARY KEY (kid, first, id)) STRICT;
 CREATE TABLE note (n INTEGER PRIMARY KEY, log TEXT NOT NULL, text TEXT NOT NULL, seen INTEGER NOT NULL,
   believed INTEGER NOT NULL) STRICT;
+CREATE TABLE policy (digest TEXT PRIMARY KEY, text BLOB NOT NULL) STRICT;
 CREATE TABLE statement (n INTEGER PRIMARY KEY, text BLOB NOT NULL, signature BLOB NOT NULL) STRICT;
 """
 
@@ -167,6 +168,14 @@ class Mirror:
         rows = [(at, signed.text, signed.signature) for at, signed in enumerate(statements, start)]
         with self._db:
             self._db.executemany("INSERT INTO statement VALUES (?, ?, ?)", rows)
+
+    def policies(self) -> dict[str, bytes]:
+        """The texts of policies, by digest."""
+        return {str(digest): text for digest, text in self._db.execute("SELECT digest, text FROM policy")}
+
+    def add_policy(self, digest: str, text: bytes) -> None:
+        with self._db:
+            self._db.execute("INSERT OR REPLACE INTO policy VALUES (?, ?)", (digest, text))
 
     def epochs(self, kid: str) -> list[Epoch]:
         """The epochs wrapped to one officer, in order."""

@@ -22,12 +22,14 @@ from keys_tooling.directory_reading import Source, read_directory
 from schemas import api
 from schemas.audit import Leaf
 from schemas.checkpoint import Checkpoint, open_checkpoint
+from schemas.directory import Directory
 from schemas.errors import Refusal
 from schemas.hashing import Frames
 from schemas.keyring import OfficerKeys
 from schemas.keys import Use
 from schemas.merkle import Frontier, leaf_hash, verify_consistency
 from schemas.partnership import Partnership
+from schemas.policing import check_text
 from schemas.record import record_hash
 
 T = TypeVar("T")
@@ -50,6 +52,7 @@ class Relay(Source, Protocol):
     async def checkpoint(self) -> str: ...
     async def consistency(self, old: int, new: int) -> tuple[bytes, ...]: ...
     async def tile(self, path: str) -> bytes: ...
+    async def policy(self, digest: str) -> bytes: ...
     async def records(self, start: int, limit: int) -> tuple[tuple[bytes, bytes], ...]: ...
     async def epochs(self, after: int) -> api.EpochsPage: ...
 
@@ -112,7 +115,23 @@ class Pull:
         self.mirror.add_statements(len(known), reading.statements[len(known) :])
         self.mirror.believe(number)
         reading.view.key(self.keys.ig.kid, Use.IG, self.now)
+        await self._policies(reading.view)
         return reading.view.size
+
+    async def _policies(self, view: Directory) -> None:
+        """The texts of the policies on record. One that the relay has lost leaves its decisions unasked, no more."""
+        known = self.mirror.policies()
+        for entry in view.policies.entries:
+            if entry.digest in known:
+                continue
+            try:
+                text = await self._ask(partial(self.relay.policy, entry.digest))
+                check_text(text, entry.digest, entry.version, entry.effective)
+            except Refusal as refusal:
+                if refusal.code not in ("NOT_FOUND", "POLICY_TEXT"):
+                    raise
+            else:
+                self.mirror.add_policy(entry.digest, text)
 
     async def _checkpoint(self) -> Checkpoint:
         """The newest checkpoint, once it extends the one believed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from keys_tooling.audit.mirror import Entry, Epoch, Mirror
@@ -16,6 +17,7 @@ from schemas.keys import OpeningKey
 from schemas.opening import epoch_record_key, open_epoch, open_record, record_key, unveil_record
 from schemas.partnership import Partnership
 from schemas.record import SealedRecord, record_hash
+from schemas.shelf import Shelf
 
 
 @dataclass(slots=True)
@@ -52,9 +54,10 @@ def read(
             "folder, and pull with it first.",
         )
     reading = Reading(agency, view)
+    shelf = _shelf(mirror, view)
     ring = _EpochRing(epochs, keys.ig)
     for entry in mirror.entries():
-        told = _open(entry, ring, keys, view)
+        told = _open(entry, ring, keys, view, shelf)
         if told is None:
             reading.closed += 1
         else:
@@ -63,6 +66,15 @@ def read(
             progress(entry.index)
     reading.entries = list(_linked(reading.entries))
     return reading
+
+
+def _shelf(mirror: Mirror, view: Directory) -> Shelf:
+    """The policies whose texts are here and are those that were signed."""
+    texts, shelf = mirror.policies(), Shelf()
+    for entry in view.policies.entries:
+        with suppress(Refusal):
+            shelf = shelf.add(entry, texts.get(entry.digest, b""))
+    return shelf
 
 
 class _EpochRing:
@@ -91,7 +103,7 @@ class _EpochRing:
             return None
 
 
-def _open(entry: Entry, ring: _EpochRing, keys: OfficerKeys, view: Directory) -> Told | None:
+def _open(entry: Entry, ring: _EpochRing, keys: OfficerKeys, view: Directory, shelf: Shelf) -> Told | None:
     """The entry as it tells itself to this officer, or None when it is not hers."""
     try:
         leaf = Leaf.parse(entry.leaf)
@@ -107,7 +119,7 @@ def _open(entry: Entry, ring: _EpochRing, keys: OfficerKeys, view: Directory) ->
         facts = open_record(record, rk, tag_text(leaf.tag))
     except Refusal:
         return Told(entry.index).blamed("form")
-    told = tell(entry.index, leaf, facts, view)
+    told = tell(entry.index, leaf, facts, view, shelf)
     sealed = told.event in (Event.ACCEPT, Event.NONDISCLOSURE)
     return _senders(told, entry, leaf, rk, keys) if sealed else told
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from keys_tooling.audit.again import decided_otherwise
 from schemas.audit import Event, Leaf, event_tag
 from schemas.canonical import Json, b64, unb64
 from schemas.directory import AddKey, Admit, Directory, Statement, parse_statement
@@ -21,6 +22,7 @@ from schemas.keys import Use
 from schemas.nondisclosure import parse_undisclosed, undisclosed_tag
 from schemas.policing import PolicyBody
 from schemas.receipt import parse_receipt
+from schemas.shelf import Shelf
 from schemas.signing import Purpose, Signed, verify
 
 FAULTS = {
@@ -30,6 +32,9 @@ FAULTS = {
     "changed": "The stored record is not the one of this entry. Run: fenpost-audit verify",
     "sender": "The sender's own audit record is missing, or is not the one that the entry commits to.",
     "differs": "The sender's own audit record does not say what the message's header says.",
+    "policy": "The relay decided by a policy that was not in force then.",
+    "covered": "The relay says that an agreement covers this, and its record does not show one that does.",
+    "decided": "The relay decided otherwise than the rule does on what it says that it knew.",
     "epoch": "The key of these entries does not open. Pull again; if it stays so, tell oversight.",
 }
 
@@ -56,6 +61,7 @@ class Stamp(Said):
     event: Event
     ts: Seconds
     rule: str = Field(max_length=32)
+    policy: int | None = None
 
 
 class Message(Said):
@@ -142,14 +148,15 @@ class Told:
         return replace(self, faults=(*self.faults, *faults))
 
 
-def tell(index: int, leaf: Leaf, facts: dict[str, Json], view: Directory) -> Told:
-    """What a relay's record tells, held against the leaf, the signatures in it and the directory."""
+def tell(index: int, leaf: Leaf, facts: dict[str, Json], view: Directory, shelf: Shelf) -> Told:
+    """What a relay's record tells, held against the leaf, the signatures in it, the directory and the rule."""
     told = Told(index)
     try:
         stamp = Stamp.model_validate(facts | {"event": Event(facts.get("event", ""))})
         told = replace(told, event=str(stamp.event), ts=stamp.ts, rule=stamp.rule)
-        if stamp.event in (Event.ACCEPT, Event.REFUSE):
-            return _message(told, stamp.event, leaf, Message.model_validate(facts), view)
+        if stamp.event in (Event.ACCEPT, Event.HELD, Event.REFUSE):
+            told = _message(told, stamp.event, leaf, Message.model_validate(facts), view)
+            return told.blamed(*_otherwise(told, stamp, facts, view, shelf))
         if "eid" in facts:
             return _step(told, stamp.event, leaf, Step.model_validate(facts), facts, view)
         if stamp.event == Event.NONDISCLOSURE:
@@ -207,6 +214,14 @@ def _message(told: Told, event: Event, leaf: Leaf, said: Message, view: Director
     except Refusal:
         return told.blamed("quoted")
     return told
+
+
+def _otherwise(
+    told: Told, stamp: Stamp, facts: dict[str, Json], view: Directory, shelf: Shelf
+) -> tuple[str, ...]:
+    if told.header is None:
+        return ()
+    return decided_otherwise(told.header, told.ts, stamp.policy, facts, view, shelf)
 
 
 def _step(told: Told, event: Event, leaf: Leaf, said: Step, facts: dict[str, Json], view: Directory) -> Told:

@@ -37,6 +37,7 @@ class PaperRelay:
     blobs: list[tuple[bytes, bytes]] = field(default_factory=list)
     wrapped: list[tuple[str, api.EpochItem]] = field(default_factory=list)
     keys: dict[str, bytes] = field(default_factory=dict)
+    policies: dict[str, bytes] = field(default_factory=dict)
     shown: int | None = None
     cut: int | None = None
     """After so many requests the line goes dead."""
@@ -178,6 +179,12 @@ class PaperRelay:
         if wanted > len(there):
             raise Refusal("NOT_FOUND")
         return b"".join(len(leaf).to_bytes(2, "big") + leaf for leaf in there[:wanted])
+
+    async def policy(self, digest: str) -> bytes:
+        self._ask()
+        if digest not in self.policies:
+            raise Refusal("NOT_FOUND")
+        return self.policies[digest]
 
     async def records(self, start: int, limit: int) -> tuple[tuple[bytes, bytes], ...]:
         self._ask()

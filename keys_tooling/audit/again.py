@@ -1,0 +1,83 @@
+"""Deciding again: what the relay's record says that it knew, put to the rule once more (PROTOCOL.md C18). Pure.
+
+What cannot be asked again (a policy that this mirror has no text of, a refusal that came before the rule) is no fault.
+"""
+
+from __future__ import annotations
+
+from schemas.canonical import Json
+from schemas.consent import decide
+from schemas.decision import Outcome
+from schemas.directory import Directory
+from schemas.envelope import Header
+from schemas.errors import Refusal
+from schemas.facts import Facts
+from schemas.grants import check_grant, parse_grant, parse_status
+from schemas.keys import Use
+from schemas.policing import LATE
+from schemas.policy import Policy
+from schemas.recorded import read_facts
+from schemas.sealing import status_hash
+from schemas.shelf import Shelf
+from schemas.signing import Purpose, Signed
+
+WORDS = {
+    Outcome.DELIVER: "deliver",
+    Outcome.DELIVER_ALERT: "alert",
+    Outcome.HOLD: "hold",
+    Outcome.BLOCK: "refuse",
+}
+
+
+def decided_otherwise(
+    header: Header, ts: int, version: int | None, facts: dict[str, Json], view: Directory, shelf: Shelf
+) -> tuple[str, ...]:
+    """The faults of a recorded decision: "policy", "covered", "decided".
+
+    Args:
+        version: the policy that the record names, None when it names none.
+        facts: the record, whose `decision` and whose agreement are looked at.
+        shelf: the policies whose texts are at hand.
+
+    Raises:
+        Refusal: FORM when what the relay says that it knew is in no known form.
+    """
+    said = facts["decision"]
+    if said.get("known") is None:
+        return ()
+    policy = _policy(version, view, shelf)
+    known = read_facts(header, said["known"], policy, ts)
+    faults = () if _counted(version, ts, view) else ("policy",)
+    if known.coverage == "covers" and not _covers(known, facts, view):
+        faults = (*faults, "covered")
+    if version is not None and policy is None:
+        return faults
+    decision = decide(known)
+    told = (WORDS[decision.outcome], decision.code, list(decision.rows))
+    return faults if told == (said["outcome"], said["code"], said["rows"]) else (*faults, "decided")
+
+
+def _policy(version: int | None, view: Directory, shelf: Shelf) -> Policy | None:
+    entry = next((one for one in view.policies.entries if one.version == version), None)
+    return None if entry is None else shelf.policies.get(entry.digest)
+
+
+def _counted(version: int | None, ts: int, view: Directory) -> bool:
+    """Whether the policy that the record names was in force then, give or take the relay's clock."""
+    return version is None or any(
+        one.version == version for one in view.policies.between(ts - LATE, ts + LATE)
+    )
+
+
+def _covers(known: Facts, facts: dict[str, Json], view: Directory) -> bool:
+    """Whether the agreement in the record covers the message, by this mirror's own view of the directory."""
+    header = known.header
+    try:
+        signed, staple = Signed.from_json(facts.get("grant")), Signed.from_json(facts.get("status"))
+        grant, status = parse_grant(signed), parse_status(staple)
+        signed.verified(view.key(grant.signer, Use.CONSENT, grant.nbf, grant.iss).public, Purpose.GRANT)
+        staple.verified(view.key(status.signer, Use.CONSENT, status.ts, grant.iss).public, Purpose.STATUS)
+        check_grant(header, grant, status, known.now)
+    except Refusal:
+        return False
+    return header.st == status_hash(staple) and facts.get("withdrawal") is None
