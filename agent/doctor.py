@@ -44,8 +44,8 @@ def examine(home: Path, environment: Mapping[str, str], now: float) -> list[Chec
         check("keys", lambda: _keys(state))
         check("policy", lambda: _policy(state))
         check("queue", lambda: _queue(state))
-        check("agreements", lambda: _agreements(state))
         check("daily lists", lambda: _lists(state))
+        check("agreements", lambda: _agreements(state))
     return checks
 
 
@@ -99,20 +99,13 @@ def _witnesses(state: dict[str, Any]) -> str:
     found = state["witnesses"]
     if found["state"] != "agreed":
         raise Refusal("QUORUM", found["say"])
-    return str(found["say"])
+    return f"{found['say']} {found['taking_part']} of {found['members']} take part."
 
 
 def _keys(state: dict[str, Any]) -> str:
     if state["unknown_own_keys"]:
         raise Refusal("DIRECTORY", "The directory lists keys of your agency that this agent does not hold.")
     return "every running key in the directory is held here"
-
-
-def _lists(state: dict[str, Any]) -> str:
-    found = state["reconciliation"]
-    if found["differences"]:
-        raise Refusal("RECONCILE")
-    return "no differences" if found["last_day"] is None else f"no differences up to {found['last_day']}"
 
 
 def _policy(state: dict[str, Any]) -> str:
@@ -132,6 +125,13 @@ def _agreements(state: dict[str, Any]) -> str:
             f"{state['recalls_to_answer']} withdrawn agreements wait for an answer: fenpost-agent consent recalls",
         )
     return f"{state['recalls_unanswered']} answers of other agencies are missing"
+
+
+def _lists(state: dict[str, Any]) -> str:
+    found = state["reconciliation"]
+    if found["differences"]:
+        raise Refusal("RECONCILE")
+    return "no differences" if found["last_day"] is None else f"no differences up to {found['last_day']}"
 
 
 def _queue(state: dict[str, Any]) -> str:

@@ -12,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import OrderedDict
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -45,14 +46,15 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """Since when this agent looks for a quorum of witnesses, and the newest that it saw: time and size, 0 for none."""
+    """Since when this agent looks for a quorum of witnesses, and the newest that it saw: time and size, 0 for none.
+
+    `members` has each agency's newest cosignature that this agent ever saw.
+    """
 
     since: int
     last: int = 0
     size: int = 0
-
-    def seen(self, last: int, size: int) -> Watched:
-        return Watched(self.since, last, size)
+    members: Mapping[str, int] = field(default_factory=dict)
 
     def age(self, now: float) -> float:
         """Seconds since the log was last vouched for, or since this agent began."""

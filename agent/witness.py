@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from sqlalchemy import Connection
 
@@ -22,7 +22,7 @@ from agent.clock import Clock
 from agent.directory import Book
 from agent.logs import log
 from agent.store import Store, note, read_kv, write_kv
-from agent.trust import LogTrust
+from agent.trust import LogTrust, Watched
 from schemas.api import WitnessPage
 from schemas.checkpoint import Checkpoint, open_checkpoint
 from schemas.directory import Directory
@@ -39,6 +39,7 @@ from schemas.witness import (
     needed,
     open_published,
     quorum_time,
+    taking_part,
     witnesses,
 )
 
@@ -95,8 +96,9 @@ class Watch:
         return 0 if self._mine is None else self._mine.checkpoint.size
 
     def wanted(self) -> int:
-        """How many members must cosign, by the newest view."""
-        return needed(self._book.latest, self._floor)
+        """How many members must cosign, as things are now."""
+        active = taking_part(self._trust.watched.members, self._book.latest, int(self._clock()))
+        return needed(active, self._floor)
 
     def shown(self) -> dict[str, object]:
         """For people: how many members must vouch for the log, when they last did, and in a sentence how that is."""
@@ -115,10 +117,17 @@ class Watch:
             )
         else:
             state, say = "agreed", "Enough agencies vouch for the relay's log."
+        view = self._book.latest
         return {
-            "state": state, "say": say, "needed": self.wanted(), "last": watched.last, "size": watched.size,
+            "state": state,
+            "say": say,
+            "needed": self.wanted(),
+            "taking_part": taking_part(watched.members, view, int(now)),
+            "members": sum(agency.member for agency in view.agencies.values()),
+            "last": watched.last,
+            "size": watched.size,
             "cosigned": self.size,
-        }  # fmt: skip
+        }
 
     async def round(self) -> bool:
         """Ask for the head, cosign it, count; whether the one that is asked about has its quorum.
@@ -231,24 +240,29 @@ class Watch:
         return settled
 
     async def _weigh(self, published: Published, view: Directory) -> bool:
-        now = int(self._clock())
-        stood = quorum_time(witnesses(published, view, now), needed(view, self._floor))
-        if stood is None:
-            return False
-        await self._trust.believe(published.note)
-        watched = self._trust.watched
-        if stood <= watched.last:
-            return True
+        now, watched = int(self._clock()), self._trust.watched
+        found = witnesses(published, view, now)
+        members = {**watched.members, **{a: max(t, watched.members.get(a, 0)) for a, t in found.items()}}
+        stood = quorum_time(found, needed(taking_part(members, view, now), self._floor))
+        if found:
+            await self._trust.believe(published.note)
+        fresh = replace(watched, members=members)
+        if stood is not None and stood > watched.last:
+            fresh = replace(fresh, last=min(stood, now), size=published.checkpoint.size)
+        if fresh != watched:
+            await self._keep(fresh, now)
+        return stood is not None
+
+    async def _keep(self, fresh: Watched, now: int) -> None:
         hindered = self._trust.hindrance is not None
-        self._trust.watched = fresh = watched.seen(min(stood, now), published.checkpoint.size)
+        self._trust.watched = fresh
 
         def work(connection: Connection) -> None:
             write_kv(connection, "watched", json.dumps(asdict(fresh)))
             self._trust.save(connection)
-            if hindered:
+            if hindered and self._trust.hindrance is None:
                 note(connection, now, "witnessed-again", "")
 
         await self._store.run(work)
         if hindered:
             self.kick.set()
-        return True

@@ -33,6 +33,7 @@ from schemas.witness import (
     needed,
     open_published,
     publish,
+    taking_part,
     witness_key,
     witnesses,
 )
@@ -78,6 +79,7 @@ class Board:
         self._key, self._ledger, self._view = key, ledger, view
         self._clock, self._seconds = clock, seconds
         self._publishing = asyncio.Lock()
+        self._seen: dict[str, int] = {}
         self.asked: Head | None = None
         self.held: Head | None = None
 
@@ -95,6 +97,7 @@ class Board:
         stamps = witnesses(self._opened(text), self._view.directory, int(self._clock()))
         ours = [line for line in tail.splitlines(keepends=True) if line.split(" ")[1] not in stamps]
         head = Head(self._opened(f"{body}\n\n{''.join(ours)}"), 0)
+        self._seen |= stamps
         head.lines = {agency: (stamp, lines[agency]) for agency, stamp in stamps.items()}
         return head
 
@@ -154,7 +157,9 @@ class Board:
         if before is None and len(head.lines) >= MOST:
             raise Refusal("LIMITED")
         head.lines[agency] = (stamp, line)
-        if len(head.lines) >= needed(self._view.directory, self._floor):
+        self._seen[agency] = stamp
+        active = taking_part(self._seen, self._view.directory, now)
+        if len(head.lines) >= needed(active, self._floor):
             self.held = head
 
 

@@ -36,7 +36,7 @@ LIFE = {
 }
 ROOTS, THRESHOLD = 3, 2
 WITNESSES = 1
-"""At the least; of three members or more it is always more than half (L20)."""
+"""At the least; of three members or more that take part it is always more than half (L20)."""
 WEEK = 7 * DAY
 PREKEYS = 8
 """Prekeys made ahead, one a week, so that an agent can receive for two months before its admin comes back."""

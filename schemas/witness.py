@@ -26,6 +26,8 @@ AHEAD = 300
 """Seconds that a witness's clock may be ahead."""
 QUORUM_AGE = 24 * 3600
 """How old the newest head with enough cosignatures may be before sending stops."""
+ACTIVE = 14 * 24 * 3600
+"""How long a member counts as taking part after its last cosignature."""
 _STAMP = 8
 
 
@@ -173,12 +175,19 @@ def witnesses(published: Published, view: Directory, now: int) -> dict[str, int]
 # --- the quorum
 
 
-def needed(view: Directory, floor: int) -> int:
-    """How many members must cosign (L20): `floor` of the charter, and more than half of three members or more.
+def taking_part(seen: Mapping[str, int], view: Directory, now: int) -> int:
+    """How many members took part lately; `seen` is each agency's newest cosignature that was ever seen."""
+    return sum(
+        now - stamp <= ACTIVE and agency in view.agencies and view.agencies[agency].member
+        for agency, stamp in seen.items()
+    )
+
+
+def needed(members: int, floor: int) -> int:
+    """How many must cosign when so many take part (L20): more than half of three or more, never below `floor`.
 
     Of two, one is enough: their messages to each other show the checkpoints, and neither agent can always be on.
     """
-    members = sum(agency.member for agency in view.agencies.values())
     return max(floor, members // 2 + 1 if members > 2 else 1)
 
 

@@ -81,6 +81,16 @@ def line_of(world, party, checkpoint, ts=None):
     return cosign(checkpoint, of.id, of.member.agent.witness, world.now if ts is None else ts)
 
 
+async def all_take_part(world):
+    """Every member cosigns once, so that from now on two of the three are needed."""
+    async with world.session() as http:
+        for party in ("Peacock", "IDVAS", "Harbour"):
+            found = (await world.call(http, party, "GET", api.HEAD)).json()["asked"]
+            checkpoint = open_checkpoint(found, world.founded.partnership.log_key)
+            body = json.dumps({"size": checkpoint.size, "line": line_of(world, party, checkpoint)}).encode()
+            assert (await world.call(http, party, "POST", api.HEAD, body=body)).status == 200
+
+
 async def on_disk(agent):
     found = await agent.store.run(lambda c: read_kv(c, "cosigned"))
     return None if found is None else open_checkpoint(json.loads(found)["note"], agent.trust.key).size
@@ -109,23 +119,50 @@ async def test_a_head_is_cosigned_and_what_was_cosigned_is_on_the_disk_first(wor
     async with world.relay() as relay, quiet(world, "Peacock", Liar) as agent:
         await grow(world, 3)
         Liar.lies["post"] = look
-        assert await agent.watch.round() is False  # one of three
+        await agent.watch.round()
         assert seen == [(3, 3)]
         assert list(relay.relay.board.asked.lines) == [world.parties["Peacock"].id]
         await agent.watch.round()
         assert len(seen) == 1  # once for each head
 
 
-async def test_three_agencies_make_a_quorum_that_each_of_them_sees(world):
+async def test_two_of_three_agencies_make_a_quorum_that_each_of_them_sees(world):
     async with world.relay(), quiet(world, "Peacock") as one, quiet(world, "IDVAS") as two:
+        assert (one.watch.shown()["state"], one.watch.shown()["needed"]) == ("waiting", 1)
+        await all_take_part(world)
+        for agent in (one, two):
+            assert await agent.watch.round() is True
+            assert (agent.watch.shown()["needed"], agent.watch.shown()["taking_part"]) == (2, 3)
         await grow(world)
         assert await one.watch.round() is False
-        assert (one.watch.shown()["state"], one.watch.shown()["needed"]) == ("waiting", 2)
         assert await two.watch.round() is True
         assert await one.watch.round() is True
         for agent in (one, two):
             assert agent.trust.watched.last == world.now
             assert agent.watch.shown()["state"] == "agreed"
+
+
+async def test_an_agency_that_was_off_for_a_fortnight_is_no_longer_waited_for(world):
+    async with world.relay(), quiet(world, "Peacock") as agent:
+        await all_take_part(world)
+        await agent.watch.round()
+        world.clock.advance(14 * DAY)
+        await agent.book.refresh()
+        assert await agent.watch.round() is False
+        world.clock.advance(1)
+        assert agent.watch.wanted() == 1
+        assert await agent.watch.round() is True
+
+
+async def test_who_took_part_is_known_over_restarts(world):
+    async with world.relay():
+        await all_take_part(world)
+        async with quiet(world, "Peacock") as agent:
+            await agent.watch.round()
+        async with quiet(world, "Peacock") as agent:
+            assert agent.watch.shown()["taking_part"] == 3
+            await grow(world)
+            assert await agent.watch.round() is False
 
 
 async def test_of_two_agencies_one_is_enough(tmp_path):
@@ -345,26 +382,30 @@ async def test_a_false_line_of_our_own_name_is_no_memory_of_ours(world):
 
 async def test_one_key_twice_or_a_stranger_makes_no_quorum(world):
     async with world.relay(), quiet(world, "Peacock", Liar) as agent:
-        checkpoint, note = head_of(world, 0, (await _empty_root(agent)))
+        await all_take_part(world)
+        await agent.watch.round()
+        before = agent.trust.watched.last
+        await grow(world)
+        note = (await agent.relay.head()).asked
+        checkpoint = open_checkpoint(note, agent.trust.key)
         twice = line_of(world, "IDVAS", checkpoint) + line_of(world, "IDVAS", checkpoint, world.now - 9)
         oversight = line_of(world, "oversight", checkpoint)
-        wrong_key = cosign(
-            checkpoint, world.parties["Harbour"].id, world.parties["IDVAS"].member.agent.witness, world.now
-        )
-        Liar.lies["head"] = lambda page: api.WitnessPage(
-            asked=note + twice + oversight + wrong_key, held=None
-        )
+        not_hers = world.parties["IDVAS"].member.agent.witness
+        wrong_key = cosign(checkpoint, world.parties["Harbour"].id, not_hers, world.now)
+        says(note + twice + oversight + wrong_key)
         assert await agent.watch.round() is False
-        assert agent.trust.watched.last == 0
-
-
-async def _empty_root(agent):
-    return open_checkpoint((await agent.relay.head()).asked, agent.trust.key).root
+        assert agent.trust.watched.last == before
+        says(note + twice + line_of(world, "Harbour", checkpoint))
+        assert await agent.watch.round() is True
 
 
 async def test_a_revoked_key_makes_no_quorum(world):
     party = world.parties["IDVAS"]
     async with world.relay(), quiet(world, "Peacock", Liar) as agent, quiet(world, "IDVAS") as other:
+        await all_take_part(world)
+        await agent.watch.round()
+        before = agent.trust.watched.last
+        await grow(world)
         await other.watch.round()
         chain = Chain(party.id, party.admin.op, party.admin.seq, party.admin.head)
         gone = chain.revoke(party.member.agent.witness.kid, "compromised", world.now + 1, world.now)
@@ -373,12 +414,14 @@ async def test_a_revoked_key_makes_no_quorum(world):
         world.clock.advance(1)
         await agent.book.refresh()
         assert await agent.watch.round() is False
-        assert agent.trust.watched.last == 0
+        assert agent.trust.watched.last == before
 
 
 async def test_without_a_quorum_a_day_long_sending_goes_on_with_a_warning_then_stops(world):
     async with world.relay(), quiet(world, "Peacock") as agent:
         assert agent.trust.watched.since == world.now
+        await all_take_part(world)
+        await agent.watch.round()
         await send(agent)
         world.clock.advance(3 * 3600)
         assert agent.watch.shown()["state"] == "late"
@@ -475,7 +518,7 @@ async def test_running_agents_find_their_quorum_by_themselves(world):
     ):
         for _ in range(200):
             state = (await one.ok("GET", "/v1/status"))["witnesses"]
-            if state["state"] == "agreed":
+            if state["taking_part"] == 2:
                 break
             await asyncio.sleep(0.05)
-        assert (state["state"], state["needed"]) == ("agreed", 2)
+        assert (state["state"], state["members"]) == ("agreed", 3)

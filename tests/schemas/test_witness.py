@@ -14,6 +14,7 @@ from schemas.errors import Refusal
 from schemas.keys import SigningKey, Use
 from schemas.mldsa import MldsaKey, verify_mldsa
 from schemas.witness import (
+    ACTIVE,
     AHEAD,
     MldsaLogKey,
     WitnessKey,
@@ -23,6 +24,7 @@ from schemas.witness import (
     open_published,
     publish,
     quorum_time,
+    taking_part,
     witnesses,
 )
 from tests.tools.vector_world import seed
@@ -92,8 +94,8 @@ def test_a_quorum_of_one_member_twice_is_none(town: Town):
     checkpoint, note = town.head()
     one = town.members[0]
     found = town.counted(note + "".join(line_of(one, checkpoint, NOW - n) for n in range(5)))
-    assert (len(found), needed(town.view, 1)) == (1, 2)
-    assert quorum_time(found, needed(town.view, 1)) is None
+    assert (len(found), needed(3, 1)) == (1, 2)
+    assert quorum_time(found, needed(3, 1)) is None
 
 
 def test_two_keys_of_one_member_count_once():
@@ -105,15 +107,18 @@ def test_two_keys_of_one_member_count_once():
     assert found == {one.id: NOW}
 
 
-def test_a_majority_of_any_partnership_meets_every_other_majority():
-    counts = {}
-    view = Directory("x")
-    for members in range(65):
-        view.agencies = {str(n): type("Agency", (), {"member": n < members})() for n in range(members + 3)}
-        counts[members] = needed(view, 1)
-        assert members <= 2 or 2 * counts[members] > members
-    assert [counts[n] for n in range(7)] == [1, 1, 1, 2, 3, 3, 4]
-    assert (needed(view, 40), needed(view, 64)) == (40, 64)
+def test_a_majority_of_any_number_meets_every_other_majority():
+    assert [needed(members, 1) for members in range(7)] == [1, 1, 1, 2, 3, 3, 4]
+    for members in range(3, 128):
+        assert 2 * needed(members, 1) > members
+    assert (needed(2, 40), needed(100, 40), needed(0, 64)) == (40, 51, 64)
+
+
+def test_who_takes_part_is_a_member_that_cosigned_lately(town: Town):
+    one, two, three = (member.id for member in town.members)
+    seen = {one: NOW, two: NOW - ACTIVE, three: NOW - ACTIVE - 1, town.founded.oversight.id: NOW, "ag1x": NOW}
+    assert taking_part(seen, town.view, NOW) == 2
+    assert taking_part({}, town.view, NOW) == 0
 
 
 def test_the_time_of_a_quorum_is_that_of_its_last_member():
@@ -185,7 +190,7 @@ def test_a_revoked_key_makes_no_quorum_whatever_time_it_names():
     town.view.apply(town.chain(two).revoke(two.agent.witness.kid, "lost", NOW, NOW))
     assert refused_line(town, line_of(two, checkpoint, NOW - 3000), checkpoint) == "REVOKED_KEY"
     assert town.counted(note) == {one.id: NOW}
-    assert quorum_time(town.counted(note), needed(town.view, 1)) is None
+    assert quorum_time(town.counted(note), needed(3, 1)) is None
 
 
 def test_every_byte_of_a_cosignature_matters(town: Town):
