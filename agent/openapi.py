@@ -60,7 +60,7 @@ def _operation(route: Route) -> dict[str, Any]:
         operation["parameters"] = [{"name": "all", "in": "query", "schema": {"enum": ["0", "1"]}}]
     if route.body is not None:
         operation["requestBody"] = {
-            "required": route.body.__name__ != "Withdraw",
+            "required": route.body.__name__ not in ("Withdraw", "Refuse"),
             "content": {"application/json": {"schema": {"$ref": REF.format(model=route.body.__name__)}}},
         }
     return operation

@@ -217,6 +217,7 @@ def _prune(connection: Connection, now: int) -> None:
     connection.execute(delete(seen).where(seen.c.until < now))
     connection.execute(delete(statuses).where(statuses.c.exp < now))
     connection.execute(delete(grants).where(grants.c.until < now, recalls.KEPT_FOR_ANSWERS))
+    connection.execute(recalls.DELETE_ENDED)
     connection.execute(delete(notices).where(notices.c.ts < now - NOTICE_KEPT))
     connection.execute(delete(overrides).where(overrides.c.until < now))
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, or_, select, update
 
 from broker.sweeping import Unasked
 from broker.tables import grants, recalls
@@ -60,6 +60,8 @@ KEPT_FOR_ANSWERS = or_(
     grants.c.withdrawn_text.is_(None),
 )
 """Grants that nobody owes an answer about."""
+DELETE_ENDED = delete(recalls).where(recalls.c.gid.not_in(select(grants.c.gid)))
+"""Answers about grants that are gone."""
 
 
 def look(connection: Connection, gid: str, agency: str) -> Any:

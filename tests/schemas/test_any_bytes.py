@@ -16,7 +16,7 @@ from schemas.directory import parse_statement
 from schemas.envelope import Delivery, Upload, parse_header
 from schemas.errors import Refusal
 from schemas.founding import Founding
-from schemas.grants import parse_grant, parse_status, parse_withdrawal
+from schemas.grants import parse_grant, parse_recalled, parse_status, parse_withdrawal
 from schemas.keyfile import unlock
 from schemas.keyring import AdminKeys, AgentKeys, OfficerKeys, RelayKeys
 from schemas.keys import OpeningKey, SigningKey
@@ -84,6 +84,7 @@ PARSERS: dict[str, tuple[Callable[[bytes], object], bytes]] = {
     "grant": (signed(parse_grant), statement_text("grant")),
     "status": (signed(parse_status), statement_text("grant", 1)),
     "withdrawal": (signed(parse_withdrawal), statement_text("grant", 2)),
+    "answer to a recall": (signed(parse_recalled), statement_text("grant", 3)),
     "receipt": (signed(parse_receipt), statement_text("receipt")),
     "signed policy": (SignedPolicy.parse, SIGNED_POLICY),
     "policy": (Policy.parse, founding().text),

@@ -15,7 +15,7 @@ from schemas.facts import Facts
 from schemas.directory import Directory, agency_id, safety_number
 from schemas.envelope import Delivery, Upload
 from schemas.errors import KINDS, Refusal
-from schemas.grants import check_grant, parse_grant, parse_status, parse_withdrawal
+from schemas.grants import check_grant, parse_grant, parse_recalled, parse_status, parse_withdrawal
 from schemas.keyfile import QUICK, lock, unlock
 from schemas.keys import ED25519, OpeningKey, SigningKey, Use, check_public, kid_of
 from schemas.merkle import verify_consistency, verify_inclusion
@@ -396,7 +396,12 @@ def test_a_partnership_file_done_wrongly_is_refused(row: dict):
     refused(row, lambda: Partnership.parse(row["file"].encode()))
 
 
-PARSERS = {"grant": parse_grant, "grant-status": parse_status, "withdraw": parse_withdrawal}
+PARSERS = {
+    "grant": parse_grant,
+    "grant-status": parse_status,
+    "withdraw": parse_withdrawal,
+    "recalled": parse_recalled,
+}
 
 
 @each("grant", "valid")

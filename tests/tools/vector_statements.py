@@ -2,7 +2,7 @@
 
 from schemas.canonical import encode
 from schemas.directory import safety_number
-from schemas.grants import Withdrawal
+from schemas.grants import Withdrawal, withdrawal_hash
 from schemas.keyfile import QUICK, lock
 from schemas.keys import OpeningKey, SigningKey
 from schemas.padding import bucket
@@ -219,14 +219,20 @@ def grants() -> dict[str, object]:
         made = Signed.make(ALDER.consent, Purpose(f"fenpost/v1/{kind}"), {**value, **fields})
         return {"name": name, "kind": kind, "statement": made.to_json(), "refusal": code}
 
+    withdrawal = Signed.make(BIRCH.consent, Purpose.WITHDRAW, end)
+    answer = {
+        "a": ALDER.id, "did": "kept", "gid": gid, "outside": False, "passed": [], "signer": ALDER.consent.kid,
+        "ts": T0 + 60, "v": 1, "wd": b(withdrawal_hash(withdrawal)), "why": "legal-duty",
+    }  # fmt: skip
     flipped = Signed(GRANT.text, GRANT.signature[:-1] + bytes([GRANT.signature[-1] ^ 1]))
     return {
-        "description": "Agreements, staples and withdrawals (C1 to C3), signed by consent keys.",
+        "description": "Agreements, staples, withdrawals (C1 to C3) and answers to recalls (J7), signed by consent keys.",
         "public": {"alder": b(ALDER.consent.public), "birch": b(BIRCH.consent.public)},
         "valid": [
             {"name": "grant", "kind": "grant", "by": "alder", "statement": GRANT.to_json()},
             {"name": "status", "kind": "grant-status", "by": "alder", "statement": STAPLE.to_json()},
-            {"name": "withdrawal", "kind": "withdraw", "by": "birch", "statement": Signed.make(BIRCH.consent, Purpose.WITHDRAW, end).to_json()},
+            {"name": "withdrawal", "kind": "withdraw", "by": "birch", "statement": withdrawal.to_json()},
+            {"name": "answer to a recall", "kind": "recalled", "by": "alder", "statement": Signed.make(ALDER.consent, Purpose.RECALLED, answer).to_json()},
         ],
         "invalid": [
             {"name": "a bit of the signature is turned", "kind": "grant", "statement": flipped.to_json(), "refusal": "SIGNATURE"},
@@ -241,6 +247,10 @@ def grants() -> dict[str, object]:
             bad("good for more than a day", "grant-status", status, "STATUS_STALE", exp=T0 + DAY + 1),
             bad("a state that nobody knows", "grant-status", status, "FORM", state="paused"),
             bad("withdrawn by nobody", "withdraw", end, "FORM", by=""),
+            bad("kept without a reason", "recalled", answer, "FORM", why=None),
+            bad("a reason without keeping", "recalled", answer, "FORM", did="deleted"),
+            bad("nothing held, but passed on", "recalled", answer, "FORM", did="nothing-held", why=None, outside=True),
+            bad("a word for truth", "recalled", answer, "FORM", outside="Yes"),
         ],
     }  # fmt: skip
 
