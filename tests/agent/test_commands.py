@@ -106,6 +106,8 @@ async def test_a_session(world):
         assert err.startswith("BASIS: ")
         code, out, _ = await type_in("doctor", "--dir", home, "--json")
         assert (code, json.loads(out)["ok"]) == (0, True)
+        code, out, _ = await type_in("reconcile", "show", "--dir", home)
+        assert (code, out) == (0, "Nothing to look at. Newest day: none yet.\n")
         running = psutil.Process(process.pid)
         assert running.rlimit(psutil.RLIMIT_CORE) == (0, 0)
         assert running.memory_info().rss <= 100 * 2**20
