@@ -1,4 +1,4 @@
-"""A partnership's policy: vocabulary, data-sharing agreements, thresholds and periods, as one dated file (C14-C17).
+"""A partnership's policy: vocabulary, data-sharing agreements, thresholds and periods, as one dated file (PROTOCOL.md C14-C17).
 
 Rules of this house:
 - a policy is data: canonical JSON, every field there, unknown fields refused; it names tests and meanings that the
@@ -24,7 +24,6 @@ from schemas.errors import Refusal
 from schemas.policing import POLICY_LIMIT, policy_digest
 from schemas.vocabulary import CodeText, Dated, PurposeEntry, Vocabulary, forbidden
 
-POLICY_LIMIT = 256 * 1024
 ANYBODY = "*"
 DAY = 24 * 3600
 
