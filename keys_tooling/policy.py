@@ -164,7 +164,7 @@ async def plan(line: Line, oversight: Oversight, found: SignedPolicy, world: Wor
     Raises:
         Refusal: as Directory.apply, POLICY_FAULT, FORM of a text that is no policy, FORK, ROLLBACK.
     """
-    reading = await _read(line, oversight, world)
+    reading = await read_own(line, oversight, world)
     return _recorded(reading, found) or _tried(reading, oversight, found, world.now())[1]
 
 
@@ -176,7 +176,7 @@ async def apply(
     Raises:
         Refusal: as `plan`, CONFLICT when something else was recorded meanwhile, and the relay's own.
     """
-    reading = await _read(line, oversight, world)
+    reading = await read_own(line, oversight, world)
     entry, signed = _recorded(reading, found), None
     if entry is None:
         signed, entry = _tried(reading, oversight, found, world.now())
@@ -187,16 +187,22 @@ async def apply(
     item = api.StatementIn(
         kind="policy", signed=api.SignedJson(**signed.to_json()), body=found.text.decode("ascii")
     )
+    return Applied(entry, before=await post_one(line, item) == "repeat")
+
+
+async def post_one(line: Line, item: api.StatementIn) -> str:
+    """ "recorded" or "repeat". Raises Refusal CONFLICT when the directory moved on meanwhile, and the relay's own."""
     answer = await line.post_statements(api.StatementsRequest(statements=(item,)))
     if len(answer.results) != 1:
         raise Refusal("FORM", party="relay")
     if (result := answer.results[0]).status == "refused":
         code = result.code if result.code in KINDS else "FORM"
         raise Refusal("CONFLICT" if code == "DIRECTORY" else code or "FORM", party="relay")
-    return Applied(entry, before=result.status == "repeat")
+    return result.status
 
 
-async def _read(line: Line, oversight: Oversight, world: World) -> Reading:
+async def read_own(line: Line, oversight: Oversight, world: World) -> Reading:
+    """The directory, which holds all that oversight's key file knows. Raises Refusal ROLLBACK, FORK."""
     reading = await read_oversight(line, oversight, world)
     check_own_chain(reading, oversight.admin)
     return reading
@@ -222,11 +228,11 @@ def _tried(reading: Reading, oversight: Oversight, found: SignedPolicy, now: int
     Policy.parse(found.text)
     if found.body().effective < now - LATE:
         raise Refusal("POLICY_PAST")
-    signed, view = _chain(reading, oversight).policy(found, now), copy.deepcopy(reading.view)
+    signed, view = own_chain(reading, oversight).policy(found, now), copy.deepcopy(reading.view)
     view.apply(signed)
     return signed, view.policies.entries[-1]
 
 
-def _chain(reading: Reading, oversight: Oversight) -> Chain:
+def own_chain(reading: Reading, oversight: Oversight) -> Chain:
     own = reading.view.agencies[oversight.admin.agency]
     return Chain(own.id, oversight.admin.op, own.seq, own.head)

@@ -22,6 +22,7 @@ from keys_tooling.policy_asking import (
     view_of,
     write_draft,
 )
+from keys_tooling.policy_signers_main import signer
 
 FILE = click.Path(path_type=Path)
 WEEK = 7 * 24 * 3600
@@ -54,6 +55,9 @@ def policy() -> None:
       fenpost-keys policy new --dir partnership --from 1 --out draft.json
       fenpost-keys policy check draft.json --dir partnership
     """
+
+
+policy.add_command(signer)
 
 
 @policy.command("show")

@@ -1,62 +1,24 @@
 """fenpost-keys policy with a real relay: drafted, checked, signed by two, put in force, brought back; or refused."""
 
-import asyncio
-import contextlib
 import json
 import secrets
-import threading
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 
-from keys_tooling.console import World as Outside
-from keys_tooling.keys_main import keys
 from schemas.envelope import Header
 from schemas.errors import Refusal
 from schemas.facts import Facts
 from schemas.keyfile import QUICK, lock
 from schemas.policing import LATE, SignedPolicy, policy_digest, spoken
 from schemas.recorded import print_facts
+from tests.keys_tooling.policy_place import done, edit, made, put, refused, run, served, told, write_secret
 from tests.policy_world import BLIND, next_policy, signed, text_of
 from tests.simulated_world import PASSPHRASE, World
 
 DAY = 24 * 3600
-
-
-@contextlib.contextmanager
-def served(world: World) -> Iterator[None]:
-    """The world's relay, in a thread with a loop of its own: the commands have theirs."""
-    up, down, faults = threading.Event(), threading.Event(), []
-
-    async def serve() -> None:
-        async with world.relay():
-            up.set()
-            while not down.is_set():
-                await asyncio.sleep(0.01)
-
-    def work() -> None:
-        try:
-            asyncio.run(serve())
-        except BaseException as fault:
-            faults.append(fault)
-            up.set()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        assert up.wait(30)
-        assert not faults
-        yield
-    finally:
-        down.set()
-        thread.join()
-
-
-def write_secret(path: Path, data: bytes) -> None:
-    path.write_bytes(data)
-    path.chmod(0o600)
 
 
 @pytest.fixture
@@ -70,59 +32,6 @@ def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     found = made(tmp_path_factory.mktemp("still"))
     with served(found):
         yield found
-
-
-def made(tmp_path: Path) -> World:
-    """A partnership whose oversight's folder is `P`, as partnership init writes it."""
-    found = World.found(tmp_path, "Peacock", "IDVAS")
-    folder, own = tmp_path / "P", found.parties["oversight"]
-    folder.mkdir(mode=0o700)
-    (folder / "partnership.json").write_bytes(found.founded.partnership.to_bytes())
-    for name, held in (
-        ("admin.fpk", own.admin),
-        ("agent.fpk", own.member.agent),
-        *((f"{signer.person}.fpk", signer) for signer in found.founded.signers),
-    ):
-        write_secret(folder / name, lock(held.to_json(), held.HOLDS, PASSPHRASE, QUICK, secrets.token_bytes))
-    write_secret(tmp_path / "pass", PASSPHRASE + b"\n")
-    return found
-
-
-def run(world: World, *words: str | Path, text: str | None = None) -> Result:
-    """A command, in the world's folder of files: names that end in .json, .fpk or .jsonl stand there."""
-    at = world.folder
-    said = [str(at / "P" / word) if str(word).endswith(".fpk") else str(word) for word in words]
-    said = [str(at / word) if word.endswith((".json", ".jsonl")) else word for word in said]
-    said = [str(at / "P") if word == "P" else word for word in said]
-    outside = Outside(world.clock, secrets.token_bytes)
-    return CliRunner().invoke(
-        keys, ["policy", *said, "--passphrase-file", str(at / "pass")], obj=outside, input=text
-    )
-
-
-def done(world: World, *words: str | Path) -> Result:
-    result = run(world, *words)
-    assert result.exit_code == 0, (result.output, result.exception)
-    return result
-
-
-def told(world: World, *words: str | Path) -> dict:
-    return json.loads(done(world, *words, "--json").stdout)
-
-
-def refused(world: World, *words: str | Path) -> str:
-    result = run(world, *words)
-    assert isinstance(result.exception, Refusal), (result.output, result.exception)
-    return result.exception.code
-
-
-def edit(world: World, name: str, **changes: object) -> None:
-    path = world.folder / name
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
-
-
-def put(world: World, name: str, policy: SignedPolicy) -> None:
-    (world.folder / name).write_bytes(policy.to_bytes())
 
 
 # --- the whole way
@@ -314,8 +223,6 @@ def test_a_relay_that_is_away_is_said_to_be_away(world: World):
 
 
 def test_a_relay_that_lost_the_text_takes_it_again(world: World):
-    import sqlite3
-
     put(world, "signed.json", next_policy(world))
     with served(world):
         done(world, "apply", "signed.json", "--partnership-dir", "P", "--yes")

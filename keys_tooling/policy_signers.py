@@ -1,0 +1,158 @@
+"""Who signs policies: a new signer's key and card, naming her in the directory, and ending what she may sign.
+
+Rules of this house:
+- her secret is drawn on her own machine and never leaves it; oversight gets a card with the public half;
+- she is named only after her card's number was read aloud, and her key counts a day after everybody could see it;
+- ending a key ends what it may sign from then on, not what it signed.
+"""
+
+from __future__ import annotations
+
+import copy
+import hmac
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+
+from keys_tooling.admission import Oversight
+from keys_tooling.ceremony import LIFE
+from keys_tooling.console import World
+from keys_tooling.directory_reading import Reading
+from keys_tooling.keyfiles import new_files
+from keys_tooling.policy import Line, own_chain, post_one, read_own
+from schemas import api
+from schemas.canonical import b64, strict_json, unb64
+from schemas.directory import Directory, Key
+from schemas.envelope import Frozen
+from schemas.errors import Refusal
+from schemas.hashing import labelled
+from schemas.keyfile import Cost, lock
+from schemas.keyring import PolicyKey
+from schemas.keys import ED25519, SigningKey, Use, check_public
+from schemas.policing import KEY_DELAY
+from schemas.signing import Signed
+
+CARD_LIMIT = 4096
+NOT_A_CARD = "This is not a policy signer's card, or it was damaged. Ask her for it again."
+
+
+class Card(Frozen):
+    """A signer's card. `key` is base64url; `number` is the card's safety number."""
+
+    v: Annotated[int, Field(ge=1, le=1)]
+    person: Annotated[str, Field(pattern=r"^policy-[1-9][0-9]{0,3}$")]
+    key: Annotated[str, Field(max_length=100)]
+    number: Annotated[str, Field(pattern=r"^[0-9]{5}( [0-9]{5}){5}$")]
+
+    @property
+    def public(self) -> bytes:
+        return unb64(self.key, 32)
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A signer's key as the directory has it; `before` says that nothing had to be posted."""
+
+    key: Key
+    before: bool
+
+
+def make_signer(out: Path, person: str, passphrase: bytes, cost: Cost, world: World) -> Card:
+    """Write a new signer's key file and, beside it, her card (`.json`).
+
+    Raises:
+        Refusal: EXISTS, FILE, NAME, KEYFILE, DISK_FULL.
+    """
+    key = SigningKey(world.draw(32))
+    try:
+        card = Card(v=1, person=person, key=b64(key.public), number=number_of(person, key.public))
+    except ValidationError:
+        raise Refusal("NAME", "A policy signer is called policy-1, policy-2 and so on.") from None
+    with new_files(out.parent) as files:
+        files.absent(out.name, card_path(out).name)
+        held = PolicyKey(key, person)
+        files.secret(out.name, lock(held.to_json(), PolicyKey.HOLDS, passphrase, cost, world.draw))
+        files.public(card_path(out).name, json.dumps(card.model_dump(), indent=1).encode("ascii") + b"\n")
+    return card
+
+
+def card_path(out: Path) -> Path:
+    return out.with_suffix(".json")
+
+
+def read_card(data: bytes) -> Card:
+    """Raises Refusal KEY."""
+    try:
+        strict_json(data, CARD_LIMIT)
+        card = Card.model_validate_json(data)
+        check_public(ED25519, card.public)
+    except (Refusal, ValidationError) as error:
+        raise Refusal("KEY", NOT_A_CARD) from error
+    if card.number != number_of(card.person, card.public):
+        raise Refusal("KEY", NOT_A_CARD)
+    return card
+
+
+def number_of(person: str, public: bytes) -> str:
+    """Six groups of five digits over everything on a card, to be read aloud on a known number."""
+    digest = labelled("fenpost/v1/policy-card", public + person.encode("ascii"), size=16)
+    digits = f"{int.from_bytes(digest, 'big') % 10**30:030d}"
+    return " ".join(digits[at : at + 5] for at in range(0, 30, 5))
+
+
+def check_number(card: Card, said: str) -> None:
+    """Raises Refusal FINGERPRINT unless this is what she reads from her own screen; blanks and hyphens do not count."""
+    digits = "".join(char for char in said if char not in " -\t")
+    if not digits.isascii() or not hmac.compare_digest(digits, card.number.replace(" ", "")):
+        raise Refusal("FINGERPRINT", "That is not this card's number, so nothing was sent. Ring her again.")
+
+
+async def name_signer(line: Line, oversight: Oversight, card: Card, world: World) -> Named:
+    """Publish a signer's key; it counts a day from now.
+
+    Raises:
+        Refusal: KEY, CONFLICT, ROLLBACK, FORK and the relay's own.
+    """
+    reading = await read_own(line, oversight, world)
+    known = next((key for key in signers(reading.view) if key.public == card.public), None)
+    if known is not None:
+        return Named(known, before=True)
+    now = world.now()
+    first = now + KEY_DELAY
+    chain = own_chain(reading, oversight)
+    signed = chain.add_key(Use.POLICY, card.public, first, first + LIFE[Use.POLICY], now, card.person)
+    return Named(await _post(line, reading, signed, card.public), before=False)
+
+
+async def end_signer(line: Line, oversight: Oversight, kid: str, reason: str, world: World) -> Named:
+    """Revoke a signer's key from now on.
+
+    Raises:
+        Refusal: UNKNOWN_KEY, CONFLICT, ROLLBACK, FORK and the relay's own.
+    """
+    reading = await read_own(line, oversight, world)
+    key = next((key for key in signers(reading.view) if key.kid == kid), None)
+    if key is None:
+        raise Refusal("UNKNOWN_KEY", "No policy signer has this key. Look: fenpost-keys policy signer list")
+    if key.revoked is not None:
+        return Named(key, before=True)
+    signed = own_chain(reading, oversight).revoke(kid, reason, world.now(), world.now())
+    return Named(await _post(line, reading, signed, key.public), before=False)
+
+
+def signers(view: Directory) -> list[Key]:
+    """Every policy key that oversight ever published, in the directory's order."""
+    own = view.agencies[view.oversight]
+    return [key for key in own.keys.values() if key.use == Use.POLICY]
+
+
+async def _post(line: Line, reading: Reading, signed: Signed, public: bytes) -> Key:
+    view = copy.deepcopy(reading.view)
+    view.apply(signed)
+    item = api.StatementIn(kind="directory", signed=api.SignedJson(**signed.to_json()))
+    await post_one(line, item)
+    own = view.agencies[view.oversight]
+    return next(key for key in own.keys.values() if key.public == public)
