@@ -1,4 +1,4 @@
-"""A partnership's policy: vocabulary, data-sharing agreements, thresholds and periods, as one dated file (PROTOCOL.md C14-C17).
+"""A partnership's policy: vocabulary, sharing agreements, thresholds, periods, as one dated file (PROTOCOL.md C14-C17).
 
 Rules of this house:
 - a policy is data: canonical JSON, every field there, unknown fields refused; it names tests and meanings that the

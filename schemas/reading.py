@@ -1,4 +1,4 @@
-"""A message as the consent rule reads it: the facts in the policy's meanings, worked out once for all rows (PROTOCOL.md C8, C15).
+"""A message as the consent rule reads it: the facts in the policy's meanings, for all rows (PROTOCOL.md C8, C15).
 
 Rules of this house:
 - a withdrawal on record outweighs what the header says;
