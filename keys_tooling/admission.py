@@ -105,7 +105,7 @@ async def enrol(relay: Relay, oversight: Oversight, enrolment: Enrolment, world:
             members = [agency for agency in reading.view.agencies.values() if agency.member]
             return Admitted(posted, before, len(members))
         before = False
-        posted += await _post(relay, missing)
+        posted += await post(relay, missing)
     raise Refusal(
         "CONFLICT", "Somebody else was changing the directory at the same time. Run it again.", retry=True
     )
@@ -179,7 +179,7 @@ async def read_oversight(source: Source, oversight: Oversight, world: World) -> 
     return reading
 
 
-async def _post(relay: Relay, statements: tuple[Signed, ...]) -> int:
+async def post(relay: Relay, statements: tuple[Signed, ...]) -> int:
     """How many were recorded; a conflict ends it early, and the caller reads the directory again."""
     recorded = 0
     for start in range(0, len(statements), api.BATCH_STATEMENTS):

@@ -10,6 +10,7 @@ import click
 
 from keys_tooling.console import World, report, run, tell
 from keys_tooling.policy_main import policy
+from keys_tooling.roles_main import role
 from schemas.sectors import SECTORS, Sector
 
 FILE = click.Path(path_type=Path)
@@ -47,6 +48,7 @@ def partnership() -> None:
 
 
 keys.add_command(policy)
+keys.add_command(role)
 
 
 @keys.group()

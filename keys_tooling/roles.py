@@ -1,0 +1,236 @@
+"""People's role keys: made by the person, published by the agency, countersigned by oversight (PROTOCOL.md O1-O3).
+
+Rules of this house:
+- a person makes her own key, alone, and hands over a card with its public half; nobody else ever has the file;
+- an administrator publishes the card, and cannot make it count; oversight countersigns it, and cannot publish it:
+  so neither of them can make up two people;
+- oversight hears the card's number from the person herself before it signs.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Protocol
+
+from pydantic import Field, ValidationError
+
+from keys_tooling.admission import Oversight, check_own_chain, post, read_oversight
+from keys_tooling.ceremony import BACKDATE
+from keys_tooling.console import World
+from keys_tooling.directory_reading import Reading, Source, read_directory
+from keys_tooling.keyfiles import new_files, read_public, read_secret
+from keys_tooling.partnership import ADMIN, AGENT, PARTNERSHIP
+from schemas import api
+from schemas.canonical import Json, b64, strict_json, unb64
+from schemas.chain import Chain
+from schemas.directory import Directory, Key
+from schemas.envelope import AgencyId, Frozen
+from schemas.errors import Refusal
+from schemas.hashing import labelled
+from schemas.keyfile import Cost, lock
+from schemas.keyring import AdminKeys, AgentKeys, PersonKeys
+from schemas.keys import ED25519, SigningKey, Use, check_public, kid_of
+from schemas.partnership import FILE_LIMIT, Partnership
+from schemas.roles import Role, read_tag
+from schemas.signing import Signed
+
+LIFE = 365 * 24 * 3600
+CARD_LIMIT = 4096
+NOT_A_CARD = "This is not a person's card, or it was damaged. Ask the person for it again."
+
+
+class Line(Source, Protocol):
+    """What is asked of a relay here: agent.client.Relay does it."""
+
+    async def post_statements(self, request: api.StatementsRequest) -> api.StatementResults: ...
+
+
+class Card(Frozen):
+    """The public half of a person's key, as she hands it over. `number` is read aloud."""
+
+    v: Annotated[int, Field(ge=1, le=1)]
+    agency: AgencyId
+    person: Annotated[str, Field(max_length=32)]
+    pub: Annotated[str, Field(min_length=43, max_length=43)]
+    number: Annotated[str, Field(pattern=r"^[0-9]{5}( [0-9]{5}){5}$")]
+
+    @property
+    def public(self) -> bytes:
+        return unb64(self.pub, 32)
+
+    @property
+    def kid(self) -> str:
+        return kid_of(ED25519, self.public)
+
+    @property
+    def role(self) -> Role:
+        return read_tag(self.person)[0]
+
+
+def card_of(keys: PersonKeys) -> Card:
+    number = card_number(keys.agency, keys.tag, keys.key.public)
+    return Card(v=1, agency=keys.agency, person=keys.tag, pub=b64(keys.key.public), number=number)
+
+
+def card_number(agency: str, tag: str, public: bytes) -> str:
+    """Six groups of five digits over everything on the card."""
+    data = public + f"{agency}\x00{tag}".encode("ascii")
+    digits = f"{int.from_bytes(labelled('fenpost/v1/person-card', data, size=16), 'big') % 10**30:030d}"
+    return " ".join(digits[at : at + 5] for at in range(0, 30, 5))
+
+
+def card_bytes(card: Card) -> bytes:
+    return json.dumps(card.model_dump(), indent=1, sort_keys=True).encode("ascii") + b"\n"
+
+
+def parse_card(data: bytes) -> Card:
+    """Raises Refusal KEY, PERSON_TAG."""
+    try:
+        strict_json(data, CARD_LIMIT)
+        card = Card.model_validate_json(data)
+        check_public(ED25519, card.public)
+    except (Refusal, ValidationError) as error:
+        raise Refusal("KEY", NOT_A_CARD) from error
+    if card.number != card_number(card.agency, card.person, card.public):
+        raise Refusal("KEY", NOT_A_CARD)
+    read_tag(card.person)
+    return card
+
+
+def make(folder: Path, agency: str, tag: str, passphrase: bytes, cost: Cost, world: World) -> Card:
+    """A person's key file and card, in a folder of hers.
+
+    Raises:
+        Refusal: PERSON_TAG, FORM (the agency's id), EXISTS, FILE, DISK_FULL, KEYFILE.
+    """
+    read_tag(tag)
+    keys = PersonKeys(agency, tag, SigningKey(world.draw(32)))
+    try:
+        card = card_of(keys)
+    except ValidationError:
+        raise Refusal(
+            "FORM", "That is no agency's id. It is in enrolment.json, and begins with ag1."
+        ) from None
+    with new_files(folder) as files:
+        files.absent(f"{tag}.fpk", f"{tag}.json")
+        files.secret(f"{tag}.fpk", lock(keys.to_json(), keys.HOLDS, passphrase, cost, world.draw))
+        files.public(f"{tag}.json", card_bytes(card))
+    return card
+
+
+# --- the agency's administrator
+
+
+@dataclass(frozen=True, slots=True)
+class Administrator:
+    """An agency's own side: its operational key, and the key that signs its requests."""
+
+    partnership: Partnership
+    admin: AdminKeys
+    auth: SigningKey
+
+    @classmethod
+    def open(cls, folder: Path, passphrase: bytes) -> Administrator:
+        """Raises Refusal FILE, KEYFILE, SETTINGS, SIGNATURE, DIRECTORY."""
+        partnership = Partnership.parse(read_public(folder / PARTNERSHIP, FILE_LIMIT))
+        admin = AdminKeys.from_json(read_secret(folder / ADMIN, AdminKeys.HOLDS, passphrase))
+        agent = AgentKeys.from_json(read_secret(folder / AGENT, AgentKeys.HOLDS, passphrase))
+        if admin.agency != agent.agency:
+            raise Refusal("KEYFILE", "The keys in this folder are of two agencies.")
+        return cls(partnership, admin, agent.auth)
+
+
+async def publish(line: Line, own: Administrator, card: Card, world: World) -> bool:
+    """Publish a person's key in the agency's chain; False when it was there.
+
+    Raises:
+        Refusal: KEY (another agency's card), ONE_PERSON, ROLLBACK, FORK, CONFLICT, and the relay's own.
+    """
+    if card.agency != own.admin.agency:
+        raise Refusal("KEY", "This card is for another agency. Ask the person to make her key for this one.")
+    charter = own.partnership.charter
+    reading = await read_directory(line, own.partnership.keys_log_key, charter.oversight, world.now())
+    check_own_chain(reading, own.admin)
+    if card.kid in reading.view.agencies[card.agency].keys:
+        return False
+    start, now = world.now() - BACKDATE, world.now()
+    chain = _chain(reading, own.admin)
+    signed = chain.add_key(Use.PERSON, card.public, start, start + LIFE, now, card.person)
+    await _say(line, reading, signed)
+    return True
+
+
+# --- oversight
+
+
+async def countersign(line: Line, oversight: Oversight, card: Card, world: World) -> bool:
+    """Oversight's word for a published key; False when it was given. The caller compared the number.
+
+    Raises:
+        Refusal: UNKNOWN_KEY (not published, or under another role), KEY, ROLLBACK, FORK, CONFLICT, the relay's own.
+    """
+    reading = await read_oversight(line, oversight, world)
+    check_own_chain(reading, oversight.admin)
+    key = reading.view.agencies.get(card.agency)
+    found = None if key is None else key.keys.get(card.kid)
+    if found is None or found.use != Use.PERSON:
+        raise Refusal("UNKNOWN_KEY", "The agency has not published this key yet. Ring its administrator.")
+    if found.person != card.person:
+        raise Refusal("KEY", "The agency published this key under another role or number. Ring it.")
+    if card.kid in reading.view.countersigned:
+        return False
+    signed = _chain(reading, oversight.admin).countersign(card.kid, card.role, world.now())
+    await _say(line, reading, signed)
+    return True
+
+
+# --- looking
+
+
+def listed(view: Directory, now: int, delay: int) -> list[dict[str, Json]]:
+    """Every person's key in the directory, by agency and tag, and since when it counts."""
+    keys = [key for one in view.agencies.values() for key in one.keys.values() if key.use == Use.PERSON]
+    return [
+        _row(view, key, now, delay) for key in sorted(keys, key=lambda key: (key.agency, key.person or ""))
+    ]
+
+
+def _row(view: Directory, key: Key, now: int, delay: int) -> dict[str, Json]:
+    signed = view.countersigned.get(key.kid)
+    counts = None if signed is None else signed + delay
+    if key.revoked is not None and now >= key.revoked:
+        state = "revoked"
+    elif now >= key.exp:
+        state = "ended"
+    elif counts is None:
+        state = "not countersigned"
+    else:
+        state = "counts" if now >= counts else "counts later"
+    return {
+        "agency": key.agency,
+        "name": view.agencies[key.agency].name,
+        "person": key.person,
+        "kid": key.kid,
+        "state": state,
+        "countersigned": signed,
+        "counts_from": counts,
+        "until": key.exp,
+    }
+
+
+def _chain(reading: Reading, admin: AdminKeys) -> Chain:
+    own = reading.view.agencies[admin.agency]
+    return Chain(own.id, admin.op, own.seq, own.head)
+
+
+async def _say(line: Line, reading: Reading, signed: Signed) -> None:
+    copy.deepcopy(reading.view).apply(
+        signed
+    )  # what the directory would refuse is refused here, with its reason
+    if not await post(line, (signed,)):
+        raise Refusal(
+            "CONFLICT", "Somebody else was changing the directory at the same time. Run it again.", retry=True
+        )

@@ -1,0 +1,189 @@
+"""fenpost-keys role: what authors, safeguarding leads, administrators and oversight type about people's keys."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import click
+
+from keys_tooling.console import World, report
+from schemas.roles import Role
+
+FILE = click.Path(path_type=Path)
+
+_passphrase = click.option(
+    "--passphrase-file",
+    type=FILE,
+    help="A file with the passphrase, readable by you only. Asked for otherwise.",
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
+@click.group()
+def role() -> None:
+    """Keys of the people who ask for overrides, and of those who authorise them.
+
+    \b
+    Example:
+      fenpost-keys role new --dir ann --agency ag1... --role lead --person 2
+      fenpost-keys role publish ann/lead-2.json --dir peacock
+      fenpost-keys role countersign lead-2.json --partnership-dir partnership
+    """
+
+
+@role.command("new")
+@click.option("--dir", "folder", type=FILE, required=True, help="Your own folder.")
+@click.option("--agency", required=True, help="Your agency's id, ag1...")
+@click.option(
+    "--role",
+    "which",
+    type=click.Choice(["author", "lead"]),
+    required=True,
+    help="author asks for overrides; lead, the safeguarding lead, authorises them.",
+)
+@click.option(
+    "--person",
+    required=True,
+    help="Your number at the agency, never your name. The same for every key of yours.",
+)
+@_passphrase
+@click.option("--demonstration-cost", is_flag=True, hidden=True)
+@_json
+@click.pass_obj
+def role_new(
+    world: World,
+    folder: Path,
+    agency: str,
+    which: Role,
+    person: str,
+    passphrase_file: Path | None,
+    demonstration_cost: bool,
+    as_json: bool,
+) -> None:
+    """Make your own key, and a card with its public half. Nobody else ever gets the key file.
+
+    \b
+    Example:
+      fenpost-keys role new --dir ann --agency ag1... --role lead --person 2
+    """
+    from keys_tooling import roles
+    from keys_tooling.demonstration import cost
+    from keys_tooling.passphrases import new_passphrase
+
+    passphrase = new_passphrase(passphrase_file, "your key")
+    card = roles.make(folder, agency, f"{which}-{person}", passphrase, cost(demonstration_cost), world)
+    file = folder / f"{card.person}.json"
+    text = (
+        f"Key            {folder / (card.person + '.fpk')}\n"
+        f"Card           {file}\n"
+        f"Number         {card.number}\n\n"
+        "Hand the card to your administrator. Oversight rings you and asks for the number above."
+    )
+    report(
+        {"card": str(file), "kid": card.kid, "number": card.number, "person": card.person},
+        text,
+        as_json=as_json,
+    )
+
+
+@role.command("publish")
+@click.argument("card", type=FILE)
+@click.option("--dir", "folder", type=FILE, required=True, help="The agency's folder.")
+@_passphrase
+@_json
+@click.pass_obj
+def role_publish(world: World, card: Path, folder: Path, passphrase_file: Path | None, as_json: bool) -> None:
+    """Publish a person's key for your agency. It counts for nothing until oversight has countersigned it.
+
+    \b
+    Example:
+      fenpost-keys role publish lead-2.json --dir peacock
+    """
+    from agent.client import Relay
+    from keys_tooling import roles
+    from keys_tooling.keyfiles import read_public
+    from keys_tooling.passphrases import known_passphrase
+
+    found = roles.parse_card(read_public(card, roles.CARD_LIMIT))
+    own = roles.Administrator.open(folder, known_passphrase(passphrase_file, "the administrator's keys"))
+    charter = own.partnership.charter
+
+    async def publish() -> bool:
+        async with Relay(charter.relay, charter.authority, own.auth, world.clock, world.draw) as line:
+            return await roles.publish(line, own, found, world)
+
+    new = asyncio.run(publish())
+    said = "is published now. Hand its card to oversight." if new else "was published already."
+    facts = {"kid": found.kid, "person": found.person, "was_published": not new}
+    report(facts, f"{found.person} {said}", as_json=as_json)
+
+
+@role.command("countersign")
+@click.argument("card", type=FILE)
+@click.option("--partnership-dir", "folder", type=FILE, required=True, help="Oversight's folder.")
+@click.option("--number", help="The card's number, as the person read it aloud. Asked for otherwise.")
+@_passphrase
+@_json
+@click.pass_obj
+def role_countersign(
+    world: World, card: Path, folder: Path, number: str | None, passphrase_file: Path | None, as_json: bool
+) -> None:
+    """Say, as oversight, that this person has this role. Ring her on a number that you know; she reads hers to you.
+
+    \b
+    Example:
+      fenpost-keys role countersign lead-2.json --partnership-dir partnership \\
+        --number "01234 56789 01234 56789 01234 56789"
+    """
+    from agent.client import Relay
+    from keys_tooling import roles
+    from keys_tooling.admission import Oversight
+    from keys_tooling.keyfiles import read_public
+    from keys_tooling.passphrases import known_passphrase
+    from schemas.errors import Refusal
+
+    found = roles.parse_card(read_public(card, roles.CARD_LIMIT))
+    if number is None and not sys.stdin.isatty():
+        raise click.UsageError("There is no terminal to ask for the number: give --number.")
+    said = number or click.prompt("Number, as the person reads it aloud", err=True)
+    if said.replace(" ", "").replace("-", "") != found.number.replace(" ", ""):
+        raise Refusal("FINGERPRINT", "That is not this card's number, so nothing was said. Ring her again.")
+    oversight = Oversight.open(folder, known_passphrase(passphrase_file, "oversight's keys"))
+    charter = oversight.partnership.charter
+
+    async def countersign() -> bool:
+        async with Relay(charter.relay, charter.authority, oversight.auth, world.clock, world.draw) as line:
+            return await roles.countersign(line, oversight, found, world)
+
+    new = asyncio.run(countersign())
+    words = (
+        "is countersigned. It counts once the policy's delay is over."
+        if new
+        else "was countersigned already."
+    )
+    facts = {"kid": found.kid, "person": found.person, "was_countersigned": not new}
+    report(facts, f"{found.person} {words}", as_json=as_json)
+
+
+@role.command("show")
+@click.option("--dir", "folder", type=FILE, required=True, help="Your agency's folder, or oversight's.")
+@_passphrase
+@_json
+@click.pass_obj
+def role_show(world: World, folder: Path, passphrase_file: Path | None, as_json: bool) -> None:
+    """Every person's key in the directory, and since when it counts.
+
+    \b
+    Example:
+      fenpost-keys role show --dir peacock
+    """
+    from keys_tooling import roles
+    from keys_tooling.policy_asking import asking, in_force
+    from schemas.override import terms_of
+
+    view, policy = asking(world, folder, passphrase_file, lambda line, own: in_force(line, own, world))
+    rows = roles.listed(view, world.now(), terms_of(policy).key_delay)
+    text = "\n".join(f"{row['name']}  {row['person']}  {row['state']}" for row in rows)
+    report({"keys": rows}, text or "No person's key is in the directory.", as_json=as_json)

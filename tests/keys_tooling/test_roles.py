@@ -1,0 +1,166 @@
+"""fenpost-keys role with a real relay: a person makes her key, her agency publishes it, oversight countersigns it."""
+
+import json
+import secrets
+import stat
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from keys_tooling.console import World as Outside
+from keys_tooling.keys_main import keys
+from keys_tooling.roles import card_bytes, parse_card
+from schemas.errors import Refusal
+from schemas.keyfile import QUICK, lock
+from schemas.keyring import PersonKeys
+from tests.keys_tooling.test_policy import served, write_secret
+from tests.simulated_world import PASSPHRASE, World
+
+DAY = 24 * 3600
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """Two agencies and oversight, each with its administrator's folder."""
+    found = World.found(tmp_path, "Peacock", "IDVAS")
+    for name, party in found.parties.items():
+        folder = tmp_path / name
+        folder.mkdir(mode=0o700)
+        (folder / "partnership.json").write_bytes(found.founded.partnership.to_bytes())
+        for file, held in (("admin.fpk", party.admin), ("agent.fpk", party.member.agent)):
+            write_secret(
+                folder / file, lock(held.to_json(), held.HOLDS, PASSPHRASE, QUICK, secrets.token_bytes)
+            )
+    write_secret(tmp_path / "pass", PASSPHRASE + b"\n")
+    return found
+
+
+def run(world: World, *words: str | Path) -> Result:
+    outside = Outside(world.clock, secrets.token_bytes)
+    typed = ["role", *map(str, words), "--passphrase-file", str(world.folder / "pass")]
+    return CliRunner().invoke(keys, typed, obj=outside)
+
+
+def done(world: World, *words: str | Path) -> dict:
+    result = run(world, *words, "--json")
+    assert result.exit_code == 0, (result.output, result.exception)
+    return json.loads(result.stdout)
+
+
+def refused(world: World, *words: str | Path) -> str:
+    result = run(world, *words)
+    assert isinstance(result.exception, Refusal), (result.output, result.exception)
+    return result.exception.code
+
+
+def new(world: World, role: str, person: str, party: str = "Peacock", folder: str = "ann") -> dict:
+    return done(
+        world, "new", "--dir", world.folder / folder, "--agency", world.parties[party].id, "--role", role,
+        "--person", person, "--demonstration-cost",
+    )  # fmt: skip
+
+
+def publish(world: World, card: dict, party: str = "Peacock") -> dict:
+    return done(world, "publish", card["card"], "--dir", world.folder / party)
+
+
+def countersign(world: World, card: dict) -> dict:
+    place = ("--partnership-dir", world.folder / "oversight", "--number", card["number"])
+    return done(world, "countersign", card["card"], *place)
+
+
+def shown(world: World) -> list[tuple[str, str]]:
+    rows = done(world, "show", "--dir", world.folder / "IDVAS")["keys"]
+    return [(row["person"], row["state"]) for row in rows]
+
+
+def test_a_key_counts_a_day_after_oversight_has_countersigned_it(world: World):
+    card = new(world, "lead", "2")
+    with served(world):
+        assert publish(world, card)["was_published"] is False
+        assert shown(world) == [("lead-2", "not countersigned")]
+        assert countersign(world, card)["was_countersigned"] is False
+        assert shown(world) == [("lead-2", "counts later")]
+        world.clock.advance(DAY - 1)
+        assert shown(world) == [("lead-2", "counts later")]
+        world.clock.advance(1)
+        assert shown(world) == [("lead-2", "counts")]
+
+
+def test_saying_it_twice_changes_nothing(world: World):
+    card = new(world, "author", "1")
+    with served(world):
+        publish(world, card)
+        assert publish(world, card)["was_published"] is True
+        countersign(world, card)
+        assert countersign(world, card)["was_countersigned"] is True
+
+
+def test_the_key_file_is_hers_alone_and_never_overwritten(world: World):
+    card = new(world, "lead", "2")
+    path = world.folder / "ann" / "lead-2.fpk"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    before = path.read_bytes()
+    agency = world.parties["Peacock"].id
+    again = ("--dir", world.folder / "ann", "--agency", agency, "--role", "lead", "--person", "2")
+    assert refused(world, "new", *again) == "EXISTS"
+    assert path.read_bytes() == before
+    assert PersonKeys.HOLDS == "person"
+    assert "seed" not in Path(card["card"]).read_text()
+
+
+def test_nobody_publishes_both_roles_for_one_person(world: World):
+    author, lead = new(world, "author", "1"), new(world, "lead", "1")
+    with served(world):
+        publish(world, author)
+        assert refused(world, "publish", lead["card"], "--dir", world.folder / "Peacock") == "ONE_PERSON"
+
+
+@pytest.mark.parametrize("person", ["", "Ann", "a b", "2-3", "é"])
+def test_a_persons_number_is_no_name(world: World, person: str):
+    agency = world.parties["Peacock"].id
+    place = ("--dir", world.folder / "ann", "--agency", agency, "--role", "lead", "--person", person)
+    assert refused(world, "new", *place) == "PERSON_TAG"
+
+
+def test_a_card_is_for_one_agency_and_one_role(world: World):
+    card = new(world, "lead", "2")
+    with served(world):
+        assert refused(world, "publish", card["card"], "--dir", world.folder / "IDVAS") == "KEY"
+        place = ("--partnership-dir", world.folder / "oversight", "--number", card["number"])
+        assert refused(world, "countersign", card["card"], *place) == "UNKNOWN_KEY"
+        wrong = ("--partnership-dir", world.folder / "oversight", "--number", "00000 " * 6)
+        assert refused(world, "countersign", card["card"], *wrong) == "FINGERPRINT"
+        assert shown(world) == []
+
+
+def test_oversight_does_not_countersign_another_role_than_the_card_says(world: World):
+    card = new(world, "author", "1")
+    held = parse_card(Path(card["card"]).read_bytes())
+    from keys_tooling.roles import card_number
+
+    number = card_number(held.agency, "lead-1", held.public)
+    other = held.model_copy(update={"person": "lead-1", "number": number})
+    changed = world.folder / "changed.json"
+    changed.write_bytes(card_bytes(other))
+    with served(world):
+        publish(world, card)
+        place = ("--partnership-dir", world.folder / "oversight", "--number", number)
+        assert refused(world, "countersign", changed, *place) == "KEY"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"v": 2}, {"person": "lead-3"}, {"pub": "A" * 43}, {"number": "0"}, {"agency": "ag1"}, {"more": 1}],
+)
+def test_a_changed_card_is_refused(world: World, change: dict):
+    card = Path(new(world, "lead", "2")["card"])
+    card.write_text(json.dumps({**json.loads(card.read_text()), **change}))
+    assert refused(world, "publish", card, "--dir", world.folder / "Peacock") == "KEY"
+
+
+def test_an_administrator_needs_the_agencys_own_keys(world: World):
+    card = new(world, "lead", "2")
+    write_secret(world.folder / "pass", b"not the passphrase at all\n")
+    assert refused(world, "publish", card["card"], "--dir", world.folder / "Peacock") == "KEYFILE"
