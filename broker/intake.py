@@ -34,6 +34,14 @@ MAX_SKEW = 300
 """How far a message's time may be from the relay's, in seconds."""
 AUTHORISER = 18
 """The row that says what is wrong with an override."""
+SAID_OF_ALL = frozenset(
+    {
+        "VOCABULARY", "POLICY", "PURPOSE", "NO_AGREEMENT", "PAPER_SPECIAL", "PAPER_CRIMINAL", "PAPER_RISK",
+        "PAPER_INCAPABLE", "PAPER_PUBLIC", "PAPER_GATEWAY", "PAPER_BASIS", "PAPER_DATES", "PAPER_TOLD", "NO_REQUEST",
+        "VIR", "ONWARD",
+    }
+)  # fmt: skip
+"""What the rule says of a header whatever its agreement is: it may be told beside an agreement that is hidden."""
 HIDDEN: frozenset[Coverage] = frozenset({"outside", "withdrawn", "unknown"})
 """What a stranger must not be able to tell apart: no such agreement, one that ended, one that is not for this."""
 
@@ -189,8 +197,8 @@ def covered(header: Header, agreement: Agreement | None, now: int) -> Coverage:
     """What the relay can prove about the agreement that a header names."""
     if header.gid is None:
         return "none"
-    if agreement is None:
-        return "unknown"
+    if agreement is None or header.sender.a not in agreement.grant.parties():
+        return "unknown"  # to whoever is no party to it, there is none (C11)
     if agreement.withdrawal is not None:
         return "withdrawn"
     found = agreement.statuses.get(header.st or "")
@@ -205,8 +213,8 @@ def covered(header: Header, agreement: Agreement | None, now: int) -> Coverage:
 
 
 def switched(header: Header, agreement: Agreement | None) -> bool:
-    """Whether the message was written after the agreement that it names was withdrawn."""
-    if agreement is None or agreement.withdrawal is None:
+    """Whether the message was written after its agreement, one of the sender's own, was withdrawn."""
+    if agreement is None or agreement.withdrawal is None or header.sender.a not in agreement.grant.parties():
         return False
     return header.ts > parse_withdrawal(agreement.withdrawal).ts
 
@@ -242,11 +250,9 @@ def wanting(header: Header, view: Directory, now: int) -> str:
 def outward(header: Header, coverage: Coverage, decision: Decision) -> Refusal:
     """What the sender is told of the gate's refusal."""
     code = decision.code or "UNFORESEEN"
-    rests = header.law.agree in ("GIVEN", "LIMITED") and not code.startswith("PAPER_")
-    if rests and coverage in HIDDEN:
-        code = "GRANT"
-    elif rests and coverage == "stale":
-        code = "STATUS_STALE"
+    if header.law.agree in ("GIVEN", "LIMITED") and coverage in ("stale", *HIDDEN):
+        hidden = "STATUS_STALE" if coverage == "stale" else "GRANT"
+        code = next((code for code in decision.codes if code in SAID_OF_ALL), hidden)
     return Refusal(code)
 
 
