@@ -205,10 +205,11 @@ def foresee(
 ) -> Facts:
     """What the relay's gate will decide on, as far as this agent can know."""
     header = sealed.upload.envelope.header
-    gone = held is not None and held.withdrawal is not None
+    ended = None if held is None else held.withdrawal
     signed, staple = (None, None) if held is None else (held.signed, held.status)
-    covered = coverage(header, signed, staple, view, withdrawn=gone)
-    return facts_of(header, covered, view, policy, override)
+    covered = coverage(header, signed, staple, view, withdrawn=ended is not None)
+    known = facts_of(header, covered, view, policy, override)
+    return replace(known, switched=ended is not None and header.ts > ended.ts)
 
 
 def limits_of(held: Held) -> Limits:
