@@ -40,6 +40,7 @@ from schemas.reconciliation import (
     WINDOW,
     Account,
     Finding,
+    anything_open,
     compare,
     complete,
     contradicts_itself,
@@ -145,10 +146,12 @@ class Reconciliation:
         for agency in sorted({*ours, *c.execute(select(reports.c.a).distinct()).scalars()}):
             account = ours.get(agency, Account(now))
             told = max((made for (a, _), made in said.items() if a == agency), default=0)
-            for day in sorted(_days_with(account) | _days_heard(c, agency)):
+            passed = _days_with(account) | _days_heard(c, agency)
+            for day in range(first, day_of(now)):
                 over = (day + 1) * DAY
-                ready = first <= day and emptied >= over and now >= due(self._keys.agency, agency, day)
-                if ready and (agency, day) not in said and not _waits(account, over, now):
+                ready = emptied >= over and now >= due(self._keys.agency, agency, day)
+                wanted = day in passed or anything_open(account, day, told)
+                if wanted and ready and (agency, day) not in said and not _waits(account, over, now):
                     owed.append(Owed(agency, day, write(day, account, told)))
                     told = now
         return owed

@@ -203,6 +203,12 @@ def write(day: int, account: Account, told: int) -> tuple[Reconcile, ...]:
     )
 
 
+def anything_open(account: Account, day: int, told: int) -> bool:
+    """Whether a list of this day has something to say of days before it (N4)."""
+    sent = [item for item in account.sent.values() if item.state != "waiting"]
+    return bool(_still(sent, day, told) or _still(account.got.values(), day, told))
+
+
 def _of_day(items: Iterable[Item], day: int) -> list[Item]:
     return [item for item in items if day_of(item.ts) == day]
 

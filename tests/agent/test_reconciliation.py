@@ -11,6 +11,7 @@ from sqlalchemy import create_engine, delete, select, text, update
 from agent.doctor import _lists
 from agent.findings import OURS, THEIRS
 from agent.forms import Give, Reject, Send, TakeOn, read_form
+from agent.outbox import step
 from agent.pairs import ABSENT, forget_missing, gap_before, missing_from
 from agent.reconciliation import PATIENCE
 from agent.tables import days, findings, inbox, ladder, outbox, pairs, receipts, reports, sealings
@@ -299,6 +300,25 @@ async def test_what_the_gate_refused_was_never_sent_and_leaves_no_gap(world):
             await take_on(idvas, queued["eid"])
         await the_next_day(world, peacock, idvas)
         assert await found(peacock) == await found(idvas) == []
+
+
+async def test_what_the_relay_holds_for_a_lead_has_not_left_until_it_is_released(world):
+    async with pair(world) as (_, peacock, idvas):
+        held, last = await send(peacock), await send(peacock)
+        delivery = await taken_out(world, held["eid"])
+        await collect(idvas)
+        await take_on(idvas, last["eid"])
+        desk = (delivery["agency"], delivery["desk"])
+        await peacock.store.run(lambda c: step(c, held["eid"], *desk, "held", world.now))
+        await the_next_day(world, peacock, idvas)
+        # Nobody there hears of it, but that its number has not left: so no gap.
+        assert await found(peacock) == await found(idvas) == []
+        assert held["eid"] not in (await rows(idvas, reports))[0].text
+        await put_back(world, delivery)
+        await peacock.store.run(lambda c: step(c, held["eid"], *desk, "released", world.now))
+        await collect(idvas)
+        await the_next_day(world, peacock, idvas)
+        assert await found(peacock) == await found(idvas) == [("late", held["eid"]), ("open", held["eid"])]
 
 
 async def test_what_expired_unseen_is_no_difference(world):
