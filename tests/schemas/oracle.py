@@ -13,7 +13,16 @@ GATEWAYS = {
     "CA04-16LA", "CA89-17", "CA89-47", "CA04-10/11", "CA04-16H", "CARE-42", "CARE-45", "CARE-6", "CDA-115", "DAA21", "HA-213B",
     "MSA-52", "FGM-5B", "CJA-325", "PCSC-44A", "MCA", "CLDC", "COURT",
 }  # fmt: skip
-STATES = {"GIVEN", "LIMITED", "NOT_SOUGHT", "REFUSED", "WITHDRAWN", "EXPIRED", "CANNOT_GIVE", "NOT_APPLICABLE"}
+STATES = {
+    "GIVEN",
+    "LIMITED",
+    "NOT_SOUGHT",
+    "REFUSED",
+    "WITHDRAWN",
+    "EXPIRED",
+    "CANNOT_GIVE",
+    "NOT_APPLICABLE",
+}
 FEBRUARY_2026 = 1_770_249_600  # 5 February: recognised legitimate interests
 SEPTEMBER_2026 = 1_790_726_400  # 30 September: the duty about children
 JANUARY_2026 = 1_768_176_000  # 12 January: the code for police requests
@@ -78,16 +87,29 @@ def answer(f) -> Answer:
     known = known and (law.b9 is None or law.b9 in SPECIAL_NEEDS_CONDITION)
     known = known and all(p in FIT_FOR_OFFENCES | {"s1:8", "s1:19"} for p in law.s1)
     known = known and all(g in GATEWAYS for g in law.gw)
-    known = known and law.agree_by in (None, "SELF", "CHILD_COMPETENT", "PR_NOT_HARM", "ATTORNEY", "BEST_INTERESTS")
+    known = known and law.agree_by in (
+        None,
+        "SELF",
+        "CHILD_COMPETENT",
+        "PR_NOT_HARM",
+        "ATTORNEY",
+        "BEST_INTERESTS",
+    )
     known = known and law.conf in (None, "agreement", "public_interest", "statute")
     known = known and law.why_no in (None, "A", "B", "C", "D", "E", "F", "G")
-    known = known and law.told in ("YES", "BY", "UNSAFE", "NA") and law.onward in ("NONE", "ASK", "WITHIN_PURPOSE")
+    known = (
+        known
+        and law.told in ("YES", "BY", "UNSAFE", "NA")
+        and law.onward in ("NONE", "ASK", "WITHIN_PURPOSE")
+    )
     for attested in law.vir:
         known = known and attested in (
             "VIR-LINE", "VIR-NECESSARY", "VIR-PROPORTIONATE", "VIR-LAST-RESORT", "VIR-NOTICE", "VIR-COUNSELLING", "VIR-SENIOR",
         )  # fmt: skip
     if law.hc is not None:
-        known = known and law.hc.b6 in BASES and all(p in FIT_FOR_OFFENCES | {"s1:8", "s1:19"} for p in law.hc.s1)
+        known = (
+            known and law.hc.b6 in BASES and all(p in FIT_FOR_OFFENCES | {"s1:8", "s1:19"} for p in law.hc.s1)
+        )
     if not known:
         said.append((1, "block", "VOCABULARY", ""))
 
@@ -230,9 +252,9 @@ def answer(f) -> Answer:
     # 20
     if h.cls == "INFOREQ" and personal:
         asked = {"VIR-LINE", "VIR-NECESSARY", "VIR-PROPORTIONATE", "VIR-LAST-RESORT"}
-        if f.sender.sector == "police" and not asked <= set(law.vir):
-            said.append((20, "block", "VIR", ""))
-        elif "VIR-COUNSELLING" in law.vir and "VIR-SENIOR" not in law.vir:
+        if (f.sender.sector == "police" and not asked <= set(law.vir)) or (
+            "VIR-COUNSELLING" in law.vir and "VIR-SENIOR" not in law.vir
+        ):
             said.append((20, "block", "VIR", ""))
 
     # 21
