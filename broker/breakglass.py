@@ -116,7 +116,6 @@ class Overdue(Unasked):
 def _missing(row: Row[tuple[object, ...]], turn: Turn) -> None:
     header = parse_header(row.header)
     recipients = {r.a for r in header.to}
-    tag = event_tag(row.eid, Event.LEAD_MISSING, header.sender.a, f"{header.sender.d}/{row.told}")
     facts = {
         "a": header.sender.a,
         "alert": True,
@@ -124,7 +123,7 @@ def _missing(row: Row[tuple[object, ...]], turn: Turn) -> None:
         "count": row.told + 1,
         "mid": header.mid,
     }
-    turn.log(Event.LEAD_MISSING, tag, {header.sender.a, *recipients}, facts)
+    turn.log(Event.LEAD_MISSING, turn.draw(32), {header.sender.a, *recipients}, facts)
     if turn.db.execute(SELECT_MISSED, {"whose": header.sender.a}).first() is None:
         turn.db.execute(insert(missed), {"agency": header.sender.a, "since": turn.now})
     turn.db.execute(UPDATE_TOLD, {"named": row.eid, "at": turn.now + AGAIN})

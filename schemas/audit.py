@@ -37,11 +37,9 @@ class Event(StrEnum):
     DIRECTORY = "directory"
     READ = "read"
     HELD = "held"
-    RELEASED = "released"
     LAPSED = "lapsed"
     OVERRIDE = "override"
     BREAK_GLASS = "break-glass"
-    LEAD_SIGNED = "lead-signed"
     LEAD_MISSING = "lead-missing"
     NONDISCLOSURE = "nondisclosure"
 

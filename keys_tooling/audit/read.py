@@ -120,6 +120,8 @@ def _open(entry: Entry, ring: _EpochRing, keys: OfficerKeys, view: Directory, sh
     except Refusal:
         return Told(entry.index).blamed("form")
     told = tell(entry.index, leaf, facts, view, shelf)
+    if told.event == Event.OVERRIDE and not told.faults:
+        return _reasoned(told, entry, leaf, rk, keys)
     sealed = told.event in (Event.ACCEPT, Event.NONDISCLOSURE)
     return _senders(told, entry, leaf, rk, keys) if sealed else told
 
@@ -150,6 +152,21 @@ def _senders(told: Told, entry: Entry, leaf: Leaf, rk: bytes, keys: OfficerKeys)
         return compare(told, open_record(record, record_key(record, [keys.ig]), told.mid))
     except Refusal:
         return told.blamed("sender")
+
+
+def _reasoned(told: Told, entry: Entry, leaf: Leaf, rk: bytes, keys: OfficerKeys) -> Told:
+    """Add an override's reason, for officers of its agency and of oversight; others see that there is one."""
+    try:
+        data = unveil_record(entry.sender, leaf.tag, rk)
+        record = SealedRecord.parse(data)
+        if record_hash(data) != leaf.sender_record:
+            raise Refusal("RECORD")
+        if keys.ig.kid not in record.head.to:
+            return told
+        reason = open_record(record, record_key(record, [keys.ig]), told.ref).get("reason", "")
+    except Refusal:
+        return told.blamed("sender")
+    return replace(told, what=f"{told.what}: {reason}")
 
 
 def _linked(entries: list[Told]) -> Iterator[Told]:

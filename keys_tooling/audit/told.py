@@ -20,7 +20,9 @@ from schemas.grants import Grant, ending, parse_grant, parse_recalled, parse_wit
 from schemas.hashing import labelled
 from schemas.keys import Use
 from schemas.nondisclosure import parse_undisclosed, undisclosed_tag
+from schemas.override import parse_override, terms_of, verify_override
 from schemas.policing import PolicyBody
+from schemas.policy import Policy
 from schemas.receipt import parse_receipt
 from schemas.shelf import Shelf
 from schemas.signing import Purpose, Signed, verify
@@ -103,6 +105,15 @@ class Weighed(Said):
     author: str = Field(max_length=64)
 
 
+class Missing(Said):
+    """A lead's signature that was still missing, for the `count`th time."""
+
+    a: str
+    d: str
+    mid: str
+    count: int
+
+
 class Reader(Said):
     """An officer's reading of entries."""
 
@@ -157,6 +168,11 @@ def tell(index: int, leaf: Leaf, facts: dict[str, Json], view: Directory, shelf:
         if stamp.event in (Event.ACCEPT, Event.HELD, Event.REFUSE):
             told = _message(told, stamp.event, leaf, Message.model_validate(facts), view)
             return told.blamed(*_otherwise(told, stamp, facts, view, shelf))
+        if stamp.event == Event.OVERRIDE:
+            return _overridden(told, facts, view, shelf.in_force(view.policies, told.ts))
+        if stamp.event == Event.LEAD_MISSING:
+            missing = Missing.model_validate(facts)
+            return replace(told, sender=Place(missing.a, missing.d), mid=missing.mid, what=str(missing.count))
         if "eid" in facts:
             return _step(told, stamp.event, leaf, Step.model_validate(facts), facts, view)
         if stamp.event == Event.NONDISCLOSURE:
@@ -282,6 +298,20 @@ def _statement(told: Told, facts: dict[str, Json], view: Directory) -> Told:
             told = replace(told, to=(Place(body.member),))
         fits = _stated(signed, statement, view)
     return told if fits else told.blamed("quoted")
+
+
+def _overridden(told: Told, facts: dict[str, Json], view: Directory, policy: Policy | None) -> Told:
+    """An override as two people signed it; `ref` is its id, and its reason is the sealed record's."""
+    override = parse_override(Signed.from_json(facts.get("statement")))
+    core = override.core
+    told = replace(told, sender=Place(core.sender.a, core.sender.d), pur=core.pur, cat=core.cat)
+    told = replace(told, to=tuple(Place(one.a, one.d) for one in core.to), mid=core.mid or "", ref=core.oid)
+    told = replace(told, author=core.author, what=f"{core.scope} {core.reason}")
+    try:
+        verify_override(override, view, terms_of(policy), told.ts)
+    except Refusal:
+        return told.blamed("quoted")
+    return told
 
 
 def _undisclosed(told: Told, leaf: Leaf, signed: Signed, view: Directory) -> Told:
