@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from schemas.canonical import b64
 from schemas.checkpoint import Checkpoint, sign_checkpoint
@@ -81,3 +83,14 @@ def test_a_file_that_is_not_one_is_refused(value: object, code: str):
     with pytest.raises(Refusal) as caught:
         TwoNotes.parse(json.dumps(value).encode())
     assert caught.value.code == code
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.binary(max_size=200), at=st.integers(0, 900))
+def test_any_bytes_are_two_notes_or_are_refused(data: bytes, at: int):
+    good = TwoNotes(LOG_KEY, note(7), note(7, seed("x"))).to_bytes()
+    for attempt in (data, good + data, good[:at] + data + good[at:], good[:at] + good[at + 1 :]):
+        try:
+            TwoNotes.parse(attempt).judge()
+        except Refusal:
+            continue

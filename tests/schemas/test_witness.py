@@ -1,9 +1,12 @@
 """Published heads and quorums: whose cosignature counts, and what a relay cannot pass off as one."""
 
 import secrets
+from functools import cache
 
 import pytest
 from cryptography.exceptions import UnsupportedAlgorithm
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from keys_tooling.ceremony import BACKDATE, LIFE, admit, found_partnership, make_agency, make_officer
 from schemas import mldsa
@@ -304,3 +307,46 @@ def test_the_formats_own_example_of_a_cosigned_text():
     assert _subtree_text("ab", 5, Checkpoint("cde", 6, b"\7" * 32)) == (
         b"subtree/v1\n\0\x02ab" + bytes(7) + b"\x05" + b"\x03cde" + bytes(8) + bytes(7) + b"\x06" + b"\7" * 32
     )
+
+
+# --- any text
+
+
+def is_answered(town: Town, text: str) -> None:
+    try:
+        town.counted(text)
+    except Refusal as refusal:
+        if refusal.code != "CHECKPOINT":
+            raise
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=st.text(max_size=60), at=st.integers(0, 5000))
+def test_any_text_is_a_head_or_is_refused(text: str, at: int):
+    town = shared_town()
+    note = town.head()[1] + line_of(town.members[0], town.head()[0])
+    for attempt in (
+        text,
+        text + note,
+        note + text,
+        note[:at] + text + note[at:],
+        note[:at] + text + note[at + 1 :],
+    ):
+        is_answered(town, attempt)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.binary(max_size=100), name=st.text(max_size=10))
+def test_any_bytes_are_a_cosignature_or_are_refused(data: bytes, name: str):
+    town = shared_town()
+    checkpoint, _ = town.head()
+    one = town.members[0]
+    key_id = WitnessKey(one.id, one.agent.witness.public).key_id
+    for who, made in ((name, data), (one.id, data), (one.id, key_id + data)):
+        with pytest.raises(Refusal):
+            check_cosignature(who, made, checkpoint, town.view, NOW)
+
+
+@cache
+def shared_town() -> Town:
+    return Town(2)
