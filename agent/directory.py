@@ -92,7 +92,6 @@ class Book:
 
         Raises:
             Refusal: RELAY_AWAY and the relay's own; ROLLBACK, FORK, CHECKPOINT, DIRECTORY, SIGNATURE after the alarm.
-                POLICY_TEXT when the directory is kept and a policy in it could not be had.
         """
         async with self._lock:
             view, new = self._view, list[Signed]()

@@ -20,11 +20,11 @@ from schemas.envelope import AgencyId, DeskId, Frozen, Hash32, Seconds
 from schemas.errors import Refusal
 from schemas.hashing import labelled
 from schemas.keys import ALGORITHM, ED25519, Use, check_public, kid_of
-from schemas.sectors import Sector
 from schemas.merkle import Frontier, leaf_hash
 from schemas.policing import KEY_DELAY, PolicyBody, Timeline, check_signers
 from schemas.roles import Role, read_tag
 from schemas.sealing import Officer
+from schemas.sectors import Sector
 from schemas.signing import STATEMENT_LIMIT, Purpose, Signed
 
 NO_PREVIOUS = b64(bytes(32))
