@@ -110,7 +110,9 @@ def show(c: Connection, own: str, name: Callable[[str], str], *, every: bool) ->
     asked = select(findings)
     if not every:
         asked = asked.where(findings.c.settled.is_(None))
-    rows = c.execute(asked.order_by(findings.c.since.desc(), findings.c.eid).limit(SHOWN)).all()
+    rows = c.execute(
+        asked.order_by(findings.c.since.desc(), findings.c.kind, findings.c.eid).limit(SHOWN)
+    ).all()
     said = c.execute(select(days).order_by(days.c.day.desc(), days.c.a).limit(SHOWN)).all()
     items = [_finding(c, row, own, name(row.a)) for row in rows]
     return {
