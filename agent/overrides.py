@@ -22,6 +22,7 @@ from agent.directory import Book
 from agent.forms import Json
 from agent.holding import SAYS, list_bells, list_holds
 from agent.override_forms import OverrideAsk, ThreadAsk
+from agent.shares import mark_overridden
 from agent.store import Store, note
 from agent.tables import overrides, sealings
 from schemas import api
@@ -273,6 +274,8 @@ class OverrideDesk:
 
         def work(c: Connection) -> None:
             c.execute(update(overrides).where(overrides.c.oid == oid).values(**values))
+            if values.get("state") == "recorded":
+                mark_overridden(c, oid)
             note(c, now, event, str(values.get("code") or ""))
 
         await self._store.run(work)

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, insert, select, update
 
 from agent.send import Plan, subject_of
-from agent.tables import inbox, ladder, reviews, sealings, shares
+from agent.tables import inbox, ladder, overrides, reviews, sealings, shares
 from schemas.categories import NOT_ASKED
 from schemas.messages.person import CHILD_BANDS
 from schemas.sealing import Sealed
@@ -49,6 +49,13 @@ def keep_share(c: Connection, sealed: Sealed, plan: Plan, now: int) -> None:
             gid=plan.gid,
         )
     )  # fmt: skip
+
+
+def mark_overridden(c: Connection, oid: str) -> None:
+    """Note that two people signed for a message, before it went or afterwards."""
+    mids = select(overrides.c.mid).where(overrides.c.oid == oid)
+    ids = select(sealings.c.id).where(sealings.c.mid.in_(mids))
+    c.execute(update(shares).where(shares.c.id.in_(ids)).values(overridden=1))
 
 
 def find(c: Connection, reference: str, key: bytes, known: Known) -> Found:

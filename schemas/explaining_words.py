@@ -58,6 +58,7 @@ HUMAN: Mapping[str, str] = {
     "lead-override": "If you think that somebody could come to serious harm: talk with your safeguarding lead. "
     "Two people can sign an override for this one message: fenpost-agent override request",
     "lead-sign": "Your safeguarding lead looks at it and signs. Tell them now, so that they need not find it.",
+    "no-lead": "Your agency has no safeguarding lead on record: ring the partnership's duty contact, and your manager.",
     "other-lead": "Another safeguarding lead of your agency authorises it: never the person who wrote it.",
     "danger": "If somebody is in danger now: ring 999, then the other agency. A safeguarding concern (child.concern, "
     "adult.concern) can go without agreement.",
@@ -114,5 +115,23 @@ BY_HAND: Mapping[str, tuple[str, ...]] = {
     "VIR": ("attest", "ring"),
     "ONWARD": ("source", "ring"),
     "UNFORESEEN": ("lead", "danger"),
+    "NO_LEAD": ("no-lead", "danger"),
+    "HOLD_LAPSED": ("lead", "danger"),
+    "UNSETTLED": ("lead",),
+    "AGREEMENT_ENDED": ("respect", "ask-about-this", "danger"),
+    **dict.fromkeys(("AUTHORISER_SAME", "AUTHORISER_ROLE", "OVERRIDE_ONE_PERSON"), ("other-lead", "danger")),
+    **dict.fromkeys(("ROLE_KEY_UNSIGNED", "ROLE_KEY_YOUNG"), ("other-lead", "danger")),
+    **dict.fromkeys(
+        (
+            "OVERRIDE_UNKNOWN",
+            "OVERRIDE_USED",
+            "OVERRIDE_EXPIRED",
+            "OVERRIDE_RECIPIENTS",
+            "OVERRIDE_CATEGORIES",
+            "OVERRIDE_DIFFERS",
+            "OVERRIDE_SCOPE",
+        ),
+        ("lead-override", "danger"),
+    ),
 }
-"""What people do about each code that the rule can give, likeliest first."""
+"""What people do about each code that the gate can give, likeliest first."""

@@ -252,13 +252,13 @@ def _say(message: Shared) -> str:
     if agreed and not message.overridden:
         return words.AGREE[message.agree]
     said = [words.NOT_TO_THIS if agreed else words.AGREE.get(message.agree, words.NOTHING_KNOWN)]
-    if message.agree in ("REFUSED", "WITHDRAWN") or message.overridden:
+    if agreed or message.agree in ("REFUSED", "WITHDRAWN"):
         said.append(words.ALL_THE_SAME)
     reason = words.WHY_NOT_ASKED.get(message.why_no or "")
     if reason is not None and reason not in said:
         said.append(reason)
     if message.overridden:
-        said.append(words.TWO_PEOPLE)
+        said.append(words.LOOKED_AFTER if message.why_no == "F" else words.TWO_PEOPLE)
     if len(said) > 1:
         said.append(words.ASK_US_WHY)
     return " ".join(said)

@@ -73,6 +73,7 @@ WHY_NOT_ASKED: Mapping[str, str] = {
 }
 ALL_THE_SAME = "We shared it all the same."
 TWO_PEOPLE = "Two people at our service had to agree before we did."
+LOOKED_AFTER = "It could not wait. A second person at our service looked at it afterwards."
 ASK_US_WHY = "You can ask us why. We will talk it through with you."
 
 OUTCOME: Mapping[str, str] = {

@@ -13,9 +13,12 @@ from agent.statement import Review, Tell, day_of
 from agent.tables import reviews, tellings
 from schemas import statement_words as words
 from schemas.errors import Refusal
-from tests.agent.agencies import EVIDENCE, MESSAGE, RESPONSE, agreement, form, quiet
+from tests.agent.agencies import EVIDENCE, MESSAGE, RESPONSE, agreement, eventually, form, quiet, running
 from tests.agent.test_commands import process_of, type_in
 from tests.agent.test_commands import world as world_of_the_wall  # noqa: F401 - a fixture
+from tests.agent.test_override_desk import LAW, ask, authorise, held
+from tests.agent.test_two_agencies import fresh
+from tests.broker.leads import People
 from tests.simulated_world import NOW, World
 
 DAY = 24 * 3600
@@ -200,6 +203,32 @@ async def test_what_was_stopped_is_said_to_be_stopped(both):
         entry["lines"][-1]
         == "What came of it: It was stopped before they got it, because you changed your mind."
     )
+
+
+async def test_a_no_that_two_people_overrode_is_told_when_that_is_safe(world):
+    """The message waited for the lead's signature; it is on the page as soon as it may be told."""
+    people = People.of(world)
+    async with world.relay(), running(world, "Peacock") as peacock, running(world, "IDVAS") as idvas:
+        await eventually(lambda: fresh(peacock))
+        mid = await held(peacock)
+        for told, shown in (("YES", 1), ("UNSAFE", 1)):
+            law = {**LAW, "told": told, "told_by": None if told == "YES" else NOW + 30 * DAY}
+            if told == "UNSAFE":
+                mid = await held(peacock, law=law)
+            _, asked = await ask(peacock, people, mid)
+            assert (await authorise(peacock, people, asked["oid"]))[0] == 200
+            await peacock.until(mid, "opened")
+            page = await told_by(peacock)
+            assert len(entries(page, "sent")) == shown
+        assert [row["why"] for row in page["left_out"]] == ["unsafe"]
+        [entry] = entries(page, "sent")
+        assert "You had said no to this. We shared it all the same." in entry["lines"][3]
+        assert words.TWO_PEOPLE in entry["lines"][3]
+        assert (await idvas.ok("GET", "/v1/inbox"))["items"]
+
+
+async def told_by(caller):
+    return await caller.ok("POST", "/v1/statements", {"subject": "case-77", "delivery_checked": True})
 
 
 # --- left out

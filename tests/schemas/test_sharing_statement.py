@@ -145,6 +145,18 @@ def test_sharing_beyond_what_she_agreed_to_is_told_as_it_was():
     assert "We kept to that part" not in said
 
 
+def test_an_emergency_that_was_signed_afterwards_is_told_as_it_was():
+    said = text(made(message(agree="REFUSED", why_no="F", overridden=True)))
+    assert words.LOOKED_AFTER in said
+    assert words.TWO_PEOPLE not in said
+
+
+def test_whoever_was_not_asked_is_not_told_that_they_said_no():
+    said = text(made(message(agree="NOT_SOUGHT", why_no="B", overridden=True)))
+    assert words.ALL_THE_SAME not in said
+    assert words.TWO_PEOPLE in said
+
+
 def test_no_second_person_is_claimed_where_none_signed():
     said = text(made(message(agree="NOT_SOUGHT", why_no="F")))
     assert words.TWO_PEOPLE not in said
