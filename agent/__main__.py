@@ -24,6 +24,12 @@ from agent.override_commands import override
 from schemas.errors import Refusal
 
 AWAY = frozenset({"AGENT_AWAY", "RELAY_AWAY"})
+NEEDS = {
+    "agreements_to_look_at": "agreements that need somebody (consent show)",
+    "recalls_to_answer": "withdrawn agreements to answer (consent recalls)",
+    "recalls_unanswered": "answers of others that are missing",
+    "gate_faults": "messages that the relay should have stopped",
+}
 
 
 def lines(steps: Any) -> list[str]:
@@ -259,7 +265,8 @@ def status(home: Path, as_json: bool, mid: str | None, until: str | None, timeou
             as_json,
             answer,
             f"{answer['name']} ({answer['agency']})\nrelay: {state}\nlog: {answer['witnesses']['say']}\n"
-            f"waiting: {answer['waiting']}{alarm}",
+            f"waiting: {answer['waiting']}{alarm}"
+            + "".join(f"\n{words}: {answer[name]}" for name, words in NEEDS.items() if answer[name]),
         )
         return
     from agent.words import ORDER

@@ -149,10 +149,10 @@ class ConsentDesk:
                 return str(row.gid)
         return self._issue(c, kept, scope, parties, purpose, now)
 
-    def standing(self, c: Connection, agreement: str, now: int) -> list[Row[Any]]:
-        """The handles of an agreement that neither ended nor were withdrawn."""
+    def standing(self, c: Connection, agreement: str, at: int) -> list[Row[Any]]:
+        """The handles of an agreement that had not ended at a time and were not withdrawn."""
         alive = select(grants).where(
-            grants.c.agreement == agreement, grants.c.exp > now, grants.c.withdrawal_t.is_(None)
+            grants.c.agreement == agreement, grants.c.exp > at, grants.c.withdrawal_t.is_(None)
         )
         return list(c.execute(alive.order_by(grants.c.exp.desc())).all())
 

@@ -40,6 +40,7 @@ from agent.store import Store, note
 from agent.tables import agreements, grants, inbox
 from schemas.agreement import Act, Event
 from schemas.categories import CATEGORIES
+from schemas.envelope import MAX_LIFE
 from schemas.errors import Refusal
 from schemas.grants import parse_grant
 from schemas.keyring import AgentKeys
@@ -158,7 +159,7 @@ class Agreements:
         def work(c: Connection) -> Kept:
             kept = Kept(new_id(self._draw)) if name is None else find(c, name, now)
             after = self._advance(c, kept, act, now, seen, said, None, **guards)
-            if act == "cannot-give":
+            if act in ("cannot-give", "refuse"):
                 self._end_all(c, after, now)
             return after
 
@@ -181,7 +182,9 @@ class Agreements:
             kept = find(c, name, now)
             if kept.standing.state == "WITHDRAWN":
                 return False, 0
-            after = self._advance(c, kept, "withdraw", now, None, {}, None)
+            # After its end there is nothing to take back, but what was sent before may still wait: it is a no.
+            act: Act = "refuse" if kept.standing.state == "EXPIRED" else "withdraw"
+            after = self._advance(c, kept, act, now, None, {}, None)
             return True, self._end_all(c, after, now)
 
         ended, stopped = await self._store.run(work)
@@ -222,7 +225,9 @@ class Agreements:
         return await self._told(kept, kept.id)
 
     def _end_all(self, c: Connection, kept: Kept, now: int) -> int:
-        rows = self._desk.standing(c, kept.id, now)
+        rows = self._desk.standing(
+            c, kept.id, now - MAX_LIFE
+        )  # a message may outlive its handle by its own life
         for row in rows:
             self._desk.end(c, row.gid, now)
         return stop_resting(c, [row.gid for row in rows], now)

@@ -153,8 +153,9 @@ class Folders:
         for row in await self._store.run(lambda c: c.execute(untold).all()):
             facts = {
                 "id": row.id,
+                "gid": row.gid,
                 "agreement_withdrawn": row.withdrawn,
-                "say": "The agreement was withdrawn.",
+                "say": "The agreement was withdrawn. Say what became of this: fenpost-agent consent answer",
             }
             await asyncio.to_thread(write_whole, self._home / IN / f"{row.id}.withdrawn.json", facts)
             await self._store.run(

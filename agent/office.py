@@ -244,6 +244,7 @@ class Office:
             raise Refusal("NOT_FOUND")
         return row
 
+
 def _again(known: Row[Any], asked: str) -> Json:
     if known.asked != asked:
         raise Refusal("CONFLICT", "This idempotency key was used for another message.")
@@ -252,5 +253,3 @@ def _again(known: Row[Any], asked: str) -> Json:
 
 def _day(now: int) -> datetime.date:
     return datetime.datetime.fromtimestamp(now, datetime.UTC).date()
-
-

@@ -43,7 +43,12 @@ def policy_facts(policy: Policy | None) -> Json | None:
     """The policy in force, or null: then only a RED goes (PROTOCOL.md Q8)."""
     if policy is None:
         return None
-    return {"digest": policy.digest, "effective": policy.effective, "name": policy.name, "version": policy.version}
+    return {
+        "digest": policy.digest,
+        "effective": policy.effective,
+        "name": policy.name,
+        "version": policy.version,
+    }
 
 
 class Showing:

@@ -65,7 +65,9 @@ sealings = Table(
     Column("mid", String, nullable=False, index=True),
     Column("turn", Integer, nullable=False),
     Column("desks", Text, nullable=False),  # JSON: [[agency, desk], ...]
-    Column("numbers", Text, nullable=False, default="[]"),  # JSON: the running number of each of them, or nothing
+    Column(
+        "numbers", Text, nullable=False, default="[]"
+    ),  # JSON: the running number of each of them, or nothing
     Column("rank", Integer, nullable=False),  # 0 RED, 1 AMBER, 2 GREEN
     Column("gid", String),
     Column("ts", Integer, nullable=False),
@@ -192,7 +194,9 @@ agreements = Table(
     Column("mark", String, nullable=False),
     Column("answer", Integer, nullable=False),  # the version in which the scope was last agreed
     Column("scope", Text),  # JSON: what was agreed and how it was asked
-    Column("stopped", Text, nullable=False, default="[]"),  # JSON: agencies that were told to stop, not settled yet
+    Column(
+        "stopped", Text, nullable=False, default="[]"
+    ),  # JSON: agencies that were told to stop, not settled yet
     Column("prompted", Integer),
 )
 answers = Table(

@@ -207,13 +207,19 @@ KINDS: Mapping[str, Kind] = {
     "VIR": Kind(
         "A police request about a person attests why it is needed, and names a senior officer for counselling records."
     ),
-    "AGREE_MISSING": Kind("It does not say how the person's agreement stands. Say it with the policy's word for it."),
-    "AGREE_NULL": Kind("It leaves open how the person's agreement stands. Silence is never agreement: say it."),
+    "AGREE_MISSING": Kind(
+        "It does not say how the person's agreement stands. Say it with the policy's word for it."
+    ),
+    "AGREE_NULL": Kind(
+        "It leaves open how the person's agreement stands. Silence is never agreement: say it."
+    ),
     "AGREE_WORD": Kind(
         "How the agreement stands is a word of the policy, such as GIVEN; a yes or a true is none. Choose one."
     ),
     "AGREE_BOTH": Kind("It says two things about the person's agreement. Ask which holds, and say one."),
-    "VOCABULARY": Kind("It names a code that the partnership's policy does not have. Choose one that it has."),
+    "VOCABULARY": Kind(
+        "It names a code that the partnership's policy does not have. Choose one that it has."
+    ),
     "NO_AGREEMENT": Kind(
         "No data-sharing agreement stands between these agencies for this purpose. Ask your IG officer."
     ),

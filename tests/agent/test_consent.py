@@ -295,6 +295,21 @@ async def test_a_stop_at_another_agency_holds_here_until_a_lead_settled_it(world
         )
 
 
+async def test_a_stop_after_the_end_still_stops_what_was_sent_before(world):
+    async with world.relay(), quiet(world, "Peacock") as agent, quiet(world, "IDVAS") as idvas:
+        given = await give(agent, evidence={**EVIDENCE, "valid_until": "2026-11-23"})
+        await send(agent, given["id"])
+        await agent.outbox.flush()
+        world.clock.advance(2 * DAY)
+        await agent.book.refresh()
+        assert (await agent.view.agreement(given["id"]))["standing"] == "EXPIRED"
+        await agent.agreements.withdraw(given["id"])
+        shown = await agent.view.agreement(given["id"])
+        assert (shown["standing"], shown["stopped_at_the_relay"]) == ("REFUSED", 1)
+        await idvas.inbox.collect(0)
+        assert await idvas.showing.inbox() == []
+
+
 async def test_the_faces_of_a_case_system(world):
     async with world.relay(), running(world, "Peacock") as peacock:
         await eventually(lambda: fresh(peacock))
