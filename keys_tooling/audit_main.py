@@ -205,32 +205,6 @@ def audit_judge(file: Path, folder: Path, as_json: bool) -> None:
         sys.exit(REFUSED)
 
 
-@audit.command("headers")
-@_dir
-@_passphrase
-def audit_headers(folder: Path, passphrase_file: Path | None) -> None:
-    """Print the headers that the relay decided on, one a line: for `fenpost-keys policy dry-run`.
-
-    They name agencies, times and codes, never a person; hand them on no further than you must.
-
-    \b
-    Example:
-      fenpost-audit headers --dir officer > headers.jsonl
-    """
-    from keys_tooling.audit import officer_folder
-    from keys_tooling.audit.headers import header_lines
-    from keys_tooling.audit.mirror import open_mirror
-    from keys_tooling.audit.read import read
-    from keys_tooling.passphrases import known_passphrase
-
-    partnership = officer_folder.believed(folder)
-    keys = officer_folder.open_keys(folder, known_passphrase(passphrase_file, "the officer's keys"))
-    with open_mirror(folder, write=False) as mirror:
-        reading = read(mirror, partnership, keys, lambda _at: None)
-    for line in header_lines(reading):
-        click.echo(line)
-
-
 @audit.command("read")
 @_dir
 @_passphrase
