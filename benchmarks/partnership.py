@@ -14,35 +14,28 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
 
-from keys_tooling.ceremony import (
-    Founded,
-    Member,
-    OfficerCard,
-    admit,
-    found_partnership,
-    make_agency,
-    make_officer,
-)
+from keys_tooling.ceremony import Member
 from schemas import api
 from schemas.canonical import Json, b64
 from schemas.directory import Directory
 from schemas.hashing import Frames, framed
-from schemas.keyfile import QUICK, lock
-from schemas.keyring import RelayKeys
 from schemas.keys import SigningKey
 from schemas.partnership import Partnership
 from schemas.receipt import Receipt, sign_receipt
 from schemas.request import Target, sign_request
 from schemas.sealing import Draft, SealedFor, seal
+from schemas.sectors import Sector
 from schemas.signing import Signed
+from tests.simulated_world import World
 
 DESK = "duty"
-FLAGS = {"cda_relevant": False, "public_authority": False, "s16la_member": False}
+SECTORS: Mapping[str, Sector] = {"Sender": "health", "Recipient": "health"}
 LAW: Json = {
     "adult_at_risk": False,
     "agree": "NOT_SOUGHT",
@@ -212,56 +205,18 @@ class Peer:
 
 def found(folder: Path, now: int) -> Bench:
     """Found the partnership and write the relay's folder; nothing runs yet."""
-    folder.mkdir(parents=True, exist_ok=True)
-    port, admin_port = free_port(), free_port()
-    authority = f"127.0.0.1:{port}"
-    _, card = make_officer(secrets.token_bytes)
-    founded = found_partnership(
-        "Bench",
-        f"http://{authority}",
-        authority,
-        "bench.fenpost.example/log",
-        now,
-        secrets.token_bytes,
-        (card,),
-    )
-    members = [_member(now) for _ in range(2)]
-    view = Directory(founded.oversight.id)
-    statements = list(founded.oversight.statements)
-    admin = founded.oversight.admin
-    for name, member in zip(("Sender", "Recipient"), members, strict=True):
-        admin, admission = admit(admin, member.id, name, (DESK,), FLAGS, now, "health")
-        statements += [*member.statements, admission]
-    for statement in statements:
-        view.apply(statement)
-    _write(folder, founded, statements, port, admin_port)
+    world = World.found(folder, *SECTORS, desks=(DESK,), sectors=SECTORS, now=now)
+    sender, recipient = (world.parties[name].member for name in SECTORS)
+    founded = world.founded
     return Bench(
-        folder, port, founded.partnership, founded.oversight, members[0], members[1], view, statements
-    )
-
-
-def _member(now: int) -> Member:
-    _, card = make_officer(secrets.token_bytes)
-    cards: tuple[OfficerCard, ...] = (card,)
-    return make_agency(now, secrets.token_bytes, cards)
-
-
-def _write(folder: Path, founded: Founded, statements: list[Signed], port: int, admin: int) -> None:
-    keys = founded.relay
-    passphrase = secrets.token_urlsafe(18)
-    secret_files = {
-        "relay.passphrase": passphrase.encode() + b"\n",
-        "relay.fpk": lock(keys.to_json(), RelayKeys.HOLDS, passphrase.encode(), QUICK, secrets.token_bytes),
-    }
-    for name, data in secret_files.items():
-        with os.fdopen(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(data)
-    (folder / "partnership.json").write_bytes(founded.partnership.to_bytes())
-    (folder / "founding.json").write_bytes(founded.founding(statements).to_bytes())
-    (folder / "relay.toml").write_text(
-        '[relay]\npartnership = "partnership.json"\nkey_file = "relay.fpk"\npassphrase_file = "relay.passphrase"\n'
-        f'founding = "founding.json"\ndatabase = "relay.db"\nlisten = "127.0.0.1:{port}"\n'
-        f'admin_listen = "127.0.0.1:{admin}"\n'
+        folder / "relay",
+        world.port,
+        founded.partnership,
+        founded.oversight,
+        sender,
+        recipient,
+        world.directory,
+        world.statements,
     )
 
 
@@ -271,13 +226,6 @@ def listens(port: int) -> bool:
             return True
     except OSError:
         return False
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def session() -> aiohttp.ClientSession:
