@@ -12,9 +12,9 @@ from benchmarks.partnership import LAW as CONCERN_LAW
 from benchmarks.timing import median_ms, median_us
 from schemas.canonical import Json
 from schemas.consent import decide
-from schemas.facts import Facts
 from schemas.directory import Flags, Party
 from schemas.envelope import Delivery, Header, Upload
+from schemas.facts import Facts
 from schemas.keys import OpeningKey, SigningKey
 from schemas.opening import open_delivery, unwrap_key
 from schemas.policy import founding
