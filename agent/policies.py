@@ -84,8 +84,11 @@ class Policies:
         log.info("policy", count=entry.version)
 
     async def _tell(self, entry: Entry, refusal: Refusal) -> None:
+        if refusal.retry:
+            log.warning("policy-waits", code=refusal.code, count=entry.version)
+            return
         log.error("policy-missing", code=refusal.code, party="relay", count=entry.version)
-        if refusal.retry or entry.digest in self._told:
+        if entry.digest in self._told:
             return
         # A relay that hands over another text may be lying, or only broken: written down once for each policy.
         self._told.add(entry.digest)
