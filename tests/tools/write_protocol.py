@@ -22,8 +22,8 @@ from schemas import (
     padding,
     receipt,
     record,
-    sectors,
     request,
+    sectors,
 )
 from schemas import errors as refusals
 from schemas.envelope import Upload
