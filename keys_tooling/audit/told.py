@@ -247,6 +247,7 @@ def _step(told: Told, event: Event, leaf: Leaf, said: Step, facts: dict[str, Jso
     if (quoted := facts.get("receipt")) is not None:
         signed = Signed.from_json(quoted)
         receipt = parse_receipt(signed)
+        told = replace(told, what=receipt.reason or "")
         fits = (receipt.eid, receipt.a, receipt.d, receipt.state) == (said.eid, said.a, said.d, str(event))
         if not fits or not _holds(
             signed, receipt.signer, Use.MSG, receipt.ts, receipt.a, Purpose.RECEIPT, view

@@ -19,6 +19,7 @@ from schemas.envelope import Delivery
 from schemas.errors import Refusal
 from schemas.keyring import OfficerKeys
 from schemas.sealing import Sealed
+from schemas.signing import Purpose, Signed
 from tests.keys_tooling.paper_relay import PaperRelay
 from tests.simulated_world import DESK, World
 
@@ -110,6 +111,46 @@ async def test_agreements_and_withdrawals_are_shown_by_their_parties(relay: Pape
     ]  # fmt: skip
     assert {e["gid"] for e in entries} == {grant.peek()["gid"]}
     assert [e["faults"] for e in entries] == [[], [], [], []]
+
+
+async def test_an_officer_reads_why_a_message_was_given_back(relay: PaperRelay, tmp_path: Path):
+    """What a recipient's agent says of a gate that slept stands in the log for the officers of both sides (J9)."""
+    world = relay.world
+    sealed = world.seal("Peacock", "IDVAS")
+    relay.accept(sealed, "Peacock", "IDVAS")
+    receipt = world.receipt("IDVAS", delivered(sealed), "rejected", reason="gate-fault")
+    step(relay, sealed, "rejected", receipt=receipt.to_json())
+    for officer in ("Peacock", "IDVAS"):
+        (tmp_path / officer).mkdir()
+        _, entry = table.facts(await reading(relay, tmp_path / officer, officer))["entries"]
+        assert (entry["event"], entry["what"], entry["faults"]) == ("rejected", "gate-fault", [])
+
+
+async def test_what_was_taken_back_by_a_narrower_version_and_what_became_of_the_rest(
+    relay: PaperRelay, tmp_path: Path
+):
+    world = relay.world
+    wide = world.grant("Peacock", "IDVAS", cat=["ask", "risk"])
+    narrow = world.grant("Peacock", "IDVAS", **{**wide.peek(), "cat": ["ask"], "limited": True, "ver": 2})
+    sealed = world.seal("Peacock", "IDVAS", grant=wide, status=world.status("Peacock", wide))
+    idvas, eid = world.parties["IDVAS"].id, sealed.upload.envelope.eid
+    key = world.parties["IDVAS"].member.agent.consent
+    facts = {"a": idvas, "d": DESK, "eid": b64(eid), "mid": sealed.mid, "statement": narrow.to_json()}
+    relay.log(Event.WITHDRAWN, event_tag(eid, Event.WITHDRAWN, idvas, DESK), "Peacock", "IDVAS", **facts)
+    answer = {
+        "a": idvas, "did": "kept", "gid": wide.peek()["gid"], "outside": False, "passed": [], "signer": key.kid,
+        "ts": world.now, "v": 1, "wd": b64(bytes(32)), "why": "legal-duty",
+    }  # fmt: skip
+    said = Signed.make(key, Purpose.RECALLED, answer)
+    forged = Signed(said.text, bytes(64))
+    for signed in (said, forged):
+        relay.log(Event.RECALLED, secrets.token_bytes(32), "Peacock", "IDVAS", statement=signed.to_json())
+    entries = table.facts(await reading(relay, tmp_path))["entries"]
+    assert [(e["event"], e["from"]["name"], e["what"]) for e in entries] == [
+        ("withdrawn", "IDVAS", None), ("recalled", "IDVAS", "legal-duty"), ("recalled", "IDVAS", "legal-duty"),
+    ]  # fmt: skip
+    assert {e["gid"] for e in entries} == {wide.peek()["gid"]}
+    assert [len(e["faults"]) for e in entries] == [0, 0, 1]
 
 
 async def test_entries_of_other_agencies_are_counted_and_stay_closed(relay: PaperRelay, tmp_path: Path):
