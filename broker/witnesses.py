@@ -186,7 +186,7 @@ class Cosigning(Quiet):
 
 
 @dataclass
-class Asking(Quiet):
+class HeadAsked(Quiet):
     """A member asks which head to cosign; one that was just published is kept with it."""
 
     nonce: bytes | None

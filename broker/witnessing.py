@@ -11,7 +11,7 @@ from broker.handlers import Relay
 from broker.problems import answer
 from broker.reading import numbers
 from broker.sweeping import Nothing
-from broker.witnesses import Asking, Board, Cosigning
+from broker.witnesses import HeadAsked, Board, Cosigning
 from schemas import api
 from schemas.canonical import strict_json
 from schemas.errors import Refusal
@@ -26,7 +26,7 @@ async def get_head(relay: Relay, request: web.Request) -> web.Response:
     board = relay.board
     before = board.asked
     await board.current()
-    work = Nothing(requester.nonce) if board.asked is before else Asking(requester.nonce, board)
+    work = Nothing(requester.nonce) if board.asked is before else HeadAsked(requester.nonce, board)
     await relay.sequencer.submit(work)
     return _page(board)
 
