@@ -16,7 +16,7 @@ from schemas.messages.asked import Block, Day
 
 PART_LINES = 320
 """Lines in one part: with the longest desk names they still fit a payload."""
-PARTS = 64
+PARTS = 16
 NUMBERS = 512
 Step = Literal["queued", "collected", "opened", "taken-on", "rejected", "withdrawn", "expired"]
 Number = Annotated[int, Field(ge=0, le=2**40)]
