@@ -11,7 +11,7 @@ from broker.handlers import Relay
 from broker.problems import answer
 from broker.reading import numbers
 from broker.sweeping import Nothing
-from broker.witnesses import HeadAsked, Board, Cosigning
+from broker.witnesses import Board, Cosigning, HeadAsked
 from schemas import api
 from schemas.canonical import strict_json
 from schemas.errors import Refusal
