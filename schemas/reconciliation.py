@@ -199,7 +199,7 @@ def write(day: int, account: Account, told: int) -> tuple[Reconcile, ...]:
                 missing=tuple(sorted(account.missing)[-NUMBERS:]) if place == 1 else (),
             ),
         )
-        for place, box in enumerate(boxes[:PARTS], 1)
+        for place, box in enumerate(boxes, 1)
     )
 
 
@@ -219,8 +219,9 @@ def _still(items: Iterable[Item], day: int, told: int) -> list[Item]:
 
 
 def _boxes(lists: Sequence[Sequence[Item]]) -> list[list[tuple[Line, ...]]]:
-    """The lists cut into parts that fit a message, in their order; at least one part."""
-    every = [(place, item) for place, items in enumerate(lists) for item in items]
+    """The lists cut into parts that fit a message, in their order; at least one part, and no more than there may be."""
+    # What is cut off here is missing in the tallies' sum: the reader sees that the list is not whole.
+    every = [(place, item) for place, items in enumerate(lists) for item in items][: PARTS * PART_LINES]
     cut = [every[at : at + PART_LINES] for at in range(0, len(every), PART_LINES)] or [[]]
     return [
         [tuple(_line(item) for at, item in part if at == place) for place in range(len(lists))]

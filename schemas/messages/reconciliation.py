@@ -26,7 +26,7 @@ Numbers = Annotated[tuple[Number, ...], Field(max_length=NUMBERS), Holds(None, "
 class Tally(Block):
     """How many, and one hash over which."""
 
-    count: Annotated[int, Field(ge=0, le=PARTS * PART_LINES), Holds(None, "O")]
+    count: Annotated[int, Field(ge=0, le=2**31), Holds(None, "O")]
     root: Annotated[Hash32, Holds(None, "O")]
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from schemas.canonical import b64
 from schemas.errors import Refusal
 from schemas.messages.catalogue import parse_payload, print_payload
-from schemas.messages.reconciliation import PART_LINES, Reconcile
+from schemas.messages.reconciliation import PART_LINES, PARTS, Reconcile
 from schemas.reconciliation import (
     DAY,
     GRACE,
@@ -243,6 +243,14 @@ def test_a_busy_day_is_told_in_parts_that_each_fit_a_message():
     assert found(account(sent=many), account(got=list(heard(parts).got.values()))) == [
         ("open", n) for n in sorted(range(1, len(many) + 1), key=eid)
     ]
+
+
+def test_a_day_beyond_all_bounds_is_cut_and_its_reader_can_tell():
+    many = [item(n + 1, "opened") for n in range(PARTS * PART_LINES + 1)]
+    parts = write(TODAY, account(sent=many), 0)
+    assert len(parts) == PARTS
+    assert complete(parts)
+    assert contradicts_itself(parts)
 
 
 def spoilt(part, **sent):
