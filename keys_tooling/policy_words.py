@@ -42,7 +42,7 @@ DATES = frozenset({"from", "to", "effective"})
 def changes(old: Policy, new: Policy) -> tuple[str, ...]:
     """One sentence for each change; empty when the two decide alike. Version and first day are not among them."""
     before, after = (policy.model_dump(mode="json", by_alias=True) for policy in (old, new))
-    return tuple(_changes(before, after))
+    return tuple(f"{sentence.rstrip('.')}." for sentence in _changes(before, after))
 
 
 def _changes(before: Mapping[str, Json], after: Mapping[str, Json]) -> Iterator[str]:
@@ -107,13 +107,14 @@ def _said(name: str, value: Json) -> str:
     if name.endswith("_s") and isinstance(value, int):
         return duration(value)
     if isinstance(value, dict) and set(value) == {"n", "unit"}:
-        return f"{value['n']} {UNITS.get(str(value['unit']), str(value['unit']))}"
+        unit = UNITS.get(str(value["unit"]), str(value["unit"]))
+        return f"{value['n']} {unit}{'' if value['n'] == 1 else 's'}"
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     return str(value)
 
 
-UNITS = {"H": "hours", "WH": "working hours", "WD": "working days"}
+UNITS = {"H": "hour", "WH": "working hour", "WD": "working day"}
 
 
 def duration(seconds: int) -> str:

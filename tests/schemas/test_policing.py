@@ -9,6 +9,7 @@ from schemas.canonical import encode
 from schemas.chain import Chain
 from schemas.directory import Directory
 from schemas.errors import Refusal
+from schemas.founding import Founding
 from schemas.keys import SigningKey, Use
 from schemas.policing import (
     FILE_LIMIT,
@@ -281,3 +282,28 @@ def test_a_policy_key_prints_as_its_id_only():
     ):
         with pytest.raises(Refusal, match="KEYFILE"):
             PolicyKey.from_json(spoiled)
+
+
+# --- the founding file
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"{}", "SETTINGS"),
+        (b"[1]", "FORM"),
+        (b'[{"policy":1}]', "FORM"),
+        ('[{"policy":"é"}]'.encode(), "FORM"),
+        (json.dumps([{"policy": "x" * (POLICY_LIMIT + 1)}]).encode(), "TOO_BIG"),
+        (b'[{"policy":"{}","s":"x"}]', "FORM"),
+    ],
+)
+def test_a_founding_file_that_is_none_is_refused(data: bytes, code: str):
+    with pytest.raises(Refusal) as caught:
+        Founding.parse(data)
+    assert caught.value.code == code
+
+
+def test_a_founding_file_reads_back_as_it_was_written():
+    found = Founding((Signed(b"{}", bytes(64)),), {policy_digest(text()): text()})
+    assert Founding.parse(found.to_bytes()) == found
