@@ -29,6 +29,7 @@ NEEDS = {
     "recalls_to_answer": "withdrawn agreements to answer (consent recalls)",
     "recalls_unanswered": "answers of others that are missing",
     "gate_faults": "messages that the relay should have stopped",
+    "reviews_due": "days to look again that have passed (statement kept, nondisclosure list)",
 }
 
 
@@ -329,6 +330,20 @@ def statement(
     rows = [f"Not on the page: {row['id']}. {row['say']}" for row in answer["left_out"]]
     shown = {name: answer[name] for name in ("left_out", "made", "made_before", "reminder")}
     say(as_json, shown, "\n".join(["Written. Read it through before you give it.", *rows]))
+
+
+@statement.command()
+@folder
+def kept(home: Path, as_json: bool) -> None:
+    """Messages that were marked as not safe to tell, and when somebody looks at each again."""
+    from agent.statement import day_of
+
+    answer = line(home).ask("GET", "/v1/statements/reviews")
+    rows = [
+        f"{row['id']}  look again {'now' if row['due'] else day_of(row['look_again'])}"
+        for row in answer["messages"]
+    ]
+    say(as_json, answer, "\n".join(rows) or "Nothing is kept back.")
 
 
 @statement.command()

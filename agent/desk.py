@@ -90,6 +90,9 @@ class Desk:
     async def statement(self, request: web.Request) -> tuple[int, Json]:
         return 201, await self.statements.make(read_form(Tell, await request.read()))
 
+    async def kept(self, _request: web.Request) -> tuple[int, Json]:
+        return 200, {"messages": await self.statements.kept()}
+
     async def review(self, request: web.Request) -> tuple[int, Json]:
         return 200, await self.statements.review(read_form(Review, await request.read()))
 
@@ -121,6 +124,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/inbox/{id}/reject", "Give a message back.", Desk.reject, Reject),
     *(Route(*row) for row in (*consent_routes.ROWS, *override_routes.ROWS)),
     Route("POST", "/v1/statements", "Make a person's sharing statement.", Desk.statement, Tell, 201),
+    Route("GET", "/v1/statements/reviews", "Messages that the person may not be told of yet.", Desk.kept),
     Route("POST", "/v1/statements/reviews", "Say whether a message may be told.", Desk.review, Review),
     Route(
         "GET",

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from agent.send import Plan, subject_of
-from agent.tables import inbox, ladder, overrides, reviews, sealings, shares
+from agent.tables import inbox, ladder, overrides, reviews, sealings, shares, undisclosed
 from schemas.categories import NOT_ASKED
 from schemas.messages.person import CHILD_BANDS
 from schemas.sealing import Sealed
@@ -56,6 +56,21 @@ def mark_overridden(c: Connection, oid: str) -> None:
     mids = select(overrides.c.mid).where(overrides.c.oid == oid)
     ids = select(sealings.c.id).where(sealings.c.mid.in_(mids))
     c.execute(update(shares).where(shares.c.id.in_(ids)).values(overridden=1))
+
+
+def kept_back(c: Connection) -> list[tuple[str, int]]:
+    """The messages that were marked as not safe to tell and are not released: id, and when to look again."""
+    looked = {row.id: row for row in c.execute(select(reviews)).all()}
+    sent = select(shares.c.id, shares.c.law).where(shares.c.law.contains('"told":"UNSAFE"'))
+    laws = [(row.id, json.loads(row.law)) for row in c.execute(sent)]
+    found = [(place, _law(law, looked.get(place))) for place, law in laws]
+    return [(place, one["look_again"]) for place, one in found if one["told"] == "UNSAFE" and not one["safe"]]
+
+
+def reviews_due(c: Connection, now: int) -> int:
+    """How many messages and decisions not to share somebody should have looked at again by now."""
+    late = select(func.count()).where(undisclosed.c.review <= now)
+    return sum(day <= now for _, day in kept_back(c)) + int(c.execute(late).scalar_one())
 
 
 def find(c: Connection, reference: str, key: bytes, known: Known) -> Found:

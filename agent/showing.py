@@ -15,6 +15,7 @@ from agent.consent_showing import agreement_counts
 from agent.directory import Book
 from agent.explaining import shown
 from agent.forms import Json
+from agent.shares import reviews_due
 from agent.store import Store
 from agent.tables import inbox, journal, ladder, outbox, receipts, sealings
 from agent.trust import LogTrust
@@ -158,6 +159,7 @@ class Showing:
                 "receipts_waiting": c.execute(unposted).scalar_one(),
                 "to_take_on": c.execute(mine).scalar_one(),
                 **agreement_counts(c, self._keys.agency),
+                "reviews_due": reviews_due(c, now),
                 "reconciliation": findings.counts(c),
                 "journal": [{"ts": r.ts, "event": r.event, "code": r.code} for r in recent],
             }

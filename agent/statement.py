@@ -23,7 +23,7 @@ from agent.directory import Book
 from agent.forms import DAY, Json, Role
 from agent.page import as_html, as_text
 from agent.send import subject_of
-from agent.shares import Found, find
+from agent.shares import Found, find, kept_back
 from agent.store import Store, note
 from agent.tables import answers, grants, inbox, outbox, reviews, shares, tellings
 from schemas.agreement import STANDING, State
@@ -123,6 +123,13 @@ class Statements:
 
         await self._store.run(work)
         return {"id": form.id, "safe": form.safe, "look_again": again}
+
+    async def kept(self) -> list[Json]:
+        """The messages of ours that the person may not be told of yet, the longest overdue first."""
+        now = int(self._clock())
+        found = await self._store.run(kept_back)
+        ordered = sorted(found, key=lambda pair: pair[1])
+        return [{"id": place, "look_again": day, "due": day <= now} for place, day in ordered]
 
     def _make(self, c: Connection, form: Tell, now: int) -> Json:
         found = find(c, form.subject.strip(), self._keys.subject, self._known)

@@ -147,6 +147,7 @@ RIGHTS = (
     "If you are not happy with how we used your information, please tell any worker here. That is a complaint.",
     "We must look into a complaint and tell you what we find.",
     "{name} looks after these rights in this country. You can go there at any time, and it is free.",
+    "They may ask first if you have told us.",
     "Their phone number is {phone}. On the web: {web}.",
     "If you are in danger now, phone 999. If you cannot speak, press 55 when you are asked to.",
 )

@@ -93,6 +93,7 @@ async def test_a_decision_is_kept_with_its_words_and_logged(world):
         world.clock.advance(60 * DAY)
         [kept] = await peacock.nondisclosures.list()
         assert kept["review_due"]
+        assert (await peacock.showing.status())["reviews_due"] == 1
 
 
 async def test_a_relay_that_is_away_hears_of_it_later(world):

@@ -297,13 +297,17 @@ async def test_what_is_not_safe_to_tell_is_left_out_until_a_worker_has_looked(bo
         "id": queued["id"], "why": "unsafe", "say": "", "look_again": review_by, "due": False
     }  # fmt: skip
     world.clock.advance(31 * DAY)
+    assert await peacock.statements.kept() == [{"id": queued["id"], "look_again": review_by, "due": True}]
+    assert (await peacock.showing.status())["reviews_due"] == 1
     late = await told(peacock)
     assert entries(late, "sent") == (), "a date that has passed tells nobody anything by itself"
     assert late["left_out"][0]["due"]
     await peacock.statements.review(Review(id=queued["id"], safe=False, role="lead"))
     assert (await told(peacock))["left_out"][0]["look_again"] == world.now + 90 * DAY
+    assert (await peacock.showing.status())["reviews_due"] == 0
     await peacock.statements.review(Review(id=queued["id"], safe=True, role="lead"))
     assert len(entries(await told(peacock), "sent")) == 1
+    assert await peacock.statements.kept() == []
 
 
 async def test_what_another_agency_has_not_told_her_is_left_out(both):
@@ -425,7 +429,8 @@ async def test_a_session(world_of_the_wall):  # noqa: F811
         async with quiet(world, "Peacock") as peacock:
             home = peacock.settings.home
             await send(peacock, gid=await give(peacock))
-            kept = await send(peacock, gid=await give(peacock), law=SECRET)
+            secret = {"told": "UNSAFE", "told_by": world.now + 30 * DAY}
+            kept = await send(peacock, gid=await give(peacock), law=secret)
         async with process_of(home) as process:
             asked = ("statement", "--dir", home, "--subject", "case-77", "--out", home / "page.html")
             code, out, err = await type_in(*asked)
@@ -442,6 +447,8 @@ async def test_a_session(world_of_the_wall):  # noqa: F811
             code, out, err = await type_in(*asked, "--delivery-checked")
             assert (code, err.split(":")[0]) == (1, "EXISTS")
             assert (home / "page.html").read_text() == page
+            code, out, _ = await type_in("statement", "kept", "--dir", home)
+            assert (code, out) == (0, f"{kept['id']}  look again {day_of(secret['told_by'])}\n")
             code, out, _ = await type_in(
                 "statement", "review", "--dir", home, kept["id"], "--safe", "--role", "lead"
             )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas import explaining_words as words
@@ -76,6 +76,10 @@ def codes(asked: Facts) -> set[str]:
 # --- nothing is offered that would be refused again, and nothing that would be a lie
 
 
+SLOW = [HealthCheck.too_slow]
+"""A machine that does much else besides is no fault of these inputs."""
+
+
 def one_of(*values):
     return st.sampled_from(values)
 
@@ -127,7 +131,7 @@ ANY = st.builds(
 
 
 @given(ANY)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=SLOW)
 def test_each_change_that_is_offered_makes_the_rule_milder(asked: Facts):
     decision = decide(asked)
     for step in explain(asked, decision).steps:
@@ -139,7 +143,7 @@ def test_each_change_that_is_offered_makes_the_rule_milder(asked: Facts):
 
 
 @given(ANY)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
 def test_no_step_changes_what_is_so(asked: Facts):
     """Colour, recipients, whom it is about, what it holds and what the person said are no codes to choose."""
     for step in explained(asked).steps:
@@ -153,7 +157,7 @@ def test_no_step_changes_what_is_so(asked: Facts):
 
 
 @given(ANY)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
 def test_there_is_always_something_that_a_person_can_do(asked: Facts):
     decision = decide(asked)
     found = explain(asked, decision)
@@ -164,7 +168,7 @@ def test_there_is_always_something_that_a_person_can_do(asked: Facts):
 
 
 @given(ANY)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
 def test_a_public_authority_is_never_offered_a_private_basis_and_no_other_its_gateways(asked: Facts):
     for step in explained(asked).steps:
         basis = step.law.get("b6") or ""
@@ -175,7 +179,7 @@ def test_a_public_authority_is_never_offered_a_private_basis_and_no_other_its_ga
 
 
 @given(ANY)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
 def test_safeguarding_is_offered_only_where_somebody_is_at_risk(asked: Facts):
     law = asked.header.law
     for step in explained(asked).steps:

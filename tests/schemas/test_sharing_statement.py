@@ -4,7 +4,7 @@ import re
 from typing import get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas import statement_words as words
@@ -296,6 +296,7 @@ MESSAGES = st.builds(
 )  # fmt: skip
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(MESSAGES, max_size=4, unique_by=lambda m: m.id), st.sampled_from(["adult", "child"]))
 def test_every_message_is_either_told_or_named_as_left_out(messages, about):
     statement = made(*messages, about=about)
