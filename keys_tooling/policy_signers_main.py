@@ -142,7 +142,9 @@ def signer_list(world: World, folder: Path, passphrase_file: Path | None, as_jso
 
 
 @signer.command("end")
-@click.argument("kid")
+@click.option(
+    "--key-id", "kid", required=True, help="Her key's id, as `signer list` shows it."
+)  # may begin with -
 @_oversight
 @click.option(
     "--reason",
@@ -162,7 +164,7 @@ def signer_end(
 
     \b
     Example:
-      fenpost-keys policy signer end KEY_ID --partnership-dir partnership --reason left
+      fenpost-keys policy signer end --key-id KEY_ID --partnership-dir partnership --reason left
     """
     from keys_tooling import policy_signers as work
 

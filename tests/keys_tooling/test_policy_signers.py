@@ -56,7 +56,7 @@ def test_a_signer_who_left_signs_nothing_more(world: World):
     with served(world):
         listed = told(world, "signer", "list", "--dir", "P")["signers"]
         assert [one["person"] for one in listed] == ["policy-1", "policy-2"]
-        end = ("signer", "end", listed[1]["kid"], "--partnership-dir", "P")
+        end = ("signer", "end", "--key-id", listed[1]["kid"], "--partnership-dir", "P")
         assert told(world, *end)["was_ended"] is False
         assert told(world, *end)["was_ended"] is True
         put(world, "signed.json", next_policy(world))
@@ -94,7 +94,13 @@ def test_a_card_that_was_changed_is_refused(world: World, change: dict):
 def test_a_key_that_no_signer_has_is_not_ended(world: World):
     with served(world):
         other = world.parties["oversight"].member.agent.msg.kid
-        assert refused(world, "signer", "end", other, "--partnership-dir", "P") == "UNKNOWN_KEY"
+        assert refused(world, "signer", "end", "--key-id", other, "--partnership-dir", "P") == "UNKNOWN_KEY"
+
+
+def test_a_key_id_may_begin_with_a_hyphen(world: World):
+    with served(world):
+        words = ("signer", "end", "--key-id", "-" + "A" * 42, "--partnership-dir", "P")
+        assert refused(world, *words) == "UNKNOWN_KEY"
 
 
 def test_a_key_file_is_never_overwritten(world: World):
