@@ -193,7 +193,8 @@ class Notice(Frozen):
     id: int
     kind: Literal[
         "receipt", "withdrawn", "recall", "expired", "alert", "ended", "recalled",
-        "held", "released", "lapsed", "hold-escalated", "override", "break-glass", "ring", "lead-missing", "lead-signed",
+        "held", "released", "lapsed", "hold-escalated", "override",
+        "break-glass", "ring", "lead-missing", "lead-signed",
     ]  # fmt: skip
     ts: Seconds
     eid: Hash32 | None

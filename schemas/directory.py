@@ -299,9 +299,11 @@ class Directory:
         role, person = read_tag(body.person)
         for key in agency.keys.values():
             ended = ts >= key.exp or (key.revoked is not None and ts >= key.revoked)
-            if key.use == Use.PERSON and not ended and read_tag(key.person)[1] == person:
-                if read_tag(key.person)[0] != role:
-                    raise Refusal("ONE_PERSON")
+            if key.use != Use.PERSON or ended:
+                continue
+            other, same = read_tag(key.person)
+            if same == person and other != role:
+                raise Refusal("ONE_PERSON")
 
     def _check_signer(self, agency: Agency, body: AddKey, ts: int) -> None:
         if body.use != "policy":
