@@ -7,11 +7,13 @@ from sqlalchemy import select
 
 from agent.consent_forms import Ask, CannotGive, Refuse, Regain, Settle
 from agent.forms import Give, Send
-from agent.tables import answers, grants, journal, posts, sealings, shares
+from agent.tables import answers, grants, journal, posts, sealings
 from schemas.agreement import evidence_hash
 from schemas.canonical import unb64
 from schemas.errors import Refusal
 from tests.agent.agencies import EVIDENCE, agreement, eventually, form, quiet, running
+from tests.agent.test_override_desk import LAW, ask, authorise, held
+from tests.broker.leads import People
 from tests.simulated_world import World
 
 DAY = 24 * 3600
@@ -259,16 +261,19 @@ async def test_the_agent_says_fourteen_days_before_an_agreement_ends(world):
 
 
 async def test_an_override_is_counted_beside_the_wish_and_never_rewrites_it(world):
-    async with world.relay(), quiet(world, "Peacock") as agent:
-        given = await give(agent)
-        await send(agent, given["id"])
-        await agent.agreements.withdraw(given["id"])
-        shown = await agent.view.agreement(given["id"])
-        assert shown["label"] == "WITHDRAWN"
-        # As if the message of this agreement had gone under an override.
-        await agent.store.run(lambda c: c.execute(shares.update().values(overridden=1)).close())
-        shown = await agent.view.agreement(given["gid"])
-        assert (shown["standing"], shown["label"]) == ("WITHDRAWN", "WITHDRAWN (overridden once)")
+    """The person said no; an author and a lead override it for one message of danger."""
+    people = People.of(world)
+    async with world.relay(), running(world, "Peacock") as peacock:
+        await eventually(lambda: fresh(peacock))
+        no = await peacock.ok("POST", "/v1/consent/refused", {})
+        law = {name: one for name, one in LAW.items() if name != "agree"}  # the agreement itself says REFUSED
+        mid = await held(peacock, gid=no["id"], law=law)
+        assert (await peacock.ok("GET", f"/v1/consent/{no['id']}"))["label"] == "REFUSED"
+        _, asked = await ask(peacock, people, mid)
+        await authorise(peacock, people, asked["oid"])
+        shown = await peacock.ok("GET", f"/v1/consent/{no['id']}")
+        assert (shown["standing"], shown["label"]) == ("REFUSED", "REFUSED (overridden once)")
+        assert (shown["overrides"], shown["version"]) == (1, 1)
 
 
 async def test_a_stop_at_another_agency_holds_here_until_a_lead_settled_it(world):
