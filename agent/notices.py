@@ -104,6 +104,8 @@ class Notices:
         if notice.kind in KINDS_OF_NOTICE:
             if hear_lead(c, notice, row, now):
                 self._outbox.kick.set()
+            if row is not None and notice.kind == "lapsed":
+                forget_ended(c, row.id)
             return None
         if notice.kind == "receipt":
             return _receipt(c, notice, row, view)

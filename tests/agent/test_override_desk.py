@@ -7,8 +7,10 @@ import subprocess
 import sys
 
 import pytest
+from sqlalchemy import select
 
 from agent.persons import read_person
+from agent.tables import outbox
 from schemas.errors import Refusal
 from schemas.keyfile import QUICK, lock
 from schemas.keyring import PersonKeys
@@ -199,6 +201,9 @@ async def test_what_lapsed_is_told_to_its_author_with_a_next_step(world, relay, 
         await relay.sweeper.sweep()
         shown = await peacock.until(mid, "refused")
         assert "did not agree in time" in shown["desks"][0]["says"]
+        store = peacock.agent.store
+        drafts = await store.run(lambda c: c.execute(select(outbox.c.draft)).scalars().all())
+        assert drafts == [None]  # its words go with it
 
 
 async def test_what_waits_is_known_again_after_a_restart(world, relay, people):
