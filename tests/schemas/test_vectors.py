@@ -11,10 +11,10 @@ from schemas.canonical import decode, encode
 from schemas.checkpoint import Checkpoint, LogKey, LogProof, open_checkpoint
 from schemas.consent import decide
 from schemas.decision import Outcome
-from schemas.facts import Facts
 from schemas.directory import Directory, agency_id, safety_number
 from schemas.envelope import Delivery, Upload
 from schemas.errors import KINDS, Refusal
+from schemas.facts import Facts
 from schemas.grants import check_grant, parse_grant, parse_recalled, parse_status, parse_withdrawal
 from schemas.keyfile import QUICK, lock, unlock
 from schemas.keys import ED25519, OpeningKey, SigningKey, Use, check_public, kid_of
