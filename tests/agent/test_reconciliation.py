@@ -39,7 +39,10 @@ DUE = SETTLE + SPREAD
 
 
 @pytest.fixture
-def world(tmp_path):
+def world(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "broker.app.PROCESSORS", 1
+    )  # signatures are checked in this process: it starts faster
     return World.found(tmp_path, "Peacock", "IDVAS")
 
 
