@@ -48,7 +48,7 @@ contracts: $(VENV)/stamp
 	$(VENV)/bin/lint-imports
 
 unit: $(VENV)/stamp
-	$(PY) -m pytest -q
+	$(PY) -m pytest -q -n auto --dist worksteal
 
 storm: $(VENV)/stamp ## Kill storms and long races (up to 30 minutes); prints each figure
 	$(PY) -m pytest tests/storm -q -s -p no:cacheprovider

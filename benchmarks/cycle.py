@@ -24,7 +24,7 @@ from benchmarks import load
 from benchmarks.load import Cycle
 from benchmarks.partnership import Bench, Peer, Sealed, found, listens, session
 from schemas import api
-from tests.simulated_world import free_port
+from tests.ports import free_port
 
 PAYLOAD = 3_400
 """Bytes of payload that fill a 4 KiB body with what travels beside it."""

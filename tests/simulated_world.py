@@ -20,7 +20,6 @@ import contextlib
 import io
 import json
 import secrets
-import socket
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -42,6 +41,7 @@ from schemas.request import Target, sign_request
 from schemas.sealing import Draft, Sealed, SealedFor, seal
 from schemas.sectors import Sector
 from schemas.signing import Purpose, Signed
+from tests.ports import free_port
 
 NOW = 1_795_305_600
 """The world's first second: 22 November 2026."""
@@ -114,13 +114,6 @@ class Page:
         frames = list(Frames(body).frames(api.MAX_BODY))
         head = api.MailboxHead.model_validate_json(frames[0])
         return cls(head, tuple(Delivery.parse(frame) for frame in frames[1:]))
-
-
-def free_port() -> int:
-    """A port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from agent.client import Relay, check_url, plain
 from schemas.errors import Refusal
 from schemas.keys import SigningKey
 from schemas.request import Target, digest_header, read_claim, verify_claim
-from tests.simulated_world import free_port
+from tests.ports import free_port
 
 NOW = 1_795_305_600
 KEY = SigningKey(bytes(range(32)))

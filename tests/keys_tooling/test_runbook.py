@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from tests.simulated_world import free_port
+from tests.ports import free_port
 
 RUNBOOK = Path(__file__).parents[2] / "keys_tooling" / "README.md"
 PATIENCE = 30.0
