@@ -50,7 +50,15 @@ def paper(name: str, row: int, code: str, **fields: Any) -> list[Case]:
         Case(f"{name}, GREEN", row, STOP, code, law, "GREEN", **fields),
         Case(f"{name}, AMBER", row, STOP, code, law, "AMBER", **fields),
         Case(f"{name}, RED", row, ALERT, code, law, "RED", **fields),
-        Case(f"{name}, RED and break-glass", row, ALERT, code if row < 16 else "LEAD_AFTER", {**law, "why_no": "F"}, "RED", **fields),
+        Case(
+            f"{name}, RED and break-glass",
+            row,
+            ALERT,
+            code if row < 16 else "LEAD_AFTER",
+            {**law, "why_no": "F"},
+            "RED",
+            **fields,
+        ),
     ]
 
 
