@@ -147,6 +147,11 @@ class OverrideDesk:
             return
         await self._set(oid, "override-recorded", state="recorded", posted=1, reason=None)
 
+    async def forget(self) -> None:
+        """Wipe the reasons of requests whose time is over, whatever came of them."""
+        over = update(overrides).where(overrides.c.exp <= int(self._clock()), overrides.c.reason.is_not(None))
+        await self._store.run(lambda c: c.execute(over.values(reason=None)).close())
+
     async def usable(self, oid: str) -> Signed:
         """A recorded override of a thread, to send under. Raises Refusal OVERRIDE_UNKNOWN, OVERRIDE_EXPIRED."""
         row = await self._row(oid)

@@ -234,6 +234,7 @@ class Agent:
     async def _tend(self) -> None:
         now = int(self._clock())
         await self.agreements.tend()
+        await self.overrides.forget()
         await self.store.run(lambda c: c.execute(delete(seen).where(seen.c.until < now)).close())
         await asyncio.sleep(TEND_EVERY)
 
