@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
+from functools import lru_cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -17,9 +18,11 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.requests = Counter(
+        requests = Counter(
             "fenpost_requests", "Requests by route and status.", ("route", "status"), registry=self.registry
         )
+        # Looked up once: the library takes a lock and makes texts for each look.
+        self.request = lru_cache(maxsize=256)(requests.labels)
         self.results = Counter(
             "fenpost_envelopes", "Envelopes by what became of them.", ("result",), registry=self.registry
         )

@@ -119,7 +119,7 @@ def guard(metrics: Metrics, authority: str | None) -> Any:
             logs.get().error("fault", error=type(error).__name__)
             code, response = "FAULT", problem(Refusal("FAULT"))
         route = _route(request)
-        metrics.requests.labels(route, str(response.status)).inc()
+        metrics.request(route, str(response.status)).inc()
         if code:
             ms = round(1000 * (time.perf_counter() - started), 1)
             logs.get().info(

@@ -11,6 +11,7 @@ from collections import namedtuple
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import BindParameter, Connection, Dialect, Select, Table, bindparam, insert
@@ -81,7 +82,8 @@ def store(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) 
 
 def _many(connection: Connection, text: Text, rows: Sequence[dict[str, Any]]) -> None:
     cursor = connection.connection.cursor()
-    cursor.executemany(text.sql, [text.values(row) for row in rows])
+    pick = text.values if text.fixed or len(text.places) == 1 else itemgetter(*text.places)
+    cursor.executemany(text.sql, list(map(pick, rows)))
     cursor.close()
 
 
