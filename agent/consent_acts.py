@@ -354,7 +354,33 @@ class Agreements:
         agencies = tuple(dict.fromkeys(one for one in found if one != self._keys.agency))
         if not agencies:
             raise Refusal("FORM", "Name another agency.", detail=("to",))
-        return Scope(agencies, tuple(dict.fromkeys(purposes)), tuple(sorted(set(categories))), evidence)
+        named = tuple(dict.fromkeys(purposes)), tuple(sorted(set(categories)))
+        return Scope(agencies, *named, self._with_ids(evidence))
+
+    def _with_ids(self, evidence: Json) -> Json:
+        """Whom the person ruled out, by id: a name that is compared with an id would rule out nobody.
+
+        Raises:
+            Refusal: UNKNOWN_AGENCY for a name that the directory does not have, rather than keep a limit that holds
+                nothing back.
+        """
+        limits = evidence.get("limits") or {}
+        if not limits.get("not_recipients"):
+            return evidence
+        ids = [self._ruled_out(text) for text in limits["not_recipients"]]
+        return {**evidence, "limits": {**limits, "not_recipients": ids}}
+
+    def _ruled_out(self, text: str) -> str:
+        agency, slash, desk = text.partition("/")
+        try:
+            return self._book.view().find(agency).id + slash + desk
+        except Refusal as refusal:
+            raise Refusal(
+                refusal.code,
+                "Somebody in `not_recipients` is not in the directory, so nothing would be held back from them. Write "
+                "an agency as the directory names it, or agency/desk. Anybody else belongs in `in_own_words`.",
+                detail=("evidence.limits.not_recipients",),
+            ) from refusal
 
     def _found(self, names: tuple[str, ...]) -> list[str]:
         view = self._book.view()

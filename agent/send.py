@@ -27,7 +27,7 @@ from schemas.minimise import Limits, RecipientProfile, minimise
 from schemas.never import refuse_never
 from schemas.override import Override, parse_override
 from schemas.policy import Policy
-from schemas.routes import plan_for
+from schemas.routes import plan_for, refuse_ruled_out
 from schemas.sealing import Draft, Sealed, SealedFor, seal
 from schemas.signing import Signed
 
@@ -101,15 +101,19 @@ def compose(
     """
     if form.kind not in CLASSES:
         raise Refusal("UNKNOWN_TYPE", f"There is no form of this kind. Forms: {', '.join(sorted(CLASSES))}.")
+    limits = None if held is None else limits_of(held)
+    profiles = _profiles(form, recipients, view)
+    if limits is not None:
+        for profile in profiles:  # wherever a desk stands in the list, and whoever wrote the message
+            refuse_ruled_out(limits, profile, form.purpose)
     if form.payload is not None:
         message = parse_payload(json.dumps(form.payload))
         if message.type != form.kind:
             raise Refusal("FORM", "`kind` names another form than the payload's type.", detail=("kind",))
         refuse_never(message)
         return Composed(print_payload(message), message, categories_of(message), flags_of(message))
-    limits = None if held is None else limits_of(held)
-    first, *others = _profiles(form, recipients, view)
-    for profile in others:  # a desk that the person ruled out is ruled out wherever it stands in the list
+    first, *others = profiles
+    for profile in others:
         plan_for(form.kind, profile, form.purpose, limits)
     found = minimise(
         form.case or {}, form.kind, recipient=first, purpose=form.purpose, limits=limits, on=today

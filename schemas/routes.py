@@ -109,11 +109,12 @@ def plan_for(kind: str, recipient: RecipientProfile, purpose: str, limits: Limit
     if kind == "child.concern" and not recipient.sees_children:
         raise Refusal("WRONG_DESK", party="sender", detail=("recipient.sees_children",))
     if limits:
-        _refuse_ruled_out(limits, recipient, purpose)
+        refuse_ruled_out(limits, recipient, purpose)
     return plan
 
 
-def _refuse_ruled_out(limits: Limits, recipient: RecipientProfile, purpose: str) -> None:
+def refuse_ruled_out(limits: Limits, recipient: RecipientProfile, purpose: str) -> None:
+    """Raises Refusal SCOPE when the person ruled out this desk, its sector or the purpose."""
     desks = {recipient.agency, f"{recipient.agency}/{recipient.desk}"}
     out = {
         "recipient": bool(desks & limits.not_recipients),

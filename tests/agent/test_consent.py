@@ -196,6 +196,22 @@ async def test_limits_narrow_what_is_open_and_end_what_the_person_ruled_out(worl
         assert "needs" not in held.grant.cat
 
 
+async def test_whom_the_person_ruled_out_may_be_named_as_the_directory_names_them(world):
+    async with world.relay(), quiet(world, "Peacock") as agent:
+        less = {**LIMITED, "limits": {"not_recipients": ["harbour"]}}
+        given = await give(agent, "IDVAS", "Harbour", evidence=less)
+        assert await refused(send(agent, given["id"], "Harbour")) == "SCOPE"
+        await send(agent, given["id"])
+
+
+async def test_a_limit_that_would_hold_back_nothing_is_not_kept(world):
+    async with world.relay(), quiet(world, "Peacock") as agent:
+        for unknown in ("Harbor", "her brother's team", "Harbor/intake"):
+            less = {**LIMITED, "limits": {"not_recipients": [unknown]}}
+            assert await refused(give(agent, "IDVAS", evidence=less)) == "UNKNOWN_AGENCY"
+        assert await handles(agent) == []
+
+
 async def test_nobody_is_asked_twice_in_a_row_and_a_no_names_no_handle(world):
     async with world.relay(), quiet(world, "Peacock") as agent:
         no = await agent.agreements.refuse(None, read(Refuse, own_words="Not now, thank you."))

@@ -20,15 +20,16 @@ CASE = json.loads((Path(__file__).parents[1] / "cases" / "adult_referral.json").
 TODAY = datetime.date(2026, 11, 22)
 
 
-def composed(tmp_path: Path, ruled_out: int | None) -> object:
+def composed(tmp_path: Path, ruled_out: int | None, payload: dict | None = None) -> object:
     """A referral to two desks, of which the person ruled one out, or none."""
     world = World.found(tmp_path, "Peacock", "IDVAS", "Harbour")
     recipients = [(world.parties[name].id, "intake") for name in ("IDVAS", "Harbour")]
     signed = world.grant("Peacock", "IDVAS", "Harbour", cat=sorted(CATEGORIES))
     limits = {} if ruled_out is None else {"not_recipients": ["/".join(recipients[ruled_out])]}
     held = Held(signed, parse_grant(signed), True, None, None, "SELF", limits)
+    content = {"case": CASE} if payload is None else {"payload": payload}
     form = Send.model_validate(
-        {"kind": "referral.universal", "case": CASE, "to": [{"agency": a, "desk": d} for a, d in recipients]},
+        {"kind": "referral.universal", **content, "to": [{"agency": a, "desk": d} for a, d in recipients]},
         strict=False,
     )
     return compose(form, tuple(recipients), held, world.directory, TODAY)
@@ -36,6 +37,14 @@ def composed(tmp_path: Path, ruled_out: int | None) -> object:
 
 def test_a_message_goes_to_every_desk_that_was_agreed(tmp_path: Path) -> None:
     assert composed(tmp_path, None)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_message_that_was_written_elsewhere_does_not_go_where_the_person_ruled_it_out(
+    tmp_path: Path, place: int
+) -> None:
+    with pytest.raises(Refusal, match="SCOPE"):
+        composed(tmp_path, place, {"type": "feedback", "v": 1})
 
 
 @pytest.mark.parametrize("place", [0, 1])

@@ -165,7 +165,7 @@ async def test_an_agreement_is_told_once_however_many_handles_it_has(both):
 async def test_limits_are_told_as_limits_and_words_of_her_own_are_not_printed(both):
     peacock, _ = both
     limits = {
-        "not_purposes": ["HOUSING"], "not_categories": ["needs"], "not_recipients": ["DASS", "Canary: her team"],
+        "not_purposes": ["HOUSING"], "not_categories": ["needs"], "not_recipients": ["DASS"],
         "not_about": ["Canary: the thing in June"], "in_own_words": "Canary: not that.",
     }  # fmt: skip
     evidence = {**EVIDENCE, "state": "LIMITED", "limits": limits}
