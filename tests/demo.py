@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import datetime
 import json
 import shutil
 import signal
@@ -121,6 +122,8 @@ class Demonstration:
 
     def _agreement(self, plan: AgencyPlan) -> str:
         categories = [word for category in CARRIED for word in ("--category", category)]
+        evidence = self.town.at("agreement.json")
+        evidence.write_text(json.dumps(asked_lately(json.loads(AGREEMENT.read_text()))))
         answer = self.agent(
             plan,
             "consent",
@@ -130,7 +133,7 @@ class Demonstration:
             "--purpose",
             "SUPPORT",
             "--evidence",
-            AGREEMENT,
+            evidence,
             *categories,
         )
         until(lambda: self.agent(plan, "consent", "show", answer["gid"])["at_the_relay"], "the relay has it")
@@ -316,6 +319,16 @@ class Demonstration:
     def pull(self, who: str, expect: int | None = 0) -> Said:
         partnership = str(self.town.partnership / "partnership.json")
         return self.audit(who, "pull", "--partnership", partnership, *self.officer_words(who), expect=expect)
+
+
+def asked_lately(evidence: dict[str, Any]) -> dict[str, Any]:
+    """The same evidence with dates that fit the day on which the demonstration is played."""
+    today = datetime.datetime.fromtimestamp(time.time(), datetime.UTC).date()
+    return {
+        **evidence,
+        "asked_on": str(today - datetime.timedelta(days=1)),
+        "valid_until": str(today + datetime.timedelta(days=80)),
+    }
 
 
 def change_a_byte(database: Path) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import datetime
 import json
 import os
 import re
@@ -71,10 +72,23 @@ async def listening(home, process):
     return (home / "agent.port").exists()
 
 
+def lately() -> dict[str, str]:
+    """Dates that fit the day on which the test runs."""
+    today = datetime.datetime.fromtimestamp(time.time(), datetime.UTC).date()
+    return {
+        "asked_on": str(today - datetime.timedelta(1)),
+        "valid_until": str(today + datetime.timedelta(60)),
+    }
+
+
 async def test_a_session(world):
     """One agency's worker asks, sends, withdraws; every command in turn, on one running agent."""
     home = folder_of(world, "Peacock")
-    for name, value in (("evidence.json", EVIDENCE), ("message.json", MESSAGE), ("form.json", form("IDVAS"))):
+    for name, value in (
+        ("evidence.json", {**EVIDENCE, **lately()}),
+        ("message.json", MESSAGE),
+        ("form.json", form("IDVAS")),
+    ):
         (world.folder / name).write_text(json.dumps(value))
     async with world.relay(), quiet(world, "IDVAS") as idvas, process_of(home) as process:
         words = ["consent", "give", "--dir", home, "--to", "IDVAS", "--purpose", "SUPPORT", "--json"]
