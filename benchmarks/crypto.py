@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import partial
 
 import nacl.bindings
@@ -78,7 +79,8 @@ def measure(seconds: float) -> dict[str, float]:
     delivery = Delivery(upload.envelope, upload.wraps[0], upload.record, b"").to_bytes()
     figures["open.ms.1"] = median_ms(partial(_open, delivery, keys[0]), seconds)
     figures.update(_primitives(seconds / 4))
-    figures.update(_decisions(upload, seconds / 4))
+    many = _sealed(20)[0].upload.envelope.header
+    figures.update(_decisions({1: upload.envelope.header, 20: many}, seconds / 4))
     return figures
 
 
@@ -96,15 +98,17 @@ def _primitives(seconds: float) -> dict[str, float]:
     }
 
 
-def _decisions(upload: Upload, seconds: float) -> dict[str, float]:
-    header = upload.envelope.header
-    return {
-        f"consent.decide.us.{count}": median_us(partial(_decide, header, count), seconds) for count in (1, 20)
-    }
+def _decisions(headers: dict[int, Header], seconds: float) -> dict[str, float]:
+    """The rule, and beside it the same call of a rule that decides nothing."""
+    figures = {}
+    for count, header in headers.items():
+        figures[f"consent.decide.us.{count}"] = median_us(partial(_asked, decide, header), seconds)
+        figures[f"floor.noop.us.{count}"] = median_us(partial(_asked, id, header), seconds)
+    return figures
 
 
-def _decide(header: Header, recipients: int) -> object:
-    return decide(Facts(header, "covers", PARTY, (PARTY,) * recipients, POLICY, header.ts))
+def _asked(rule: Callable[[Facts], object], header: Header) -> object:
+    return rule(Facts(header, "covers", PARTY, (PARTY,) * len(header.to), POLICY, header.ts))
 
 
 def _open(delivery: bytes, key: OpeningKey) -> object:
