@@ -82,6 +82,9 @@ class Store:
         """One consistent view of what is committed. Raises Refusal UNAVAILABLE."""
         try:
             async with self._reading.connect() as connection:
+                # Said here: SQLAlchemy begins by itself only for what goes through its own execution, and without a
+                # transaction each statement would see the store of its own moment.
+                await connection.begin()
                 yield connection
         except (DBAPIError, sqlite3.Error) as error:
             raise refused(error) from error

@@ -80,3 +80,16 @@ async def test_a_fault_of_the_driver_is_a_refusal_without_its_words(tmp_path: Pa
     async with opened.turn() as connection:
         assert await connection.run_sync(lambda c: FIND.rows(c, keys=KEYS)) == []
     await opened.close()
+
+
+async def test_what_is_read_together_is_of_one_moment(tmp_path: Path):
+    opened = Store(tmp_path / "a.db")
+    await opened.open()
+    async with opened.reading() as reading:
+        before = await reading.run_sync(lambda c: FIND.rows(c, keys=KEYS[:3]))
+        async with opened.turn() as connection:
+            await connection.run_sync(fill)
+        assert await reading.run_sync(lambda c: FIND.rows(c, keys=KEYS[:3])) == before == []
+    async with opened.reading() as reading:
+        assert len(await reading.run_sync(lambda c: FIND.rows(c, keys=KEYS[:3]))) == 3
+    await opened.close()
