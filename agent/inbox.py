@@ -40,6 +40,7 @@ from schemas.errors import Refusal
 from schemas.keyring import AgentKeys
 from schemas.lawful import RejectReason
 from schemas.messages.reconciliation import Reconcile
+from schemas.override import MID_KEPT
 
 REMEMBERED = 2 * 24 * 3600
 """How long after its expiry an envelope is still known as seen."""
@@ -204,7 +205,7 @@ class Inbox:
             c.execute(insert(inbox).values(**values, state="rejected", code=refusal.code))
             self._reject(c, eid, one.desk, body, refusal)
             return True
-        until = header.exp + REMEMBERED
+        until = max(header.exp, header.ts + MID_KEPT) + REMEMBERED
         c.execute(
             insert(seen).values(eid=eid, d=one.desk, from_a=header.sender.a, mid=header.mid, until=until)
         )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from broker import queries
 from broker.breakglass import awaits_lead, watch
 from broker.holding import hold_tag, note_hold
 from broker.intake import Accept, Examined, Refuse, Repeat, Wait, judge, record_facts, said_of
@@ -17,7 +18,7 @@ from schemas.canonical import b64, unb64
 from schemas.envelope import MAX_LIFE, WRAP_SIZE
 from schemas.errors import Refusal
 from schemas.lawful import RAGS
-from schemas.override import NONE, Weighed
+from schemas.override import MID_KEPT, NONE, Weighed
 from schemas.receipt import State
 from schemas.recorded import print_facts
 
@@ -117,7 +118,7 @@ def _hold(item: Examined, verdict: Wait, turn: Turn) -> Result:
     facts = record_facts(envelope, decision, turn.agreements.get(header.gid or ""))
     entry = turn.log(Event.HELD, tag, {header.sender.a}, facts)
     turn.remember(tag, header.exp, entry.index)
-    turn.remember(item.mid_key, header.exp, None)
+    turn.remember(item.mid_key, max(header.exp, header.ts + MID_KEPT), None)
     row = _rows(item, turn, "held")
     row["proof"] = b""
     note_hold(item, _held(item), turn)
@@ -125,7 +126,9 @@ def _hold(item: Examined, verdict: Wait, turn: Turn) -> Result:
 
 
 def _waits(item: Examined, turn: Turn) -> Result:
-    """The same envelope again, while it waits or after its time was over."""
+    """The same envelope again: while it waits, or refused when its time was over."""
+    if queries.held(turn, item.eid) is None:
+        return Result(item.eid, "refused", refusal=Refusal("ENDED"))
     return Result(item.eid, "held", refusal=Refusal("HOLD_LEAD"), index=turn.seen[hold_tag(item)])
 
 
@@ -154,7 +157,7 @@ def _accept(item: Examined, verdict: Accept, turn: Turn) -> Result:
     facts = record_facts(item.upload.envelope, decision, turn.agreements.get(header.gid or ""))
     entry = turn.log(Event.ACCEPT, item.eid, agencies, facts, record)
     turn.remember(item.eid, header.exp, entry.index)
-    turn.remember(item.mid_key, header.exp, None)
+    turn.remember(item.mid_key, max(header.exp, header.ts + MID_KEPT), None)
     if verdict.alert:
         # Told in the reply too; the notice is for when the reply gets lost.
         turn.tell(header.sender.a, "alert", _held(item), (header.sender.a, header.sender.d), None)

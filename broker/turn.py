@@ -300,9 +300,7 @@ class Turn:
         ]
 
     def taken_back(self) -> set[bytes]:
-        """Envelopes that a withdrawal of this turn took from a desk's mailbox."""
-        if not self.rows.withdrawals:
-            return set()
+        """Envelopes that this turn took from a desk's mailbox: their agreement was withdrawn, or narrowed."""
         return {
             held.eid
             for held in self.held.values()

@@ -67,7 +67,8 @@ SPECIAL, CRIMINAL, RISK, INCAPABLE, PUBLIC, GATEWAY, PRESUMED, UNBASED, DATES, D
         "BOTH", "TOLD",
     )
 )  # fmt: skip
-GRANT, OVERRIDE, NO_REQUEST = (_paper(code) for code in ("GRANT", "OVERRIDE", "NO_REQUEST"))
+GRANT = _paper("GRANT", "after")  # a word of agreement that nothing shows is no better than a missing reason
+OVERRIDE, NO_REQUEST = _paper("OVERRIDE"), _paper("NO_REQUEST")
 
 
 def _unknown_code(of: Reading) -> Verdict | None:

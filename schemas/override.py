@@ -28,6 +28,10 @@ from schemas.policy import Policy
 from schemas.roles import Role, read_tag
 from schemas.signing import STATEMENT_LIMIT, Purpose, Signed
 
+MID_KEPT = 12 * 24 * 3600
+"""Seconds past a message's time for which its id is remembered at least: a lead may sign for it seven days late, and
+what she signs lives three days more; until then the same id must not go a second time."""
+
 AHEAD = 300
 THREAD_PURPOSES: frozenset[LawfulPurpose] = frozenset({"RISK_MGMT", "CHILD_PROT", "ADULT_PROT"})
 """What an override may cover a whole thread for."""

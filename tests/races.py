@@ -18,7 +18,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,6 +53,9 @@ class Race:
     grant: Signed
     acknowledged: float = 0.0
     size: int = 0
+
+
+Ending = Callable[[World, aiohttp.ClientSession, Race], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -116,7 +119,7 @@ async def session(world: World) -> AsyncIterator[aiohttp.ClientSession]:
 async def prepared(world: World, http: aiohttp.ClientSession, count: int, size: int = 400) -> list[Race]:
     """Messages that rest on an agreement each, waiting at the relay."""
     world.clock.now = time.time()
-    grants = [world.grant(SENDER, RECIPIENT) for _ in range(count)]
+    grants = [world.grant(SENDER, RECIPIENT, cat=["ask", "contact"]) for _ in range(count)]
     statuses = [world.status(SENDER, grant) for grant in grants]
     for kind, statements in (("grant", grants), ("status", statuses)):
         answer = await world.post_statements(http, SENDER, *((kind, s) for s in statements))
@@ -146,6 +149,19 @@ async def fetch(world: World, http: aiohttp.ClientSession, wait: int = 0) -> Fet
 def read(body: bytes, began: float) -> Fetched:
     head = api.MailboxHead.model_validate_json(next(iter(Frames(body).frames(2**24))))
     return Fetched(began, frozenset(item.eid for item in head.items), int(head.checkpoint.split("\n")[1]))
+
+
+async def narrow(world: World, http: aiohttp.ClientSession, race: Race) -> None:
+    """A later version of the agreement that no longer is for this message."""
+    claims = race.grant.peek()
+    fewer = world.grant(
+        SENDER, RECIPIENT, gid=claims["gid"], ev=claims["ev"], nbf=claims["nbf"], exp=claims["exp"],
+        ver=2, limited=True, cat=["contact"],
+    )  # fmt: skip
+    answer = await world.post_statements(http, SENDER, ("grant", fewer))
+    (result,) = answer.json()["results"]
+    assert result["status"] == "recorded", result
+    race.acknowledged = time.perf_counter()
 
 
 async def withdraw(world: World, http: aiohttp.ClientSession, race: Race) -> None:
@@ -204,11 +220,13 @@ async def poll_races(world: World, http: aiohttp.ClientSession, count: int, tall
     await _clear(world, http)
 
 
-async def page_races(world: World, http: aiohttp.ClientSession, count: int, tally: Tally) -> None:
+async def page_races(
+    world: World, http: aiohttp.ClientSession, count: int, tally: Tally, end: Ending = withdraw
+) -> None:
     """Pages that are half read when what is in them is withdrawn: they break off, and the next page is without it."""
     races = await prepared(world, http, count, size=60_000)
     reader, writer = await _half_read(world)
-    await asyncio.gather(*(withdraw(world, http, race) for race in races))
+    await asyncio.gather(*(end(world, http, race) for race in races))
     rest = await asyncio.wait_for(_rest(reader), 20)
     writer.close()
     with contextlib.suppress(ConnectionError):

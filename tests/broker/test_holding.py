@@ -167,6 +167,9 @@ async def test_what_lapsed_is_not_released_any_more(world: World, relay, http, p
     await one(world, http, sealed)
     world.clock.advance(4 * DAY)
     await relay.sweeper.sweep()
+    # Nor is it said to wait: whoever sends it again must learn that nobody will release it.
+    result = await one(world, http, sealed)
+    assert result["status"] == "refused"
     signed, record = people.override(header_of(sealed))
     await post_override(world, http, signed, record)
     assert (await world.mailbox(http, "IDVAS")).head.items == ()

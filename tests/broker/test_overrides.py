@@ -8,7 +8,7 @@ from schemas.canonical import b64, encode
 from schemas.opening import open_record, record_key
 from schemas.override import parse_override
 from schemas.record import SealedRecord
-from schemas.sealing import seal_record
+from schemas.sealing import seal, seal_record
 from schemas.signing import Signed
 from tests.broker.leads import DAY, REFUSED, People, fresh_mid, header_of, notices, one, post_override, risky
 from tests.simulated_world import World
@@ -194,3 +194,24 @@ async def test_oversight_countersigns_only_now(world: World, http, people):
     fresh = Chain(admin.agency, admin.op, admin.seq, admin.head).countersign(key.kid, "lead", world.now)
     (result,) = (await world.post_statements(http, "oversight", ("directory", fresh))).json()["results"]
     assert result["status"] == "recorded"
+
+
+async def test_an_override_does_not_let_the_same_message_id_go_twice(world: World, relay, http, people):
+    """A short-lived message is long forgotten while its override still lives."""
+
+    def sealed():
+        draft = world.draft("Peacock", "IDVAS", purpose="RISK_MGMT", law=REFUSED, exp=world.now + 120)
+        officers = world.directory.officers({draft.sender, *(r.agency for r in draft.to)}, world.now)
+        same = lambda size: b"M" * 16 if size == 16 else secrets.token_bytes(size)  # noqa: E731
+        return seal(draft, officers, world.parties["Peacock"].member.agent.msg, same)
+
+    first = sealed()
+    signed, record = people.override(header_of(first), exp=world.now + 3 * DAY)
+    assert await post_override(world, http, signed, record) == ("recorded", None)
+    assert (await one(world, http, first))["status"] == "accepted"
+    world.clock.advance(2 * DAY + 3600)
+    await relay.sweeper.sweep()
+    second = sealed()
+    assert header_of(second).mid == header_of(first).mid
+    result = await one(world, http, second)
+    assert (result["status"], result["code"]) == ("refused", "ID_CLASH")

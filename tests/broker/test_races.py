@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests import races
 
 
@@ -28,10 +30,10 @@ async def test_long_polls_that_were_open_release_nothing_either(tmp_path: Path) 
     assert tally.before, "no poll saw a message before its withdrawal: these were no races"
 
 
-async def test_a_page_that_is_half_read_breaks_off(tmp_path: Path) -> None:
+@pytest.mark.parametrize("end", [races.withdraw, races.narrow])
+async def test_a_page_that_is_half_read_breaks_off(tmp_path: Path, end: races.Ending) -> None:
     world, tally = races.found(tmp_path), races.Tally()
     with races.relay(world):
         async with races.session(world) as http:
-            for _ in range(2):
-                await races.page_races(world, http, 64, tally)
+            await races.page_races(world, http, 64, tally, end)
     assert tally.released_after == []

@@ -176,7 +176,7 @@ def answer(f) -> Answer:
     elif outside and why == "G":
         said.append((9, "alert", "OVERRIDDEN", "") if signed else (9, "hold", "HOLD_LEAD", "before"))
     if agreed and f.coverage in ("none", "stale", "unknown") and personal:
-        paper(9, "GRANT")
+        paper(9, "GRANT", "after")
 
     # 10
     if state in ("NOT_SOUGHT", "EXPIRED") and why is None and personal:
