@@ -7,9 +7,7 @@ Rules of this house:
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -30,6 +28,7 @@ from agent.consent_ledger import (
     note_answer,
     set_stopped,
 )
+from agent.consent_scope import ScopeReader
 from agent.consent_showing import AgreementView
 from agent.consent_words import says
 from agent.directory import Book
@@ -39,20 +38,13 @@ from agent.posting import Posting
 from agent.store import Store, note
 from agent.tables import agreements, grants, inbox
 from schemas.agreement import Act, Event
-from schemas.categories import CATEGORIES
 from schemas.envelope import MAX_LIFE
 from schemas.errors import Refusal
 from schemas.grants import parse_grant
 from schemas.keyring import AgentKeys
-from schemas.messages.catalogue import parse_payload
-from schemas.messages.consent import ConsentGrant
 from schemas.sealing import new_id
 
-NEWER = frozenset({"UNKNOWN_AGENCY", "STALE_DIRECTORY"})
-"""Refusals that a newer directory may cure."""
 INFORMED = frozenset({"who_will_see_it", "why", "how_to_withdraw"})
-ABOUT = "AAAAAAAAAAAAAAAAAAAAAA"
-"""Stands for the handle while a form is read: the form has no handle yet."""
 
 
 class Agreements:
@@ -71,6 +63,7 @@ class Agreements:
     ) -> None:
         self._store = store
         self._book = book
+        self._scopes = ScopeReader(book, keys.agency)
         self._desk = desk
         self.view = view
         self._posting = posting
@@ -87,7 +80,7 @@ class Agreements:
         Raises:
             Refusal: MISSING, NOT_ALONE and the form's others; NOT_INFORMED, LIMITS, PERIOD; UNKNOWN_AGENCY, FORM.
         """
-        scope = await self._scope(form.to, form.purposes, form.categories, form.evidence)
+        scope = await self._scopes.read(form.to, form.purposes, form.categories, form.evidence)
         return await self._answer(None, scope, None, form.own_accord, None)
 
     async def ask(self, name: str, act: Act, form: Ask) -> Json:
@@ -103,7 +96,7 @@ class Agreements:
             raise Refusal("MISSING", detail=("to", "purposes", "categories"))
         known = ((), (), ()) if before is None else (before.to, before.purposes, before.categories)
         to, purposes, categories = (new or old for new, old in zip(lists, known, strict=True))
-        scope = await self._scope(to, purposes, categories, form.evidence)
+        scope = await self._scopes.read(to, purposes, categories, form.evidence)
         return await self._answer(kept.id, scope, act, form.own_accord, form.seen)
 
     async def _answer(
@@ -337,68 +330,9 @@ class Agreements:
             return False
         return True
 
-    async def _scope(
-        self, to: tuple[str, ...], purposes: tuple[Any, ...], categories: tuple[str, ...], evidence: Json
-    ) -> Scope:
-        if not CATEGORIES.issuperset(categories):
-            raise Refusal("FORM", "Not a category of the list.", detail=("categories",))
-        read_evidence(evidence)
-        try:
-            found = self._found(to)
-        except Refusal as refusal:
-            if refusal.code not in NEWER:
-                raise
-            with contextlib.suppress(Refusal):
-                await self._book.refresh()
-            found = self._found(to)
-        agencies = tuple(dict.fromkeys(one for one in found if one != self._keys.agency))
-        if not agencies:
-            raise Refusal("FORM", "Name another agency.", detail=("to",))
-        named = tuple(dict.fromkeys(purposes)), tuple(sorted(set(categories)))
-        return Scope(agencies, *named, self._with_ids(evidence))
-
-    def _with_ids(self, evidence: Json) -> Json:
-        """Whom the person ruled out, by id: a name that is compared with an id would rule out nobody.
-
-        Raises:
-            Refusal: UNKNOWN_AGENCY for a name that the directory does not have, rather than keep a limit that holds
-                nothing back.
-        """
-        limits = evidence.get("limits") or {}
-        if not limits.get("not_recipients"):
-            return evidence
-        ids = [self._ruled_out(text) for text in limits["not_recipients"]]
-        return {**evidence, "limits": {**limits, "not_recipients": ids}}
-
-    def _ruled_out(self, text: str) -> str:
-        agency, slash, desk = text.partition("/")
-        try:
-            return self._book.view().find(agency).id + slash + desk
-        except Refusal as refusal:
-            raise Refusal(
-                refusal.code,
-                "Somebody in `not_recipients` is not in the directory, so nothing would be held back from them. Write "
-                "an agency as the directory names it, or agency/desk. Anybody else belongs in `in_own_words`.",
-                detail=("evidence.limits.not_recipients",),
-            ) from refusal
-
-    def _found(self, names: tuple[str, ...]) -> list[str]:
-        view = self._book.view()
-        return [view.find(name).id for name in names]
-
     def _name(self, agency: str) -> str:
         known = self._book.latest.agencies.get(agency)
         return known.name if known is not None else ""
-
-
-def read_evidence(evidence: Json) -> ConsentGrant:
-    """How a person was asked. Raises Refusal MISSING, NOT_ALONE and the form's others."""
-    if fixed := {"type", "v", "gid"} & set(evidence):
-        raise Refusal("FORM", "The agent fills these in by itself.", detail=tuple(sorted(fixed)))
-    message = parse_payload(json.dumps({**evidence, "type": "consent.grant", "v": 1, "gid": ABOUT}))
-    if not isinstance(message, ConsentGrant):
-        raise Refusal("FORM", detail=("evidence",))
-    return message
 
 
 def _limits(scope: Scope) -> int:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from schemas.canonical import Json
 from schemas.categories import Flags as DataFlags
-from schemas.directory import Flags as PartyFlags
+from schemas.directory_statement import Flags as PartyFlags
 from schemas.envelope import Law
 from schemas.errors import Refusal
 from schemas.grants import Grant

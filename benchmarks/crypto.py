@@ -13,7 +13,8 @@ from benchmarks.partnership import LAW as CONCERN_LAW
 from benchmarks.timing import median_ms, median_us
 from schemas.canonical import Json
 from schemas.consent import decide
-from schemas.directory import Flags, Party
+from schemas.directory import Party
+from schemas.directory_statement import Flags
 from schemas.envelope import Delivery, Header, Upload
 from schemas.facts import Facts
 from schemas.keys import OpeningKey, SigningKey

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from broker.enclosed import check_enclosed, enclosed
 from broker.turn import Turn
 from schemas.audit import Event
 from schemas.canonical import Json, unb64
-from schemas.envelope import MAX_LIFE, RECORD_LIMIT
+from schemas.envelope import MAX_LIFE
 from schemas.errors import Refusal
 from schemas.keys import Use
 from schemas.nondisclosure import Undisclosed, parse_undisclosed, undisclosed_tag
-from schemas.record import SealedRecord, record_hash
 from schemas.signing import Purpose, Signed
 
 MAX_SKEW = 300
@@ -32,11 +32,7 @@ class Decided:
     @classmethod
     def read(cls, signed: Signed, record: str | None) -> Decided:
         """Raises Refusal FORM, NOT_CANONICAL, RECORD, TOO_BIG."""
-        if record is None:
-            raise Refusal("RECORD", "A decision not to share comes with its record, sealed to officers.")
-        sealed = unb64(record)
-        if len(sealed) > RECORD_LIMIT:
-            raise Refusal("TOO_BIG")
+        sealed = enclosed(record, "A decision not to share comes with its record, sealed to officers.")
         return cls(parse_undisclosed(signed), signed, sealed)
 
 
@@ -56,11 +52,7 @@ def record_nondisclosure(decided: Decided, requester: str, turn: Turn) -> str:
         raise Refusal("EXPIRED")
     key = turn.view.key(said.signer, Use.MSG, said.ts, requester)
     decided.signed.verified(key.public, Purpose.NONDISCLOSURE)
-    head = SealedRecord.parse(decided.record).head
-    if record_hash(decided.record) != ar or head.w != "hpke" or head.ctx != said.nid:
-        raise Refusal("RECORD")
-    if head.to != tuple(officer.kid for officer in turn.view.officers({requester}, said.ts)):
-        raise Refusal("OFFICERS")
+    check_enclosed(decided.record, ar, said.nid, requester, said.ts, turn.view)
     tag = undisclosed_tag(said)
     if turn.knows([tag]):
         return "repeat"

@@ -14,12 +14,12 @@ from typing import Any
 from sqlalchemy import bindparam, insert, or_, select
 
 from broker import breakglass, holding
+from broker.enclosed import check_enclosed, enclosed
 from broker.tables import overrides
 from broker.turn import KEPT, Turn
 from schemas.audit import Event
-from schemas.canonical import b64, unb64
-from schemas.directory import Directory
-from schemas.envelope import RECORD_LIMIT, Header
+from schemas.canonical import unb64
+from schemas.envelope import Header
 from schemas.errors import Refusal
 from schemas.override import (
     Override,
@@ -30,7 +30,7 @@ from schemas.override import (
     verify_override,
     weigh,
 )
-from schemas.record import SealedRecord, record_hash
+from schemas.record import record_hash
 from schemas.signing import Signed
 
 SELECT_SAME = select(overrides.c.text).where(overrides.c.oid == bindparam("named"))
@@ -55,11 +55,7 @@ class Asked:
     @classmethod
     def read(cls, signed: Signed, record: str | None) -> Asked:
         """Raises Refusal RECORD, and as `parse_override`."""
-        if record is None:
-            raise Refusal("RECORD", "An override comes with its reason, sealed to officers.")
-        sealed = unb64(record)
-        if len(sealed) > RECORD_LIMIT:
-            raise Refusal("TOO_BIG")
+        sealed = enclosed(record, "An override comes with its reason, sealed to officers.")
         return cls(parse_override(signed), signed, sealed)
 
 
@@ -82,7 +78,7 @@ def record_override(asked: Asked, requester: str, turn: Turn) -> str:
     view = turn.view
     for place in (core.sender, *core.to):
         view.desk(place.a, place.d)
-    check_reason(asked, view)
+    check_enclosed(asked.record, unb64(core.rec, 32), core.oid, core.sender.a, core.ts, view)
     releases = holding.waiting(requester, core.mid, turn)
     due = breakglass.due(requester, core.mid, turn)
     if due is not None:
@@ -93,19 +89,6 @@ def record_override(asked: Asked, requester: str, turn: Turn) -> str:
     if due is not None:
         breakglass.settle(due, asked.signed, turn)
     return "recorded"
-
-
-def check_reason(asked: Asked, view: Directory) -> None:
-    """The reason is the one that both signed, sealed to the officers of their agency and of oversight.
-
-    Raises:
-        Refusal: RECORD, OFFICERS.
-    """
-    core, head = asked.override.core, SealedRecord.parse(asked.record).head
-    if b64(record_hash(asked.record)) != core.rec or head.w != "hpke" or head.ctx != core.oid:
-        raise Refusal("RECORD")
-    if head.to != tuple(officer.kid for officer in view.officers({core.sender.a}, core.ts)):
-        raise Refusal("OFFICERS")
 
 
 def shown(header: Header, turn: Turn) -> Weighed:

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from broker import logs
 from broker.tables import policies
 from broker.turn import Turn
-from schemas.directory import AddKey, Countersign, Statement
+from schemas.directory_statement import AddKey, Countersign, Statement
 from schemas.envelope import Frozen
 from schemas.errors import Refusal
 from schemas.policing import LATE, PolicyBody, Timeline

@@ -13,7 +13,7 @@ from broker.policies import check_dates, put_on_shelf, shelved
 from broker.recalls import record_recalled
 from broker.turn import Quiet, Turn
 from schemas.audit import Event
-from schemas.directory import parse_statement
+from schemas.directory_statement import parse_statement
 from schemas.errors import Refusal
 from schemas.signing import Signed
 

@@ -24,7 +24,8 @@ from keys_tooling.partnership import ADMIN, AGENT, PARTNERSHIP
 from schemas import api
 from schemas.chain import Chain
 from schemas.checkpoint import NOTE_LIMIT, Checkpoint, open_checkpoint
-from schemas.directory import Directory, statement_hash
+from schemas.directory import Directory
+from schemas.directory_statement import statement_hash
 from schemas.errors import KINDS, Refusal
 from schemas.keyring import AdminKeys, AgentKeys
 from schemas.keys import SigningKey, Use

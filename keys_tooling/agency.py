@@ -12,7 +12,7 @@ from keys_tooling.keyfiles import new_files, read_public
 from keys_tooling.names import check_desks, check_name
 from keys_tooling.partnership import ADMIN, AGENT, NEXT_ROOTS, PARTNERSHIP, ROOTS, read_cards, write_member
 from schemas.canonical import Json
-from schemas.directory import Flags
+from schemas.directory_statement import Flags
 from schemas.keyfile import Cost
 from schemas.partnership import FILE_LIMIT, Partnership
 from schemas.sectors import Sector

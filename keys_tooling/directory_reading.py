@@ -12,7 +12,8 @@ from typing import Protocol
 from schemas.api import DirectoryPage
 from schemas.canonical import decode
 from schemas.checkpoint import Checkpoint, LogKey, note_hash, open_checkpoint
-from schemas.directory import Directory, statement_hash
+from schemas.directory import Directory
+from schemas.directory_statement import statement_hash
 from schemas.errors import Refusal
 from schemas.signing import STATEMENT_LIMIT, Purpose, Signed
 

@@ -17,7 +17,8 @@ from pydantic import Field, ValidationError
 from keys_tooling.ceremony import Member
 from keys_tooling.names import check_desks, check_name
 from schemas.canonical import decode, strict_json
-from schemas.directory import Agency, Directory, Flags, safety_number
+from schemas.directory import Agency, Directory, safety_number
+from schemas.directory_statement import Flags
 from schemas.envelope import AgencyId, DeskId, Frozen, Hash32, Seconds
 from schemas.errors import Refusal
 from schemas.keys import Use

@@ -241,7 +241,8 @@ def agency_init(
     from keys_tooling import agency as making
     from keys_tooling.demonstration import cost
     from keys_tooling.passphrases import new_passphrase
-    from schemas.directory import Flags, safety_number
+    from schemas.directory import safety_number
+    from schemas.directory_statement import Flags
 
     flags = Flags(public_authority=public_authority, s16la_member=s16la_member, cda_relevant=cda_relevant)
     plan = making.Plan(unicodedata.normalize("NFC", name), desks, flags, sector, officers, partnership_file)

@@ -22,7 +22,8 @@ from keys_tooling.partnership import AGENT, PARTNERSHIP
 from schemas import api
 from schemas.canonical import Json, encode, strict_json
 from schemas.chain import Chain
-from schemas.directory import Directory, parse_statement
+from schemas.directory import Directory
+from schemas.directory_statement import parse_statement
 from schemas.errors import KINDS, Refusal
 from schemas.keyring import AgentKeys, PolicyKey
 from schemas.keys import SigningKey

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from schemas.canonical import Json, b64
-from schemas.directory import NO_PREVIOUS, agency_id, statement_hash
+from schemas.directory_statement import NO_PREVIOUS, agency_id, statement_hash
 from schemas.keys import ALGORITHM, SigningKey, Use
 from schemas.policing import SignedPolicy, statement_body
 from schemas.sectors import Sector

@@ -9,80 +9,38 @@ Rules of this house:
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationError
-
-from schemas.canonical import Json, b64, decode, encode, unb64
-from schemas.envelope import AgencyId, DeskId, Frozen, Hash32, Seconds
+from schemas.canonical import unb64
+from schemas.directory_statement import (
+    NO_PREVIOUS,
+    AddKey,
+    Admit,
+    Countersign,
+    Flags,
+    Inception,
+    Revoke,
+    Statement,
+    agency_id,
+    parse_statement,
+    statement_hash,
+    statement_leaf,
+)
+from schemas.envelope import Frozen
 from schemas.errors import Refusal
 from schemas.hashing import labelled
 from schemas.keys import ALGORITHM, ED25519, Use, check_public, kid_of
 from schemas.merkle import Frontier, leaf_hash
 from schemas.policing import KEY_DELAY, PolicyBody, Timeline, check_signers
-from schemas.roles import Role, read_tag
+from schemas.roles import read_tag
 from schemas.sealing import Officer
 from schemas.sectors import Sector
-from schemas.signing import STATEMENT_LIMIT, Purpose, Signed
+from schemas.signing import Purpose, Signed
 
-NO_PREVIOUS = b64(bytes(32))
 SEALABLE = 14 * 24 * 3600
 """How long a prekey may be sealed to; it is erased 30 days after its first day."""
 MAX_AGE = 24 * 3600
 """How old a view of the directory may be when it decides anything (recipient rule 2)."""
-
-
-def shown(text: str) -> str:
-    """A name that shows as it is: no control, no invisible or direction-changing character, no outer space (K14).
-
-    Raises:
-        ValueError: inside a model, where it becomes Refusal FORM.
-    """
-    if not text.isprintable() or text != text.strip():
-        raise ValueError("a character that does not show")
-    return text
-
-
-Text = Annotated[str, Field(min_length=1, max_length=120), AfterValidator(shown)]
-PublicText = Annotated[str, Field(max_length=2000)]
-
-
-class Inception(Frozen):
-    """The birth of an agency: root keys and threshold, digests of the next roots, the first operational key."""
-
-    roots: tuple[PublicText, ...] = Field(min_length=1, max_length=9)
-    threshold: Annotated[int, Field(ge=1, le=9)]
-    next_roots: tuple[Hash32, ...] = Field(max_length=9)
-    op_key: PublicText
-
-
-class AddKey(Frozen):
-    """A new key for one use, with its dates. `person` is a role code, for keys that people hold."""
-
-    use: Literal["msg", "auth", "prekey", "ig", "ig-auth", "consent", "person", "witness", "policy"]
-    alg: Literal["ed25519", "x-wing"]
-    pub: PublicText
-    nbf: Seconds
-    exp: Seconds
-    person: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")] | None
-
-
-class Revoke(Frozen):
-    """The end of a key, from a date that may lie in the past."""
-
-    kid: Hash32
-    reason: Literal["rotated", "lost", "compromised", "left"]
-    since: Seconds
-
-
-class Flags(Frozen):
-    """What an agency is in law, as oversight checked it; the consent rule's party tests read these."""
-
-    public_authority: bool
-    s16la_member: bool
-    cda_relevant: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,46 +49,6 @@ class Party:
 
     flags: Flags
     sector: Sector
-
-
-class Admit(Frozen):
-    """Oversight takes an agency into the partnership, or renews its entry."""
-
-    member: AgencyId
-    name: Text
-    desks: tuple[DeskId, ...] = Field(min_length=1, max_length=32)
-    flags: Flags
-    sector: Sector
-
-
-class Countersign(Frozen):
-    """Oversight has met the person who holds this key, and she has this role at her agency (O2)."""
-
-    kid: Hash32
-    role: Role
-
-
-class Statement(Frozen):
-    """The frame of every directory statement."""
-
-    v: Annotated[int, Field(ge=1, le=1)]
-    agency: AgencyId
-    seq: Annotated[int, Field(ge=0, le=2**31)]
-    prev: Hash32
-    op: Literal["inception", "add-key", "revoke", "admit", "policy", "countersign"]
-    body: dict[str, object]
-    ts: Seconds
-    by: Hash32
-
-
-BODIES: dict[str, type[Frozen]] = {
-    "inception": Inception,
-    "add-key": AddKey,
-    "revoke": Revoke,
-    "admit": Admit,
-    "policy": PolicyBody,
-    "countersign": Countersign,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,31 +87,6 @@ class Agency:
     @property
     def member(self) -> bool:
         return self.flags is not None
-
-
-def agency_id(inception: Json) -> str:
-    """ "ag1" and the base32 of the first 20 bytes of H("fenpost/v1/agency", canonical inception body) (K9)."""
-    digest = labelled("fenpost/v1/agency", encode(inception))[:20]
-    return "ag1" + base64.b32encode(digest).decode("ascii").lower()
-
-
-def statement_hash(signed: Signed) -> str:
-    return b64(labelled("fenpost/v1/dir-statement", signed.text))
-
-
-def statement_leaf(signed: Signed) -> bytes:
-    """A statement's leaf in the directory's own tree: its text and signature, clear."""
-    return signed.text + signed.signature
-
-
-def parse_statement(signed: Signed) -> tuple[Statement, Frozen]:
-    """The statement and its body, as claimed. Raises Refusal FORM, NOT_CANONICAL."""
-    value = decode(signed.text, STATEMENT_LIMIT)
-    try:
-        statement = Statement.model_validate_json(signed.text)
-        return statement, BODIES[statement.op].model_validate_json(encode(value["body"]))
-    except ValidationError:
-        raise Refusal("FORM") from None
 
 
 def safety_number(agency: str) -> str:

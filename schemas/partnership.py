@@ -14,7 +14,8 @@ from pydantic import Field, ValidationError
 
 from schemas.canonical import decode, strict_json
 from schemas.checkpoint import LogKey
-from schemas.directory import Directory, Text
+from schemas.directory import Directory
+from schemas.directory_statement import Text
 from schemas.envelope import AgencyId, Frozen
 from schemas.errors import Refusal
 from schemas.keys import SigningKey

@@ -18,7 +18,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from schemas.canonical import Json, decode, encode, strict_json
-from schemas.directory import Flags, Party, Text
+from schemas.directory import Party
+from schemas.directory_statement import Flags, Text
 from schemas.envelope import AgencyId, Frozen, Seconds
 from schemas.errors import Refusal
 from schemas.policing import POLICY_LIMIT, policy_digest

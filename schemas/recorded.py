@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError
 
 from schemas.canonical import Json, encode
-from schemas.directory import Flags, Party
+from schemas.directory import Party
+from schemas.directory_statement import Flags
 from schemas.envelope import Frozen, Header
 from schemas.errors import Refusal
 from schemas.facts import Coverage, Facts, OverrideFacts

@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from keys_tooling.audit.again import decided_otherwise
 from schemas.audit import Event, Leaf, event_tag
 from schemas.canonical import Json, b64, unb64
-from schemas.directory import AddKey, Admit, Directory, Statement, parse_statement
+from schemas.directory import Directory
+from schemas.directory_statement import AddKey, Admit, Statement, parse_statement
 from schemas.envelope import Header, Seconds, parse_header
 from schemas.errors import Refusal
 from schemas.grants import Grant, ending, parse_grant, parse_recalled, parse_withdrawal

@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 
 from broker import logs
+from tests.broker.leads import People
 from tests.simulated_world import World
 
 
@@ -19,6 +20,12 @@ def quiet_logs():
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     return World.found(tmp_path, "Peacock", "IDVAS", "Harbour", sectors={"IDVAS": "health"})
+
+
+@pytest.fixture
+def people(world: World) -> People:
+    """Authors and leads with countersigned keys."""
+    return People.of(world)
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from tests.broker.leads import (
     HOUR,
     REFUSED,
     UNASKED,
-    People,
     header_of,
     notices,
     one,
@@ -18,16 +17,7 @@ from tests.broker.leads import (
 )
 from tests.simulated_world import World
 
-
-@pytest.fixture
-def people(world: World) -> People:
-    return People.of(world)
-
-
-@pytest.fixture
-async def relay(world: World, people: People):
-    async with world.relay() as running:
-        yield running
+pytestmark = pytest.mark.usefixtures("people")  # before the relay, which founds itself with them
 
 
 def emergency(world: World, *to: str, **changes):

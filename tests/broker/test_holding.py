@@ -15,7 +15,6 @@ from tests.broker.leads import (
     HOUR,
     REFUSED,
     UNASKED,
-    People,
     header_of,
     notices,
     one,
@@ -24,16 +23,7 @@ from tests.broker.leads import (
 )
 from tests.simulated_world import World
 
-
-@pytest.fixture
-def people(world: World) -> People:
-    return People.of(world)
-
-
-@pytest.fixture
-async def relay(world: World, people: People):
-    async with world.relay() as running:
-        yield running
+pytestmark = pytest.mark.usefixtures("people")  # before the relay, which founds itself with them
 
 
 async def test_a_message_that_needs_a_lead_waits_and_only_its_sender_hears_of_it(world: World, http):

@@ -14,16 +14,7 @@ from tests.broker.leads import DAY, REFUSED, People, fresh_mid, header_of, notic
 from tests.simulated_world import World
 from tests.tools.override_world import core_for
 
-
-@pytest.fixture
-def people(world: World) -> People:
-    return People.of(world)
-
-
-@pytest.fixture
-async def relay(world: World, people: People):
-    async with world.relay() as running:
-        yield running
+pytestmark = pytest.mark.usefixtures("people")  # before the relay, which founds itself with them
 
 
 def resting(world: World, people: People, *to: str, law=REFUSED, **changes):

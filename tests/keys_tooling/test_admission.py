@@ -12,7 +12,7 @@ from keys_tooling.ceremony import Member, OfficerCard, admit, make_agency, make_
 from keys_tooling.console import World as Outside
 from keys_tooling.enrolment import Enrolment, check_fingerprint, make_enrolment, parse_enrolment
 from schemas.canonical import decode, encode
-from schemas.directory import Flags
+from schemas.directory_statement import Flags
 from schemas.errors import Refusal
 from schemas.keyring import AdminKeys
 from schemas.signing import Purpose, Signed

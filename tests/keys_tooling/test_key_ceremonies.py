@@ -18,7 +18,8 @@ from keys_tooling.ceremony import make_agency
 from keys_tooling.console import World
 from keys_tooling.keys_main import keys
 from schemas.canonical import b64, unb64
-from schemas.directory import Directory, agency_id
+from schemas.directory import Directory
+from schemas.directory_statement import agency_id
 from schemas.errors import Refusal
 from schemas.founding import Founding
 from schemas.keyfile import unlock

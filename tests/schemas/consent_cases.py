@@ -7,7 +7,8 @@ from typing import Any
 from schemas.canonical import encode
 from schemas.consent import decide
 from schemas.decision import Decision, Outcome
-from schemas.directory import Flags, Party
+from schemas.directory import Party
+from schemas.directory_statement import Flags
 from schemas.envelope import Address, Header, Law, Recipient
 from schemas.facts import Facts, OnwardFacts, OverrideFacts, RequestFacts
 from schemas.policy import Policy, founding

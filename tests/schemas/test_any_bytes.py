@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from schemas.audit import Leaf
 from schemas.canonical import MAX_INT, b64, decode, encode, strict_json, unb64
 from schemas.checkpoint import LogKey, LogProof, open_checkpoint
-from schemas.directory import parse_statement
+from schemas.directory_statement import parse_statement
 from schemas.envelope import Delivery, Upload, parse_header
 from schemas.errors import Refusal
 from schemas.founding import Founding

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from schemas.consent import NEVER_BROKEN, SWITCHED_OFF_BY_DUTY, decide
 from schemas.decision import Decision, Outcome
-from schemas.directory import Flags, Party
+from schemas.directory import Party
+from schemas.directory_statement import Flags
 from schemas.envelope import HarmCauser, Recipient
 from schemas.facts import Facts, OnwardFacts, OverrideFacts, RequestFacts
 from tests.schemas.consent_cases import NO_GLASS, POLICY, T0, UNSHARED, header

@@ -5,7 +5,8 @@ import copy
 import pytest
 
 from schemas.chain import Chain
-from schemas.directory import Directory, Flags, Party, statement_leaf
+from schemas.directory import Directory, Party
+from schemas.directory_statement import Flags, statement_leaf
 from schemas.errors import Refusal
 from schemas.keys import OpeningKey, SigningKey, Use
 from schemas.merkle import Frontier, leaf_hash

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from schemas import explaining_words as words
 from schemas.consent import decide
 from schemas.decision import Outcome
-from schemas.directory import Flags, Party
+from schemas.directory import Party
+from schemas.directory_statement import Flags
 from schemas.envelope import Address, HarmCauser, Header, Law, Recipient
 from schemas.errors import KINDS
 from schemas.explaining import changed, explain, steps_for

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.canonical import encode
-from schemas.directory import Flags, Party
+from schemas.directory import Party
+from schemas.directory_statement import Flags
 from schemas.errors import Refusal
 from schemas.gateways import TESTS
 from schemas.policing import policy_digest

@@ -11,7 +11,8 @@ from schemas.canonical import decode, encode
 from schemas.checkpoint import Checkpoint, LogKey, LogProof, open_checkpoint
 from schemas.consent import decide
 from schemas.decision import Outcome
-from schemas.directory import Directory, agency_id, safety_number
+from schemas.directory import Directory, safety_number
+from schemas.directory_statement import agency_id
 from schemas.envelope import Delivery, Upload
 from schemas.errors import KINDS, Refusal
 from schemas.facts import Facts
