@@ -6,8 +6,8 @@ record or random bytes. What happened is inside the sealed record.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from schemas.canonical import Json, b64, encode
 from schemas.errors import Refusal
@@ -44,8 +44,7 @@ class Event(StrEnum):
     NONDISCLOSURE = "nondisclosure"
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
+class Leaf(NamedTuple):
     """A parsed leaf."""
 
     tag: bytes

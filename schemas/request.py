@@ -11,7 +11,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from schemas.canonical import b64
 from schemas.errors import Refusal
@@ -32,8 +32,7 @@ _DIGEST = re.compile(r"sha-256=:[A-Za-z0-9+/]{43}=:")
 _SIGNATURE = re.compile(r"fenpost=:(?P<signature>[A-Za-z0-9+/]{86}==):")
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """What a request is aimed at. `query` is without its question mark."""
 
     method: str
@@ -64,8 +63,7 @@ def sign_request(target: Target, body: bytes, key: SigningKey, created: int, non
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """A request's well-formed signature, not yet verified."""
 
     keyid: str

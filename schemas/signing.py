@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 import nacl.exceptions
 import nacl.signing
@@ -45,8 +46,7 @@ def sign(key: SigningKey, purpose: Purpose, data: bytes) -> bytes:
     return key.sign_bytes(purpose.encode("ascii") + b"\x00" + data)
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(NamedTuple):
     """A signature that is still to be checked: the public key, the bytes that it covers, the signature."""
 
     public: bytes

@@ -186,7 +186,7 @@ def test_any_header_is_a_claim_or_is_refused(name: str, text: str):
 def test_any_target_is_refused_where_it_was_not_signed(text: str):
     claim = read_claim(FILES["request"]["valid"][0]["headers"], T0)
     for field in ("method", "authority", "path", "query", "content_type"):
-        sent = {name: getattr(TARGET, name) for name in TARGET.__slots__}
+        sent = TARGET._asdict()
         if sent[field] == text:
             continue
         with pytest.raises(Refusal, match="UNAUTHENTICATED"):
@@ -204,6 +204,7 @@ clear_values = st.recursive(
 
 @settings(max_examples=150, deadline=None)
 @given(value=clear_values)
+@example(value={"\x7f": "\x7f\x1f\b", "é": "\U0001f98a"})
 def test_canonical_json_is_read_back(value: object):
     try:
         printed = encode(value)
@@ -213,6 +214,8 @@ def test_canonical_json_is_read_back(value: object):
     assert decode(printed, 1 << 20) == value
     assert printed.isascii()
     assert encode(json.loads(printed)) == printed
+    spelled = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    assert printed == spelled.encode("ascii")
 
 
 def depth(value: object) -> int:
