@@ -34,10 +34,30 @@ class Reading:
         return any(told.faults for told in self.entries)
 
 
-def read(
-    mirror: Mirror, partnership: Partnership, keys: OfficerKeys, progress: Callable[[int], None]
-) -> Reading:
-    """Open every entry that is sealed to this officer.
+@dataclass(frozen=True, slots=True)
+class Opener:
+    """An officer before her mirror: whose she is, and what her entries are held against."""
+
+    mirror: Mirror
+    keys: OfficerKeys
+    agency: Agency
+    view: Directory
+    shelf: Shelf
+    epochs: list[Epoch] = field(repr=False)
+
+    def opened(self, start: int = 0) -> Iterator[tuple[int, Told | None]]:
+        """Each entry from `start` on, in order: as it tells itself, or None when it is not hers."""
+        ring = _EpochRing(self.epochs, self.keys.ig)
+        for entry in self.mirror.entries(start):
+            yield entry.index, _open(entry, ring, self.keys, self.view, self.shelf)
+
+    def settled(self) -> int:
+        """Entries before this one open as they always will: their epochs, and those around them, are here."""
+        return self.epochs[-3].first if len(self.epochs) > 2 else 0
+
+
+def opener(mirror: Mirror, partnership: Partnership, keys: OfficerKeys) -> Opener:
+    """Find out what an officer may open.
 
     Raises:
         Refusal: UNKNOWN_KEY when nothing here is sealed to her; MIRROR, FORK, DIRECTORY when the mirror was touched.
@@ -53,17 +73,22 @@ def read(
             "Nothing in this mirror is sealed to this officer's key. Check that the key file is the one of this "
             "folder, and pull with it first.",
         )
-    reading = Reading(agency, view)
-    shelf = _shelf(mirror, view)
-    ring = _EpochRing(epochs, keys.ig)
-    for entry in mirror.entries():
-        told = _open(entry, ring, keys, view, shelf)
+    return Opener(mirror, keys, agency, view, _shelf(mirror, view), epochs)
+
+
+def read(
+    mirror: Mirror, partnership: Partnership, keys: OfficerKeys, progress: Callable[[int], None]
+) -> Reading:
+    """Open every entry that is sealed to this officer. Raises as `opener` does."""
+    officer = opener(mirror, partnership, keys)
+    reading = Reading(officer.agency, officer.view)
+    for index, told in officer.opened():
         if told is None:
             reading.closed += 1
         else:
             reading.entries.append(told)
-        if not entry.index % 64:
-            progress(entry.index)
+        if not index % 64:
+            progress(index)
     reading.entries = list(_linked(reading.entries))
     return reading
 
@@ -166,7 +191,7 @@ def _reasoned(told: Told, entry: Entry, leaf: Leaf, rk: bytes, keys: OfficerKeys
         reason = open_record(record, record_key(record, [keys.ig]), told.ref).get("reason", "")
     except Refusal:
         return told.blamed("sender")
-    return replace(told, what=f"{told.what}: {reason}")
+    return replace(told, what=f"{told.what}: {reason}", more={**told.more, "words": str(reason)})
 
 
 def _linked(entries: list[Told]) -> Iterator[Told]:

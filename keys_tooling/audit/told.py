@@ -6,6 +6,7 @@ their signatures, and what does not hold is named in `faults`, never left out.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -14,7 +15,7 @@ from keys_tooling.audit.again import decided_otherwise
 from schemas.audit import Event, Leaf, event_tag
 from schemas.canonical import Json, b64, unb64
 from schemas.directory import Directory
-from schemas.directory_statement import AddKey, Admit, Statement, parse_statement
+from schemas.directory_statement import AddKey, Admit, Countersign, Revoke, Statement, parse_statement
 from schemas.envelope import Header, Seconds, parse_header
 from schemas.errors import Refusal
 from schemas.grants import Grant, ending, parse_grant, parse_recalled, parse_withdrawal
@@ -84,6 +85,8 @@ class Step(Said):
     d: str
     eid: str
     mid: str | None = None
+    due: int | None = None
+    state: str = Field(default="", max_length=32)
 
 
 class At(Said):
@@ -104,6 +107,8 @@ class Weighed(Said):
     why: str = Field(max_length=64)
     ref: str = Field(max_length=64)
     author: str = Field(max_length=64)
+    outside: bool = False
+    review: Seconds | None = None
 
 
 class Missing(Said):
@@ -134,7 +139,8 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An opened entry. `ref` and `author` come from the sender's own record; `what` says more of other events."""
+    """An opened entry. `ref` and `author` come from the sender's own record; `what` says more of other events, `policy`
+    is the version in force at the relay."""
 
     index: int
     event: str = ""
@@ -155,6 +161,9 @@ class Told:
     what: str = ""
     faults: tuple[str, ...] = ()
     header: Header | None = field(default=None, repr=False)
+    policy: int | None = None
+    more: Mapping[str, Json] = field(default_factory=dict)
+    """What belongs to this kind of event alone, by the names of keys_tooling.audit.opened.Row."""
 
     def blamed(self, *faults: str) -> Told:
         return replace(self, faults=(*self.faults, *faults))
@@ -165,7 +174,7 @@ def tell(index: int, leaf: Leaf, facts: dict[str, Json], view: Directory, shelf:
     told = Told(index)
     try:
         stamp = Stamp.model_validate(facts | {"event": Event(facts.get("event", ""))})
-        told = replace(told, event=str(stamp.event), ts=stamp.ts, rule=stamp.rule)
+        told = replace(told, event=str(stamp.event), ts=stamp.ts, rule=stamp.rule, policy=stamp.policy)
         if stamp.event in (Event.ACCEPT, Event.HELD, Event.REFUSE):
             told = _message(told, stamp.event, leaf, Message.model_validate(facts), view)
             return told.blamed(*_otherwise(told, stamp, facts, view, shelf))
@@ -173,7 +182,8 @@ def tell(index: int, leaf: Leaf, facts: dict[str, Json], view: Directory, shelf:
             return _overridden(told, facts, view, shelf.in_force(view.policies, told.ts))
         if stamp.event == Event.LEAD_MISSING:
             missing = Missing.model_validate(facts)
-            return replace(told, sender=Place(missing.a, missing.d), mid=missing.mid, what=str(missing.count))
+            told = replace(told, sender=Place(missing.a, missing.d), mid=missing.mid, what=str(missing.count))
+            return replace(told, more={"count": missing.count})
         if "eid" in facts:
             return _step(told, stamp.event, leaf, Step.model_validate(facts), facts, view)
         if stamp.event == Event.NONDISCLOSURE:
@@ -248,7 +258,9 @@ def _step(told: Told, event: Event, leaf: Leaf, said: Step, facts: dict[str, Jso
     if (quoted := facts.get("receipt")) is not None:
         signed = Signed.from_json(quoted)
         receipt = parse_receipt(signed)
-        told = replace(told, what=receipt.reason or "")
+        more: dict[str, Json] = {"role": receipt.role or "", "reason": receipt.reason or ""}
+        more |= {"signed": receipt.ts, "signer": receipt.signer}
+        told = replace(told, what=receipt.reason or "", more=more)
         fits = (receipt.eid, receipt.a, receipt.d, receipt.state) == (said.eid, said.a, said.d, str(event))
         if not fits or not _holds(
             signed, receipt.signer, Use.MSG, receipt.ts, receipt.a, Purpose.RECEIPT, view
@@ -266,24 +278,32 @@ def _step(told: Told, event: Event, leaf: Leaf, said: Step, facts: dict[str, Jso
             return told.blamed("quoted")
     elif event in (Event.COLLECTED, Event.OPENED, Event.TAKEN_ON, Event.REJECTED):
         return told.blamed("quoted")
+    elif event == Event.BREAK_GLASS:
+        told = replace(told, more={"due": said.due})
+    elif event == Event.EXPIRED:
+        told = replace(told, more={"reason": said.state})
     return told
 
 
 def _statement(told: Told, facts: dict[str, Json], view: Directory) -> Told:
     """A grant, a withdrawal, a directory statement, or an officer's reading."""
+    more: dict[str, Json]
     if told.event == Event.READ:
         reader = Reader.model_validate(facts)
+        told = replace(told, more={"signer": reader.kid, "first": reader.first, "count": reader.count})
         return replace(told, sender=Place(reader.a), what=f"{reader.count} from {reader.first}")
     signed = Signed.from_json(facts.get("statement"))
     if told.event == Event.GRANT:
         grant = parse_grant(signed)
         parties = tuple(Place(agency) for agency in sorted(grant.parties() - {grant.iss}))
         told = replace(told, sender=Place(grant.iss), to=parties, gid=grant.gid, cat=grant.cat)
-        told = replace(told, pur=" ".join(grant.pur))
+        told = replace(told, pur=" ".join(grant.pur), more={"starts": grant.nbf, "ends": grant.exp})
         fits = _holds(signed, grant.signer, Use.CONSENT, told.ts, grant.iss, Purpose.GRANT, view)
     elif told.event == Event.RECALLED:
         answer = parse_recalled(signed)
         told = replace(told, sender=Place(answer.a), gid=answer.gid, what=answer.why or answer.did)
+        more = {"did": answer.did, "reason": answer.why or "", "outside": answer.outside}
+        told = replace(told, more={**more, "passed": list(answer.passed)})
         fits = _holds(signed, answer.signer, Use.CONSENT, told.ts, answer.a, Purpose.RECALLED, view)
     elif told.event == Event.WITHDRAW:
         ended = parse_withdrawal(signed)
@@ -292,12 +312,20 @@ def _statement(told: Told, facts: dict[str, Json], view: Directory) -> Told:
     else:
         statement, body = parse_statement(signed)
         told = replace(told, sender=Place(statement.agency), what=statement.op)
+        more = {"op": statement.op, "signer": statement.by}
         if isinstance(body, AddKey):
             told = replace(told, what=f"{statement.op} {body.use}")
+            more |= {"role": body.person or "", "starts": body.nbf, "ends": body.exp}
+        elif isinstance(body, Revoke):
+            more |= {"kid": body.kid, "reason": body.reason, "ends": body.since}
+        elif isinstance(body, Countersign):
+            more |= {"kid": body.kid, "role": body.role}
         elif isinstance(body, PolicyBody):
             told = replace(told, what=f"{statement.op} {body.version}")
+            more |= {"count": body.version, "starts": body.effective}
         elif isinstance(body, Admit):
             told = replace(told, to=(Place(body.member),))
+        told = replace(told, more=more)
         fits = _stated(signed, statement, view)
     return told if fits else told.blamed("quoted")
 
@@ -309,6 +337,13 @@ def _overridden(told: Told, facts: dict[str, Json], view: Directory, policy: Pol
     told = replace(told, sender=Place(core.sender.a, core.sender.d), pur=core.pur, cat=core.cat)
     told = replace(told, to=tuple(Place(one.a, one.d) for one in core.to), mid=core.mid or "", ref=core.oid)
     told = replace(told, author=core.author, what=f"{core.scope} {core.reason}")
+    more: dict[str, Json] = {
+        "authoriser": override.by,
+        "scope": core.scope,
+        "why_no": core.reason,
+        "thr": core.thr or "",
+    }
+    told = replace(told, more=more | {"ovr": override.hash, "b6": core.basis, "ends": core.exp})
     try:
         verify_override(override, view, terms_of(policy), told.ts)
     except Refusal:
@@ -336,7 +371,8 @@ def _weighed(told: Told, record: dict[str, Json]) -> Told:
         return told.blamed("differs")
     to = tuple(Place(desk.a, desk.d) for desk in said.to)
     told = replace(told, to=to, pur=said.pur, cat=tuple(said.cat), ref=said.ref, author=said.author)
-    return replace(told, what=said.why)
+    more = {"reason": said.why, "outside": said.outside, "due": said.review}
+    return replace(told, what=said.why, more=more)
 
 
 def _stated(signed: Signed, statement: Statement, view: Directory) -> bool:

@@ -1,0 +1,215 @@
+"""The officer's opened entries, kept so that a question takes seconds: a SQLCipher file in her folder.
+
+Rules of this house:
+- the file is worth nothing without her: its key is random, and kept sealed to her own opening key;
+- it holds nothing that her mirror does not, so it may be deleted at any time; a damaged one is made again;
+- what could still change (the newest epochs, a judgement that a later revocation or policy text overturns) is opened
+  again, never remembered;
+- one who runs beside it waits, or is told to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import sqlcipher3.dbapi2 as sqlcipher
+
+from keys_tooling.audit.mirror import open_mirror
+from keys_tooling.audit.opened import MESSAGES, Row, linked, read_row, row_of, row_text
+from keys_tooling.audit.read import Opener, opener
+from keys_tooling.audit.told import Place
+from schemas.canonical import encode, unb64
+from schemas.errors import Refusal
+from schemas.keyring import OfficerKeys
+from schemas.opening import unwrap_key
+from schemas.partnership import Partnership
+from schemas.sealing import Draw, wrap_key
+
+FILE, KEY = "opened.db", "opened.key"
+VERSION = "1"
+TOGETHER = 1000
+SCHEMA = """
+CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE row (i INTEGER PRIMARY KEY, ts INTEGER NOT NULL, event TEXT NOT NULL, text TEXT NOT NULL) STRICT;
+CREATE TABLE whose (eid TEXT PRIMARY KEY, a TEXT NOT NULL, d TEXT NOT NULL) STRICT;
+CREATE INDEX row_event ON row (event, i);
+"""
+
+
+class Index:
+    """Opened entries, in order. `closed` counts those of the mirror that stay closed, `size` all of them."""
+
+    def __init__(self, database: Any, officer: Opener) -> None:
+        self._db = database
+        self.officer = officer
+
+    @property
+    def closed(self) -> int:
+        return int(self._about("closed") or 0) + int(self._about("closed_tail") or 0)
+
+    @property
+    def size(self) -> int:
+        return int(self._about("size") or 0)
+
+    def range(self) -> tuple[int, int, int]:
+        """How many rows there are, and the positions of the first and the last; (0, 0, 0) when there is none."""
+        count, first, last = self._db.execute("SELECT count(*), min(i), max(i) FROM row").fetchone()
+        return count, first or 0, last or 0
+
+    def rows(self, *events: str, start: int = 0, end: int | None = None) -> Iterator[Row]:
+        """Rows at positions [start, end) in order, of these kinds of event or of all."""
+        where = f"WHERE i >= ? AND i < ?{_among(events)}"
+        asked = (start, 2**62 if end is None else end, *events)
+        found = self._db.execute(f"SELECT text FROM row {where} ORDER BY i", asked)  # noqa: S608 - marks only
+        return (read_row(text) for (text,) in found)
+
+    def _about(self, name: str) -> str | None:
+        row = self._db.execute("SELECT value FROM about WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def _set(self, **values: object) -> None:
+        rows = [(name, str(value)) for name, value in values.items()]
+        self._db.executemany("INSERT OR REPLACE INTO about VALUES (?, ?)", rows)
+
+    def refresh(self, progress: Callable[[int], None]) -> None:
+        """Open what is new in the mirror."""
+        judged = _judged(self.officer)
+        if self._about("judged") != judged:
+            self._db.execute("DELETE FROM row")
+            self._set(judged=judged, settled=0, closed=0)
+        start, settled = int(self._about("settled") or 0), self.officer.settled()
+        self._db.execute("DELETE FROM row WHERE i >= ?", (start,))
+        closed, tail, size = int(self._about("closed") or 0), 0, start
+        batch: list[tuple[int, int, str, str]] = []
+        for index, told in self.officer.opened(start):
+            size = index + 1
+            if told is None:
+                closed, tail = (closed + 1, tail) if index < settled else (closed, tail + 1)
+            else:
+                row = self._linked(row_of(told))
+                batch.append((row.seq, row.ts, row.event, row_text(row)))
+            if len(batch) == TOGETHER:
+                self._keep(batch)
+                batch = []
+            if not index % 64:
+                progress(index)
+        self._keep(batch)
+        self._set(settled=max(start, settled), closed=closed, closed_tail=tail, size=size)
+
+    def _linked(self, row: Row) -> Row:
+        if not row.eid:
+            return row
+        if row.event in MESSAGES:
+            whose = (row.eid, row.sender.agency, row.sender.desk)
+            self._db.execute("INSERT OR REPLACE INTO whose VALUES (?, ?, ?)", whose)
+        found = self._db.execute("SELECT a, d FROM whose WHERE eid = ?", (row.eid,)).fetchone()
+        return linked(row, None if found is None else Place(*found))
+
+    def _keep(self, batch: Iterable[tuple[int, int, str, str]]) -> None:
+        self._db.executemany("INSERT OR REPLACE INTO row VALUES (?, ?, ?, ?)", batch)
+
+
+@contextmanager
+def open_index(
+    folder: Path, partnership: Partnership, keys: OfficerKeys, draw: Draw, progress: Callable[[int], None]
+) -> Iterator[Index]:
+    """The index of an officer's folder, brought up to her mirror.
+
+    Raises:
+        Refusal: as keys_tooling.audit.read.opener and open_mirror; STORE_BUSY when another command has it.
+    """
+    with open_mirror(folder, write=False) as mirror:
+        officer = opener(mirror, partnership, keys)
+        database = _opened(folder, keys, draw)
+        try:
+            index = Index(database, officer)
+            database.execute("BEGIN IMMEDIATE")
+            index.refresh(progress)
+            database.execute("COMMIT")
+            yield index
+        except sqlcipher.OperationalError as error:
+            if "locked" in str(error):
+                raise Refusal("STORE_BUSY", "Another command is opening this folder. Let it end.") from error
+            raise Refusal("DISK_FULL") from error
+        finally:
+            database.close()
+
+
+def rows(
+    folder: Path, partnership: Partnership, keys: OfficerKeys, draw: Draw, *events: str
+) -> Iterator[Row]:
+    """Opened entries of an officer's folder in order, of these kinds of event or of all. Raises as `open_index`."""
+    with open_index(folder, partnership, keys, draw, lambda _at: None) as index:
+        yield from index.rows(*events)
+
+
+def _among(events: tuple[str, ...]) -> str:
+    return f" AND event IN ({', '.join('?' * len(events))})" if events else ""
+
+
+def _judged(officer: Opener) -> str:
+    """What an old entry is judged by, besides itself: when this changes, all are judged again."""
+    revoked = sorted(
+        [key.kid, key.revoked]
+        for agency in officer.view.agencies.values()
+        for key in agency.keys.values()
+        if key.revoked is not None
+    )
+    said = [VERSION, officer.keys.ig.kid, revoked, sorted(officer.shelf.policies)]
+    return hashlib.sha256(encode(said)).hexdigest()
+
+
+def _opened(folder: Path, keys: OfficerKeys, draw: Draw) -> Any:
+    """A connection to the index; one that does not open is deleted and begun again."""
+    key = _key(folder, keys)
+    if key is not None:
+        try:
+            return _connect(folder / FILE, key)
+        except sqlcipher.DatabaseError as error:
+            if "locked" in str(error):
+                raise Refusal("STORE_BUSY", "Another command is opening this folder. Let it end.") from error
+    for name in (FILE, f"{FILE}-journal", KEY):
+        with suppress(FileNotFoundError):
+            (folder / name).unlink()
+    return _connect(folder / FILE, _new_key(folder, keys, draw))
+
+
+def _info(kid: str) -> bytes:
+    return b"fenpost/v1/opened-index\x00" + unb64(kid, 32)
+
+
+def _key(folder: Path, keys: OfficerKeys) -> bytes | None:
+    try:
+        return unwrap_key(keys.ig, _info(keys.ig.kid), (folder / KEY).read_bytes())
+    except (OSError, Refusal):
+        return None
+
+
+def _new_key(folder: Path, keys: OfficerKeys, draw: Draw) -> bytes:
+    key = draw(32)
+    handle = os.open(folder / KEY, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(wrap_key(keys.ig.public, _info(keys.ig.kid), key))
+    return key
+
+
+def _connect(path: Path, key: bytes) -> Any:
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    database = sqlcipher.connect(str(path), isolation_level=None, timeout=5)
+    try:
+        for pragma in (
+            "cipher_log_level = NONE", f"key = \"x'{key.hex()}'\"", "secure_delete = ON", "temp_store = MEMORY",
+            "synchronous = NORMAL",
+        ):  # fmt: skip
+            database.execute(f"PRAGMA {pragma}").close()
+        if not database.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+            database.executescript(SCHEMA)
+    except BaseException:
+        database.close()
+        raise
+    return database
