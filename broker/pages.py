@@ -24,7 +24,7 @@ from schemas.hashing import framed
 from schemas.policing import policy_digest
 from schemas.signing import Signed
 
-TEXT = "text/plain"
+NOTE = "text/plain; charset=utf-8"
 OCTETS = "application/octet-stream"
 _TILE = re.compile(
     r"(?P<level>[0-9]|[1-5][0-9]|6[0-3]|entries)/(?P<n>(?:x[0-9]{3}/){0,5}[0-9]{3})(?:\.p/(?P<w>[1-9][0-9]{0,2}))?"
@@ -33,9 +33,10 @@ FOREVER = {**HEADERS, "Cache-Control": "public, max-age=31536000, immutable"}
 
 
 async def get_checkpoint(relay: Relay, request: web.Request) -> web.Response:
+    """GET log/checkpoint (C2SP tlog-tiles): the newest head with both of the log's lines; never kept by a cache."""
     relay.public.take("")
     numbers(request.query, {})
-    return answer(relay.log.note.encode(), TEXT)
+    return answer((await relay.board.newest()).encode(), NOTE)
 
 
 async def get_consistency(relay: Relay, request: web.Request) -> web.Response:
@@ -48,7 +49,10 @@ async def get_consistency(relay: Relay, request: web.Request) -> web.Response:
 
 
 async def get_tile(relay: Relay, request: web.Request) -> web.Response:
-    """GET log/tile/L/N[.p/W] and log/tile/entries/N[.p/W] (C2SP tlog-tiles)."""
+    """GET log/tile/L/N[.p/W] and log/tile/entries/N[.p/W] (C2SP tlog-tiles).
+
+    What is found never changes, so any cache may keep it. "Not found" may be kept by none: the log grows into it.
+    """
     relay.public.take("")
     found = _TILE.fullmatch(request.match_info["path"])
     if found is None or request.query:
