@@ -52,6 +52,7 @@ class CaseRecord(BaseModel):
     referral: Section = {}
     child_concern: Section = {}
     adult_concern: Section = {}
+    info_request: Section = {}
 
 
 def read_case(case: Mapping[str, Any]) -> Section:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from schemas.decision import Decision, Lead, Outcome, Verdict
-from schemas.facts import Facts
+from schemas.facts import Facts, OnwardFacts
 from schemas.reading import Reading
 
 DAY = 24 * 3600
@@ -282,13 +282,13 @@ def _far_review(of: Reading) -> Verdict | None:
 
 
 def _onward(of: Reading) -> Verdict | None:
-    source = of.facts.onward
-    if source is None:
-        return None
+    return None if all(_free(of, source) for source in of.facts.onward) else ONWARD(of)
+
+
+def _free(of: Reading, source: OnwardFacts) -> bool:
     means = of.policy.onward.get(source.source, "never")
     within = means == "within" and source.purpose == of.header.pur
-    free = within or (means != "never" and source.granted)
-    return None if free else ONWARD(of)
+    return within or (means != "never" and source.granted)
 
 
 def _unforeseen(of: Reading) -> Verdict | None:

@@ -43,6 +43,7 @@ BODY_LIMIT = 1024 * 1024
 RECORD_LIMIT = 128 * 1024
 PROOF_LIMIT = 16 * 1024
 MAX_RECIPIENTS = 64
+MAX_SOURCES = 16
 MAX_LIFE = 14 * 24 * 3600
 WRAP_SIZE = 1168
 WM_ROW = 64
@@ -76,6 +77,10 @@ class Recipient(Address):
     k: Hash32
 
 
+def _listed(cats: tuple[str, ...]) -> bool:
+    return list(cats) == sorted(set(cats)) and CATEGORIES.issuperset(cats)
+
+
 class HarmCauser(Frozen):
     """Bases for the data of a harm-causer or third party, apart from the person's own."""
 
@@ -83,13 +88,35 @@ class HarmCauser(Frozen):
     s1: tuple[Schedule1, ...]
 
 
+class PassedOn(Frozen):
+    """A message that this one passes on (H8): its id, what its sender said of passing it on, and for which purpose.
+
+    `leave` is the id of the message in which that sender allowed it; null when nobody did.
+    """
+
+    leave: Id16 | None
+    mid: Id16
+    onward: Onward
+    pur: Purpose
+
+
+def _absent(value: object) -> bool:
+    return value is None
+
+
 class Law(Frozen):
-    """The consent flags and lawful bases of a message (H4)."""
+    """The consent flags and lawful bases of a message (H4).
+
+    `asks` and `src` are there only where they say something (H8).
+    """
 
     adult_at_risk: bool
     agree: Agreement
     agree_by: AgreedBy | None
     agree_ver: Annotated[int, Field(ge=1, le=2**31)] | None
+    asks: Annotated[tuple[str, ...], Field(min_length=1, max_length=64)] | None = Field(
+        default=None, exclude_if=_absent
+    )
     b6: Basis | None
     b9: SpecialCondition | None
     child: bool
@@ -105,6 +132,9 @@ class Law(Frozen):
     rfi: Id16 | None
     s1: tuple[Schedule1, ...]
     spec: bool
+    src: Annotated[tuple[PassedOn, ...], Field(min_length=1, max_length=MAX_SOURCES)] | None = Field(
+        default=None, exclude_if=_absent
+    )
     told: Told
     told_by: Seconds | None
     vir: tuple[Attestation, ...] = Field(max_length=16)
@@ -114,6 +144,14 @@ class Law(Frozen):
     def _told_has_its_date(self) -> Self:
         if (self.told in ("BY", "UNSAFE")) != (self.told_by is not None):
             raise ValueError("told_by goes with BY and UNSAFE")
+        return self
+
+    @model_validator(mode="after")
+    def _names_each_once(self) -> Self:
+        if self.asks is not None and not _listed(self.asks):
+            raise ValueError("categories that are asked for")
+        if self.src is not None and [one.mid for one in self.src] != sorted({one.mid for one in self.src}):
+            raise ValueError("a source stands twice, or out of order")
         return self
 
 
@@ -149,8 +187,10 @@ class Header(Frozen):
             raise ValueError("life of a message")
         if len({(r.a, r.d) for r in self.to}) != len(self.to):
             raise ValueError("a desk stands twice")
-        if list(self.cat) != sorted(set(self.cat)) or not CATEGORIES.issuperset(self.cat):
+        if not _listed(self.cat):
             raise ValueError("categories")
+        if self.law.asks is not None and self.cls != "INFOREQ":
+            raise ValueError("only a request asks")
         if (self.gid is None) != (self.st is None):
             raise ValueError("an agreement travels with its status")
         return self

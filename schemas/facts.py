@@ -38,7 +38,7 @@ class OverrideFacts:
 
 @dataclass(frozen=True, slots=True)
 class RequestFacts:
-    """What is known of the request that an answer names: whether it is open, and which categories were asked for."""
+    """What is known of the request that an answer names: whether it is open, and which categories it may hold."""
 
     open: bool
     asked: frozenset[str]
@@ -59,7 +59,7 @@ class Facts:
 
     `policy` is the one in force at `now`; None when it cannot be had. `switched` says that the agreement which the
     message names was withdrawn before it was written, so that another basis came in its place. `leads` says
-    whether the sender's agency has a safeguarding lead whose key counts.
+    whether the sender's agency has a safeguarding lead whose key counts. `onward` are the messages that it passes on.
     """
 
     header: Header
@@ -70,6 +70,6 @@ class Facts:
     now: int
     override: OverrideFacts | None = None
     request: RequestFacts | None = None
-    onward: OnwardFacts | None = None
+    onward: tuple[OnwardFacts, ...] = ()
     switched: bool = False
     leads: bool = True

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from schemas.errors import Refusal
 from schemas.messages.catalogue import CLASSES
 from schemas.messages.concern import AdultConcern, ChildConcern
+from schemas.messages.information import InfoRequest
 from schemas.messages.referral import Referral
 from schemas.sectors import Sector
 
@@ -66,7 +67,7 @@ class Limits:
 class Plan:
     """How a form is made from a case record: its own section, and fields that come from elsewhere."""
 
-    form: type[Referral | ChildConcern | AdultConcern]
+    form: type[Referral | ChildConcern | AdultConcern | InfoRequest]
     section: str
     purposes: frozenset[str]
     elsewhere: Mapping[str, str] = field(default_factory=dict)
@@ -87,6 +88,12 @@ PLANS: Mapping[str, Plan] = {
         {"ident": "person", "person_ref": "person.person_ref"},
         "adult_care",
     ),
+    "info.request": Plan(
+        InfoRequest,
+        "info_request",
+        frozenset({"SUPPORT", "RISK_MGMT", "CHILD_PROT", "ADULT_PROT", "CRIME", "HOUSING", "HEALTH"}),
+        {"about": "person", "person_ref": "person.person_ref"},
+    ),
 }
 
 
@@ -106,6 +113,8 @@ def plan_for(kind: str, recipient: RecipientProfile, purpose: str, limits: Limit
         raise Refusal("PURPOSE", say, party="sender", detail=("purpose",))
     if plan.sector and (recipient.sector != plan.sector or not recipient.searches_files):
         raise Refusal("WRONG_DESK", party="sender", detail=("recipient.sector", "recipient.searches_files"))
+    if kind == "info.request" and not recipient.searches_files:
+        raise Refusal("WRONG_DESK", party="sender", detail=("recipient.searches_files",))
     if kind == "child.concern" and not recipient.sees_children:
         raise Refusal("WRONG_DESK", party="sender", detail=("recipient.sees_children",))
     if limits:

@@ -19,18 +19,36 @@ from schemas.lawful import MessageClass
 from schemas.messages.concern import AdultConcern, ChildConcern
 from schemas.messages.consent import ConsentGrant, ConsentWithdraw
 from schemas.messages.filling import fill
+from schemas.messages.information import InfoGive, InfoRequest
+from schemas.messages.passing import OnwardAnswer, OnwardAsk
 from schemas.messages.reading import PAYLOAD_LIMIT, read_object, refused
 from schemas.messages.reconciliation import Reconcile
 from schemas.messages.referral import Referral
 from schemas.messages.response import Response
 
-Message = Referral | Response | ChildConcern | AdultConcern | ConsentGrant | ConsentWithdraw | Reconcile
+Message = (
+    Referral
+    | Response
+    | ChildConcern
+    | AdultConcern
+    | InfoRequest
+    | InfoGive
+    | OnwardAsk
+    | OnwardAnswer
+    | ConsentGrant
+    | ConsentWithdraw
+    | Reconcile
+)
 
 FORMS: Mapping[tuple[str, int], type[Message]] = {
     ("referral.universal", 1): Referral,
     ("referral.response", 1): Response,
     ("child.concern", 1): ChildConcern,
     ("adult.concern", 1): AdultConcern,
+    ("info.request", 1): InfoRequest,
+    ("info.give", 1): InfoGive,
+    ("onward.ask", 1): OnwardAsk,
+    ("onward.answer", 1): OnwardAnswer,
     ("consent.grant", 1): ConsentGrant,
     ("consent.withdraw", 1): ConsentWithdraw,
     ("reconcile", 1): Reconcile,
@@ -40,6 +58,10 @@ CLASSES: Mapping[str, MessageClass] = {
     "referral.response": "RESPOND",
     "child.concern": "SAFEGUARD",
     "adult.concern": "SAFEGUARD",
+    "info.request": "INFOREQ",
+    "info.give": "INFOGIVE",
+    "onward.ask": "UPDATE",
+    "onward.answer": "RESPOND",
     "consent.grant": "CONSENT",
     "consent.withdraw": "CONSENT",
     "reconcile": "ADMIN",

@@ -58,6 +58,52 @@ LEAST: dict[str, Json] = {
         "actions_taken": "Food parcel",
         "reply_to": {"desk": "housing"},
     },
+    "info.request": {
+        "type": "info.request",
+        "v": 1,
+        "rag": "AMBER",
+        "person_ref": REF,
+        "about": {"legal_name": "Zephyrine Aldous-Marsh"},
+        "power": "Care Act 2014, section 42: an enquiry about an adult",
+        "items": ["contact", "needs"],
+        "period": {"since": "2026-06-01"},
+        "needed_by": "2026-11-27",
+        "reason_text": "To plan a visit that does not repeat what was done",
+        "person_knows": "yes",
+        "reply_to": {"desk": "duty"},
+    },
+    "info.give": {
+        "type": "info.give",
+        "v": 1,
+        "rfi_ref": GID,
+        "given": [
+            {
+                "item": "needs",
+                "lines": [{"text": "Asked about a flat", "kind": "fact", "said_by_role": "support worker"}],
+            }
+        ],
+        "not_held": ["contact"],
+        "context_of_contact": "Seen twice in September, at the centre",
+        "onward": "ASK",
+        "reply_to": {"desk": "intake"},
+    },
+    "onward.ask": {
+        "type": "onward.ask",
+        "v": 1,
+        "source": GID,
+        "to": ["ag1" + "a" * 32],
+        "purpose": "SUPPORT",
+        "reply_to": {"desk": "intake"},
+    },
+    "onward.answer": {
+        "type": "onward.answer",
+        "v": 1,
+        "source": GID,
+        "to": ["ag1" + "a" * 32],
+        "purpose": "SUPPORT",
+        "answer": "yes",
+        "reply_to": {"desk": "duty"},
+    },
     "consent.grant": {
         "type": "consent.grant",
         "v": 1,
@@ -309,6 +355,47 @@ FULL: dict[str, Json] = {
         "reasons": _REASONS,
         "reply_to": _REPLY,
     },
+    "info.request": LEAST["info.request"]
+    | {
+        "rag": "RED",
+        "rag_why": "A hearing this afternoon",
+        "handling": ["person_does_not_know"],
+        "about": LEAST["info.request"]["about"]
+        | {
+            "aliases": ["Zeph Marsh"],
+            "dob": "1991-04-02",
+            "address_status": "shareable",
+            "address": {"lines": ["7 Sorrel Way"], "postcode": "PE99 4AA"},
+            "nhs_no": "9990000018",
+            "police_ref": "35/9/26",
+            "upn": "H801200001001",
+        },
+        "items": ["child", "crim", "hc", "health", "risk"],
+        "period": {"since": "2026-01-01", "until": "2026-11-20"},
+        "person_knows": "not_safe_to_say",
+        "person_knows_not_why": "Her phone is not her own",
+        "vir": ["VIR-LAST-RESORT", "VIR-LINE", "VIR-NECESSARY", "VIR-PROPORTIONATE"],
+        "victim_notice": "will_be_given",
+        "no_notice_why": "Once she can be rung safely",
+        "reply_to": _REPLY,
+        "also_holds": ["criminal", "special"],
+    },
+    "info.give": LEAST["info.give"]
+    | {
+        "handling": ["do_not_phone"],
+        "given": [
+            {"item": item, "lines": [_STATEMENT]}
+            for item in ("child", "crim", "hc", "health", "ident", "risk")
+        ],
+        "not_held": ["needs", "wishes"],
+        "withheld": [{"item": "digital", "why": "could_endanger"}, {"item": "person", "why": "checking"}],
+        "onward": "NONE",
+        "reasons": _REASONS,
+        "reply_to": _REPLY,
+        "also_holds": ["special"],
+    },
+    "onward.ask": LEAST["onward.ask"] | {"needed_by": "2026-11-27", "reply_to": _REPLY},
+    "onward.answer": LEAST["onward.answer"] | {"until": "2026-12-31", "reply_to": _REPLY},
     "consent.grant": LEAST["consent.grant"]
     | {
         "state": "LIMITED",

@@ -267,12 +267,15 @@ def answer(f) -> Answer:
             paper(21, "PAPER_TOLD")
 
     # 22
-    s = f.onward
-    if s is not None and (
-        s.source == "NONE"
-        or (s.source == "ASK" and not s.granted)
-        or (s.source == "WITHIN_PURPOSE" and s.purpose != h.pur and not s.granted)
-    ):
+    stopped = False
+    for s in f.onward:
+        if s.source not in ("ASK", "WITHIN_PURPOSE"):
+            stopped = True
+        if s.source == "ASK" and not s.granted:
+            stopped = True
+        if s.source == "WITHIN_PURPOSE" and s.purpose != h.pur and not s.granted:
+            stopped = True
+    if stopped:
         paper(22, "ONWARD", "after")
 
     # 12 switches off 9 to 11, 13 to 15 and 17.

@@ -90,7 +90,8 @@ KNOWN: list[dict[str, Any]] = [
     {"now": 1_768_000_000}, {"switched": True}, {"switched": True}, {"switched": True}, {"leads": False},
     *[{"override": one} for one in SIGNED_BY],
     *[{"request": RequestFacts(open=is_open, asked=asked)} for is_open in (True, False) for asked in (frozenset({"ask"}), frozenset({"ask", "person"}))],
-    *[{"onward": OnwardFacts(s, p, granted=g)} for s in ("NONE", "ASK", "WITHIN_PURPOSE") for p in ("SUPPORT", "CRIME") for g in (True, False)],
+    {"onward": (OnwardFacts("WITHIN_PURPOSE", "SUPPORT", granted=False), OnwardFacts("ASK", "SUPPORT", granted=False))},
+    *[{"onward": (OnwardFacts(s, p, granted=g),)} for s in ("NONE", "ASK", "WITHIN_PURPOSE", "FREELY") for p in ("SUPPORT", "CRIME") for g in (True, False)],
 ]  # fmt: skip
 COVERAGES = ["none", "covers", "covers", "covers", "outside", "withdrawn", "stale", "unknown"]
 NOBODY = {"pd": "none", "agree": "NOT_APPLICABLE", "why_no": None}

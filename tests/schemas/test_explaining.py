@@ -116,8 +116,9 @@ ANY = st.builds(
         {
             "override": OVERRIDES,
             "policy": one_of(POLICY, POLICY, POLICY, None),
-            "onward": st.none()
-            | st.builds(OnwardFacts, one_of("NONE", "ASK"), st.just("SUPPORT"), st.booleans()),
+            "onward": st.lists(
+                st.builds(OnwardFacts, one_of("NONE", "ASK"), st.just("SUPPORT"), st.booleans()), max_size=2
+            ).map(tuple),
             "switched": st.booleans(),
             "leads": st.booleans(),
         }

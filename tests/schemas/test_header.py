@@ -93,11 +93,58 @@ def test_every_member_is_there(name: str):
     assert refused(data) == ("VERSION" if name == "v" else "FORM")
 
 
-@pytest.mark.parametrize("name", Law.model_fields)
+SELDOM = ("asks", "src")
+"""Members that are there only where they say something."""
+
+
+@pytest.mark.parametrize("name", [name for name in Law.model_fields if name not in SELDOM])
 def test_every_member_of_the_law_block_is_there(name: str):
     assert refused(law(**{name: "?"})) == ("AGREE_WORD" if name == "agree" else "FORM")
     less = {key: value for key, value in GOOD["law"].items() if key != name}
     assert refused(with_(law=less)) == ("AGREE_MISSING" if name == "agree" else "FORM")
+
+
+SOURCE = {"leave": None, "mid": GOOD["mid"], "onward": "ASK", "pur": "SUPPORT"}
+OTHER = {**SOURCE, "mid": "A" * 22, "leave": GOOD["mid"]}
+REQUEST = {"cls": "INFOREQ"}
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        with_(law={**GOOD["law"], "asks": ["contact", "health"]}, **REQUEST),
+        law(src=[SOURCE]),
+        law(src=[OTHER, SOURCE]),
+    ],
+)
+def test_what_is_asked_and_what_is_passed_on_read_and_print_back(head: bytes):
+    assert parse_header(head).model_dump_json(by_alias=True).encode() == head
+
+
+@pytest.mark.parametrize(
+    ("what", "head", "code"),
+    [
+        ("an answer that asks", law(asks=["health"]), "FORM"),
+        ("nothing asked", with_(law={**GOOD["law"], "asks": []}, **REQUEST), "FORM"),
+        ("null asked", with_(law={**GOOD["law"], "asks": None}, **REQUEST), "NOT_CANONICAL"),
+        ("out of order", with_(law={**GOOD["law"], "asks": ["health", "contact"]}, **REQUEST), "FORM"),
+        ("twice", with_(law={**GOOD["law"], "asks": ["health", "health"]}, **REQUEST), "FORM"),
+        ("of no list", with_(law={**GOOD["law"], "asks": ["shoes"]}, **REQUEST), "FORM"),
+        ("no source", law(src=[]), "FORM"),
+        ("a source that is null", law(src=None), "NOT_CANONICAL"),
+        ("sources out of order", law(src=[SOURCE, OTHER]), "FORM"),
+        ("a source twice", law(src=[SOURCE, {**SOURCE, "onward": "NONE"}]), "FORM"),
+        ("too many sources", law(src=[{**SOURCE, "mid": f"{n:021d}A"} for n in range(17)]), "FORM"),
+        *[
+            (f"a source without {name}", law(src=[{k: v for k, v in SOURCE.items() if k != name}]), "FORM")
+            for name in SOURCE
+        ],
+        ("a source that says more", law(src=[{**SOURCE, "from": "x"}]), "FORM"),
+        ("an onward code in small letters", law(src=[{**SOURCE, "onward": "ask"}]), "FORM"),
+    ],
+)
+def test_what_is_asked_and_what_is_passed_on_is_refused_when_wrong(what: str, head: bytes, code: str):
+    assert refused(head) == code
 
 
 SAID = [
