@@ -10,7 +10,8 @@ from schemas.envelope import Envelope
 from schemas.errors import Refusal
 from schemas.opening import open_record
 from schemas.receipt import parse_receipt
-from schemas.record import SealedRecord, record_hash
+from schemas.record import SealedRecord
+from schemas.record_sealing import record_hash
 from schemas.signing import Signed
 
 EVIDENCE = frozenset({"PROOF", "CHECKPOINT", "RECORD", "RECORD_DIFFERS", "FORK", "ROLLBACK"})

@@ -32,7 +32,7 @@ from schemas.envelope import Header, parse_header
 from schemas.errors import KINDS, Refusal
 from schemas.keyring import AgentKeys
 from schemas.override import Core, parse_core, parse_override, role_key, terms_of, verify_override
-from schemas.record import record_hash
+from schemas.record_sealing import record_hash
 from schemas.sealing import new_id, seal_record
 from schemas.signing import Purpose, Signed
 

@@ -6,7 +6,8 @@ from schemas.canonical import unb64
 from schemas.directory import Directory
 from schemas.envelope import RECORD_LIMIT
 from schemas.errors import Refusal
-from schemas.record import SealedRecord, record_hash
+from schemas.record import SealedRecord
+from schemas.record_sealing import record_hash
 
 
 def enclosed(record: str | None, say: str) -> bytes:

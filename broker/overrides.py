@@ -19,18 +19,11 @@ from broker.tables import overrides
 from broker.turn import KEPT, Turn
 from schemas.audit import Event
 from schemas.canonical import unb64
+from schemas.covering import Weighed, check_basis, check_covers, weigh
 from schemas.envelope import Header
 from schemas.errors import Refusal
-from schemas.override import (
-    Override,
-    Weighed,
-    check_covers,
-    parse_override,
-    terms_of,
-    verify_override,
-    weigh,
-)
-from schemas.record import record_hash
+from schemas.override import Override, parse_override, terms_of, verify_override
+from schemas.record_sealing import record_hash
 from schemas.signing import Signed
 
 SELECT_SAME = select(overrides.c.text).where(overrides.c.oid == bindparam("named"))
@@ -63,8 +56,9 @@ def record_override(asked: Asked, requester: str, turn: Turn) -> str:
     """Take an override: what it releases is released, what it answers for is settled, and oversight hears of it.
 
     Raises:
-        Refusal: NOT_ALLOWED, ID_CLASH, RECORD, OFFICERS, UNKNOWN_AGENCY, UNKNOWN_DESK, what `verify_override` says,
-            and of a message that waits for it what `holding.release` says.
+        Refusal: NOT_ALLOWED, ID_CLASH, RECORD, OFFICERS, UNKNOWN_AGENCY, UNKNOWN_DESK, what `verify_override` and
+            `check_basis` say, of a message that waits for it what `holding.release` says, and of one that went what
+            `check_covers` says.
     """
     override, core = asked.override, asked.override.core
     if core.sender.a != requester:
@@ -74,15 +68,16 @@ def record_override(asked: Asked, requester: str, turn: Turn) -> str:
         if known == asked.signed.text:
             return "repeat"
         raise Refusal("ID_CLASH")
-    verify_override(override, turn.view, terms_of(turn.policy), turn.now)
-    view = turn.view
+    view, terms = turn.view, terms_of(turn.policy)
+    verify_override(override, view, terms, turn.now)
+    check_basis(core.basis, turn.policy)
     for place in (core.sender, *core.to):
         view.desk(place.a, place.d)
     check_enclosed(asked.record, unb64(core.rec, 32), core.oid, core.sender.a, core.ts, view)
     releases = holding.waiting(requester, core.mid, turn)
     due = breakglass.due(requester, core.mid, turn)
     if due is not None:
-        check_covers(override, due.header)
+        check_covers(override, due.header, view, terms, turn.now, gone=True)
     if releases is not None:
         holding.release(releases, override, turn)
     _record(asked, turn)

@@ -27,7 +27,7 @@ from schemas.errors import Refusal
 from schemas.grants import Grant, Status, parse_grant, parse_status
 from schemas.policy import Policy
 from schemas.receipt import ENDED, State
-from schemas.record import record_hash, seal_epoch_record, veil_record
+from schemas.record_sealing import record_hash, seal_epoch_record, veil_record
 from schemas.sealing import Draw
 from schemas.shelf import Shelf
 from schemas.signing import Signed

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from schemas.canonical import Json, b64, encode
 from schemas.errors import Refusal
 from schemas.hashing import labelled
-from schemas.record import record_hash
+from schemas.record_sealing import record_hash
 
 LEAF_SIZE = 97
 LEAF_VERSION = b"\x01"

@@ -18,7 +18,8 @@ from schemas.canonical import Json, b64, decode, encode, unb64
 from schemas.envelope import Frozen
 from schemas.errors import Refusal
 from schemas.hashing import Frames, framed
-from schemas.record import aead_open, aead_seal
+from schemas.record import aead_open
+from schemas.record_sealing import aead_seal
 
 MAGIC = b"FPK1"
 LIMIT = 1024 * 1024

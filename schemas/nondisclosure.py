@@ -17,7 +17,7 @@ from schemas.canonical import Json, b64, decode, encode, unb64
 from schemas.envelope import AgencyId, Frozen, Hash32, Id16, Seconds
 from schemas.errors import Refusal
 from schemas.keys import SigningKey
-from schemas.record import record_hash
+from schemas.record_sealing import record_hash
 from schemas.sealing import Officer, payload_hash, seal_record
 from schemas.signing import STATEMENT_LIMIT, Purpose, Signed
 

@@ -18,18 +18,9 @@ from schemas.errors import Refusal
 from schemas.hashing import labelled
 from schemas.keys import OpeningKey
 from schemas.padding import RECORD_SMALLEST, unpad
-from schemas.record import (
-    BODY_LIMIT as RECORD_BODY_LIMIT,
-)
-from schemas.record import (
-    SealedRecord,
-    aead_open,
-    commitment,
-    epoch_info,
-    epoch_tag,
-    veil_keys,
-    wrap_info,
-)
+from schemas.record import SealedRecord, aead_open, epoch_info, wrap_info
+from schemas.record_sealing import BODY_LIMIT as RECORD_BODY_LIMIT
+from schemas.record_sealing import commitment, epoch_tag, veil_keys
 from schemas.sealing import SUITE, Draw, key_commitment, payload_hash, wrap_key, wrap_label
 from schemas.sealing import self_test as sealing_test
 from schemas.signing import Signed

@@ -29,7 +29,8 @@ from schemas.errors import Refusal
 from schemas.hashing import framed, labelled
 from schemas.keys import OpeningKey, SigningKey, hybrid_public
 from schemas.padding import pad
-from schemas.record import MAGIC, MAX_OFFICERS, aead_seal, commitment, record_hash, seal_body, wrap_info
+from schemas.record import MAX_OFFICERS, wrap_info
+from schemas.record_sealing import MAGIC, aead_seal, commitment, record_hash, seal_body
 from schemas.signing import Purpose, Signed, sign
 
 Draw = Callable[[int], bytes]

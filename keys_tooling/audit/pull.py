@@ -30,7 +30,7 @@ from schemas.keys import Use
 from schemas.merkle import Frontier, leaf_hash, verify_consistency
 from schemas.partnership import Partnership
 from schemas.policing import check_text
-from schemas.record import record_hash
+from schemas.record_sealing import record_hash
 
 T = TypeVar("T")
 PATIENCE = 100

@@ -16,7 +16,8 @@ from schemas.keyring import OfficerKeys
 from schemas.keys import OpeningKey
 from schemas.opening import epoch_record_key, open_epoch, open_record, record_key, unveil_record
 from schemas.partnership import Partnership
-from schemas.record import SealedRecord, record_hash
+from schemas.record import SealedRecord
+from schemas.record_sealing import record_hash
 from schemas.shelf import Shelf
 
 

@@ -16,7 +16,7 @@ from schemas.directory import Directory
 from schemas.errors import Refusal
 from schemas.merkle import Frontier, leaf_hash
 from schemas.partnership import Partnership
-from schemas.record import MAGIC, record_hash
+from schemas.record_sealing import MAGIC, record_hash
 
 
 def verify(mirror: Mirror, partnership: Partnership, progress: Callable[[int], None]) -> Report:

@@ -17,7 +17,8 @@ from schemas.hashing import Frames
 from schemas.keys import SigningKey
 from schemas.merkle import Frontier, leaf_hash, verify_consistency
 from schemas.opening import epoch_record_key, open_epoch, open_record, record_key, unveil_record
-from schemas.record import SealedRecord, record_hash
+from schemas.record import SealedRecord
+from schemas.record_sealing import record_hash
 from tests.simulated_world import World
 
 

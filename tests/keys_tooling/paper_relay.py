@@ -18,7 +18,8 @@ from schemas.directory import Directory
 from schemas.errors import KINDS, Refusal
 from schemas.keys import Use
 from schemas.merkle import Frontier, consistency_proof, leaf_hash, node_hash
-from schemas.record import epoch_info, record_hash, seal_epoch_record, veil_record
+from schemas.record import epoch_info
+from schemas.record_sealing import record_hash, seal_epoch_record, veil_record
 from schemas.sealing import Sealed, wrap_key
 from schemas.signing import Purpose, Signed
 from tests.simulated_world import World

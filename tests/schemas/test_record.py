@@ -15,16 +15,8 @@ from schemas.opening import (
     record_key,
     unveil_record,
 )
-from schemas.record import (
-    MAX_OFFICERS,
-    SealedRecord,
-    commitment,
-    epoch_tag,
-    seal_body,
-    seal_epoch_record,
-    veil_record,
-    wrap_info,
-)
+from schemas.record import MAX_OFFICERS, SealedRecord, wrap_info
+from schemas.record_sealing import commitment, epoch_tag, seal_body, seal_epoch_record, veil_record
 from schemas.sealing import Draft, Officer, SealedFor, seal, seal_record, wrap_key
 from tests.tools.forge import LAW, PAYLOAD, forge
 from tests.tools.vector_world import ALDER, BIRCH, CEDAR, DAY, OVERSIGHT, T0, seed

@@ -34,7 +34,8 @@ from schemas.padding import bucket
 from schemas.partnership import Partnership
 from schemas.policy import founding
 from schemas.receipt import parse_receipt
-from schemas.record import SealedRecord, record_hash, seal_epoch_record, veil_record
+from schemas.record import SealedRecord
+from schemas.record_sealing import record_hash, seal_epoch_record, veil_record
 from schemas.request import Target, digest_header, read_claim, sign_request, verify_claim
 from schemas.sealing import status_hash
 from schemas.signing import Purpose, Signed

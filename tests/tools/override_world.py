@@ -11,7 +11,7 @@ from schemas.envelope import Header
 from schemas.keyring import AdminKeys
 from schemas.keys import SigningKey, Use
 from schemas.override import Core, authorise_override, parse_core, request_override
-from schemas.record import record_hash
+from schemas.record_sealing import record_hash
 from schemas.sealing import seal_record
 from schemas.signing import Signed
 from tests.simulated_world import World

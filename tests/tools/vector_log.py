@@ -8,7 +8,7 @@ from schemas.checkpoint import Checkpoint, LogProof, sign_checkpoint
 from schemas.keys import SigningKey
 from schemas.merkle import leaf_hash
 from schemas.mldsa import MldsaKey
-from schemas.record import seal_epoch_record, veil_record
+from schemas.record_sealing import seal_epoch_record, veil_record
 from schemas.witness import WitnessKey, cosign, publish
 from tests.tools import naive_merkle
 from tests.tools.forge import Forged, b, forge, h, l32, text, wrap
