@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 from agent.client import Relay
 from agent.clock import Clock
 from agent.consent_ledger import Kept, Scope, find
+from agent.endings import adopt, newest, relay_knows
 from agent.logs import log
 from agent.proofs import verified_grant, verified_status, verified_withdrawal
 from agent.recalls import expect_answers
@@ -210,7 +211,7 @@ class ConsentDesk:
         parse_grant(signed)
         values = {
             "exp": end, "grant_s": b64(signed.signature), "grant_t": _text(signed), "agree_by": scope.agree_by,
-            "evidence": evidence, "salt": b64(salt), **_status(status, now),
+            "heard": None, "evidence": evidence, "salt": b64(salt), **_status(status, now),
         }  # fmt: skip
         if names:
             c.execute(insert(grants).values(gid=gid, **names, **values))
@@ -328,16 +329,18 @@ def _learn(c: Connection, signed: Signed, status: Signed | None, withdrawal: Sig
     remember(c, signed, status)
     if withdrawal is not None:
         mark_withdrawn(c, withdrawal)
+    relay_knows(c, parse_grant(signed).gid, _text(withdrawal or signed))
 
 
 def remember(c: Connection, signed: Signed, status: Signed | None) -> None:
     """Keep another agency's verified handle; of one that is known the newer version and the newer staple stay."""
     grant = parse_grant(signed)
-    words = {"exp": grant.exp, "grant_s": b64(signed.signature), "grant_t": _text(signed)}
+    words = {"exp": grant.exp, "grant_s": b64(signed.signature), "grant_t": _text(signed), "heard": None}
     row = c.execute(select(grants).where(grants.c.gid == grant.gid)).one_or_none()
     if row is None:
         c.execute(insert(grants).values(gid=grant.gid, mine=0, **words))
-    elif not row.mine and parse_grant(signed_grant(row)).ver < grant.ver:
+        adopt(c, grant)
+    elif not row.mine and newest(row).ver < grant.ver:
         c.execute(update(grants).where(grants.c.gid == grant.gid).values(**words))
     if status is not None:
         ts = parse_status(status).ts
@@ -348,7 +351,7 @@ def remember(c: Connection, signed: Signed, status: Signed | None) -> None:
 def mark_withdrawn(c: Connection, signed: Signed) -> None:
     """Keep a verified withdrawal, and mark every message that was handed over under it, ended or not (V8)."""
     said = parse_withdrawal(signed)
-    words = {"withdrawal_s": b64(signed.signature), "withdrawal_t": _text(signed)}
+    words = {"withdrawal_s": b64(signed.signature), "withdrawal_t": _text(signed), "heard": None}
     first = (grants.c.gid == said.gid) & grants.c.withdrawal_t.is_(None)
     c.execute(update(grants).where(first).values(**words))
     shown = (inbox.c.gid == said.gid) & inbox.c.handed.is_not(None) & inbox.c.withdrawn.is_(None)

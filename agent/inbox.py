@@ -24,6 +24,7 @@ from agent.client import Relay
 from agent.clock import Clock
 from agent.consent import ConsentDesk, remember
 from agent.directory import Book
+from agent.endings import TakenBack, ended, mark_handed, so_far, take_back, too_late
 from agent.logs import log
 from agent.notices import Notices
 from agent.overriding import outer_text
@@ -35,7 +36,7 @@ from agent.tables import inbox, seen
 from agent.trust import LogTrust
 from schemas.api import PageItem
 from schemas.canonical import b64
-from schemas.envelope import Delivery
+from schemas.envelope import Delivery, parse_header
 from schemas.errors import Refusal
 from schemas.keyring import AgentKeys
 from schemas.lawful import RejectReason
@@ -120,6 +121,7 @@ class Inbox:
             Refusal: RELAY_AWAY and the relay's own; ROLLBACK, FORK, CHECKPOINT after the alarm; DISK_FULL, STORE.
         """
         floor = self._trust.size
+        before = await self._store.run(so_far)
         page = await self._relay.mailbox(wait)
         await self._trust.head(page.head.checkpoint, floor)
         async with self._stepping:
@@ -130,7 +132,7 @@ class Inbox:
             for item, data in zip(page.head.items, page.deliveries, strict=True)
             if (one := await self._examine(item, data)) is not None
         ]
-        new = await self._store.run(lambda c: self._keep(c, found)) if found else 0
+        new = await self._store.run(lambda c: self._keep(c, found, before)) if found else 0
         await self.resume(acknowledged)
         if not page.head.more:
             self.emptied = self._clock()
@@ -180,12 +182,12 @@ class Inbox:
 
     # --- durable, then `collected`
 
-    def _keep(self, c: Connection, found: Sequence[Found]) -> int:
-        new = sum(self._keep_one(c, one) for one in found)
+    def _keep(self, c: Connection, found: Sequence[Found], before: int) -> int:
+        new = sum(self._keep_one(c, one, before) for one in found)
         self._trust.save(c)
         return new
 
-    def _keep_one(self, c: Connection, one: Found) -> bool:
+    def _keep_one(self, c: Connection, one: Found, before: int) -> bool:
         now, envelope, refusal = int(self._clock()), one.delivery.envelope, one.refusal
         header, eid, body = envelope.header, b64(envelope.eid), b64(envelope.body_hash)
         if _known(c, eid, one.desk):
@@ -199,6 +201,7 @@ class Inbox:
             "from_a": header.sender.a, "from_d": header.sender.d, "cls": header.cls, "rag": header.rag,
             "gid": header.gid, "ts": header.ts, "exp": header.exp, "received": now, "body": body,
             "header": envelope.header_bytes.decode("ascii"), "override": one.override,
+            "late": int(too_late(c, header, before)),
         }  # fmt: skip
         if refusal is not None:
             # Its mid is not noted: only a verified sender may use one up.
@@ -229,7 +232,7 @@ class Inbox:
         rows = await self._store.run(lambda c: c.execute(waiting).all())
         steps: list[Callable[[Connection], None]] = []
         for row in rows:
-            gone = await self._was_withdrawn(row.gid)
+            gone = await self._store.run(lambda c, r=row: ended(c, parse_header(r.header.encode())))  # type: ignore[misc]
             try:
                 shown = await self._shown(row, gone)
             except Refusal as refusal:
@@ -241,24 +244,34 @@ class Inbox:
         if steps:
             await self._store.run(lambda c: [step(c) for step in steps])
         for gid in {row.gid for row in rows if row.gid is not None}:
-            await self._ask_again(gid)
+            await self._consent.ask(gid)  # as it stands now: what ended meanwhile is not handed over (V8)
 
-    async def _shown(self, row: Row[Any], gone: int | None) -> Shown:
+    async def _shown(self, row: Row[Any], gone: str) -> Shown:
         try:
             return self._open_one(row, gone)
         except NoAuthority:  # a policy may have come in force that this agent has not heard of
             await self._book.refresh()
             return self._open_one(row, gone)
 
-    def _open_one(self, row: Row[Any], gone: int | None) -> Shown:
+    def _open_one(self, row: Row[Any], gone: str) -> Shown:
         # Rules 2 to 5 held before it was stored; they are cheap, and the key is found on the way.
         passed = self._clear(Delivery.parse(row.delivery), row.d)
         view, policies = self._book.view(), self._book.policies.around(row.ts)
-        ended = gone is not None and gone <= row.ts
-        return sealed(passed, view, policies, withdrawn=ended, override=row.override)
+        shown = sealed(passed, view, policies, withdrawn=False, override=row.override)
+        if not gone or shown.alone:
+            return shown
+        if not row.late:
+            raise TakenBack(gone)
+        try:
+            return sealed(passed, view, policies, withdrawn=True, override=row.override)
+        except NoAuthority as refusal:
+            raise NoAuthority(refusal.code, gone) from None
 
     def _not_opened(self, c: Connection, row: Row[Any], refusal: Refusal) -> None:
         state = "expired" if refusal.code == "EXPIRED" else "rejected"
+        if isinstance(refusal, TakenBack):
+            state = "withdrawn"
+            note(c, int(self._clock()), "taken-back", refusal.code, row.eid)
         c.execute(
             update(inbox).where(inbox.c.id == row.id).values(state=state, code=refusal.code, delivery=None)
         )
@@ -286,6 +299,7 @@ class Inbox:
                 delivery=None,
                 alert=int(shown.alert),
                 number=shown.number,
+                alone=int(shown.alone),
             )
         )
         self._receipts.write(c, row.eid, row.d, row.body, "opened")
@@ -304,25 +318,6 @@ class Inbox:
             except Refusal as refusal:
                 await self._journal("gossip", refusal.code, None)
 
-    async def _was_withdrawn(self, gid: str | None) -> int | None:
-        if gid is None:
-            return None
-        try:
-            held = await self._consent.held(gid)
-        except Refusal:
-            return None
-        return None if held.withdrawal is None else held.withdrawal.ts
-
-    async def _ask_again(self, gid: str) -> None:
-        """The agreement as it stands now: withdrawn since, what rests on it is marked (V8)."""
-        await self._consent.ask(gid)
-        gone = await self._was_withdrawn(gid)
-        if gone is not None:
-            fresh = (inbox.c.gid == gid) & inbox.c.withdrawn.is_(None)
-            await self._store.run(
-                lambda c: c.execute(update(inbox).where(fresh).values(withdrawn=gone)).close()
-            )
-
     # --- handing over
 
     async def hand_over_all(self) -> None:
@@ -333,14 +328,16 @@ class Inbox:
             (inbox.c.recorded == 1) | (inbox.c.rag == "RED"),
         )
         handed: list[str] = []
+        if taken := await self._store.run(take_back):
+            log.info("taken-back", count=taken)
         try:
             for row in await self._store.run(lambda c: c.execute(ready).all()):
                 await self._hand_over(row)
                 handed.append(row.id)
         finally:
             if handed:
-                done = update(inbox).where(inbox.c.id.in_(handed)).values(handed=int(self._clock()))
-                await self._store.run(lambda c: c.execute(done).close())
+                now = int(self._clock())
+                await self._store.run(lambda c: mark_handed(c, handed, now))
                 log.info("handed-over", count=len(handed))
 
     async def _journal(self, event: str, code: str, eid: str | None) -> None:

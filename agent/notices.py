@@ -19,6 +19,7 @@ from agent.clock import Clock
 from agent.consent import mark_withdrawn, remember
 from agent.consent_ledger import note_stop
 from agent.directory import Book
+from agent.endings import keep_early, relay_knows
 from agent.holding import KINDS_OF_NOTICE, hear_lead
 from agent.logs import log
 from agent.outbox import Outbox, forget_ended, step, stop_resting
@@ -110,7 +111,7 @@ class Notices:
         if notice.kind == "receipt":
             return _receipt(c, notice, row, view)
         if notice.kind in ("withdrawn", "recall"):
-            _withdrawal(c, notice, view)
+            _withdrawal(c, notice, view, now)
         if row is not None:
             _as_sender(c, notice, row)
         if notice.a == self._keys.agency:
@@ -119,7 +120,7 @@ class Notices:
 
     def _ended(self, c: Connection, notice: Notice, view: Directory, now: int) -> None:
         """A party ended a handle: say what became of what is held here, and note it where it is our own (J4, J7)."""
-        signed, grant = _withdrawal(c, notice, view), grant_of(c, notice.gid)
+        signed, grant = _withdrawal(c, notice, view, now), grant_of(c, notice.gid)
         said = parse_withdrawal(signed)
         if said.by == self._keys.agency:
             raise Refusal("NOT_FOUND")
@@ -166,7 +167,7 @@ def _is_about(receipt: Receipt, notice: Notice, row: Row[Any]) -> bool:
     return named and receipt.body == row.body and [receipt.a, receipt.d] in json.loads(row.desks)
 
 
-def _withdrawal(c: Connection, notice: Notice, view: Directory) -> Signed:
+def _withdrawal(c: Connection, notice: Notice, view: Directory, now: int) -> Signed:
     if notice.evidence is None:
         raise Refusal("NOT_FOUND")
     signed = _signed(notice.evidence)
@@ -174,11 +175,22 @@ def _withdrawal(c: Connection, notice: Notice, view: Directory) -> Signed:
         if verified_grant(signed, view).gid != notice.gid:
             raise Refusal("RECORD_DIFFERS", party="relay")
         remember(c, signed, None)
+        _relay_knows(c, notice, signed)
         return signed
-    if verified_withdrawal(signed, view, grant_of(c, notice.gid)).gid != notice.gid:
+    grant = grant_of(c, notice.gid)
+    said = verified_withdrawal(signed, view, grant)
+    if said.gid != notice.gid:
         raise Refusal("RECORD_DIFFERS", party="relay")
+    if grant is None:
+        keep_early(c, said, signed, now)
     mark_withdrawn(c, signed)
+    _relay_knows(c, notice, signed)
     return signed
+
+
+def _relay_knows(c: Connection, notice: Notice, signed: Signed) -> None:
+    if notice.gid is not None:
+        relay_knows(c, notice.gid, signed.text.decode("ascii"))
 
 
 def _recalled(c: Connection, notice: Notice, view: Directory) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, select, update
 
 from agent.client import Relay
 from agent.clock import Clock
+from agent.endings import relay_knows
 from agent.logs import log
 from agent.store import Store, note
 from agent.tables import posts
@@ -63,5 +64,7 @@ class Posting:
                 )
                 if result.status == "refused":
                     note(c, now, f"statement-{row.kind}", result.code or "UNFORESEEN")
+                elif row.kind in ("withdraw", "grant"):
+                    relay_knows(c, row.gid, row.text)
 
         await self._store.run(work)

@@ -50,6 +50,8 @@ class Shown:
     alert: bool
     number: int | None
     """The running number between the two agencies, when the sender counts."""
+    alone: bool = False
+    """Whether the rule lets it pass without the agreement that it names."""
 
 
 class NoAuthority(Refusal):
@@ -130,7 +132,8 @@ def sealed(
         (at for at, row in enumerate(header.to) if row.k == found.key.kid and row.d == found.desk), 0
     )
     number = opened.seq[place] if opened.seq else None
-    return Shown(opened, message, alert=verdict.outcome > 0, number=number)
+    alone = header.gid is None or decision(header, "withdrawn", view, policies, rests).passes
+    return Shown(opened, message, alert=verdict.outcome > 0, number=number, alone=alone)
 
 
 def _own_key(delivery: Delivery, desk: str, keys: AgentKeys, now: float) -> OpeningKey:

@@ -126,6 +126,10 @@ inbox = Table(
     Column("message", Text),
     Column("alert", Integer, nullable=False, default=0),
     Column("recorded", Integer, nullable=False, default=0),  # the relay has logged our `collected`
+    Column(
+        "late", Integer, nullable=False, default=0
+    ),  # it knew before our fetch that its agreement had ended
+    Column("alone", Integer, nullable=False, default=0),  # the rule lets it pass without its agreement
     Column("handed", Integer),
     Column("withdrawn", Integer),  # when the agreement was withdrawn, after we had shown it
     Column("recalled", Integer),  # 0 while the case system is still to be told of it
@@ -174,12 +178,24 @@ grants = Table(
     Column("status_ts", Integer),
     Column("withdrawal_s", Text),
     Column("withdrawal_t", Text),
+    Column("heard", Integer, index=True),  # the relay knew of its end, or that it holds less: in which order
     Column("agree_by", String),
     Column("evidence", Text),
     Column("salt", String),
     Column("agreement", String, index=True),  # of an agreement made here: whose handle it is
     Column("purpose", String),
     Column("rest", Integer),  # with fewer seconds left than this, the next message gets a new handle
+)
+withdrawals = Table(
+    "withdrawals",  # of agreements that are not known here yet: their message may still be on its way
+    metadata,
+    Column("gid", String),
+    Column("a", String),  # who signed it
+    Column("sig", String, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("ts", Integer, nullable=False),
+    Column("heard", Integer, nullable=False, index=True),
+    PrimaryKeyConstraint("gid", "a"),
 )
 agreements = Table(
     "agreements",  # what a person said, as this agency holds it; its id never leaves
