@@ -12,7 +12,10 @@ from aiohttp import web
 from pydantic_core import to_json
 
 from broker import handlers, logs, pages, witnessing
+from broker.anchor import Anchor, Anchoring, Loss
+from broker.anchored import Restored, held
 from broker.authentication import Doorkeeper
+from broker.calculating import Calculator
 from broker.checking import Checks
 from broker.expiry import Sweeper
 from broker.handlers import Relay
@@ -22,10 +25,12 @@ from broker.metrics import Metrics
 from broker.problems import answer
 from broker.rates import Buckets
 from broker.reading import Pace
+from broker.recording import Recorder
 from broker.sequencer import Bounds, Sequencer
 from broker.server import Runner, guard
 from broker.settings import Settings, address
 from broker.store import Store
+from broker.stored import check_leaves
 from broker.tree import Log, open_directory, open_log
 from broker.underway import Underway
 from broker.view import View
@@ -51,10 +56,20 @@ class Running:
     sweeper: Sweeper
     bells: Bells
     checks: Checks
+    calculator: Calculator
+    anchoring: Anchoring
     runners: list[Runner] = field(default_factory=list)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     port: int = 0
     admin_port: int = 0
+
+    async def anchor(self, losses: tuple[Loss, ...]) -> None:
+        """Record what was accepted as lost, and only then let the anchor forget it. Raises Refusal SETTINGS."""
+        if losses:
+            await self.sequencer.submit(Restored(losses))
+        if not await self.anchoring.save():
+            raise Refusal("SETTINGS", "The anchor cannot be written. Give the relay a folder for it.")
+        self.tasks.append(asyncio.create_task(self.anchoring.run()))
 
     async def listen(self, authority: str) -> None:
         """Answer on the public port and the operator's."""
@@ -77,15 +92,18 @@ class Running:
     async def close(self) -> None:
         """Drain: no new work, what waits is committed and answered, then everything ends."""
         self.sweeper.close()
+        self.anchoring.close()
         self.sequencer.close()
         self.bells.ring_all()
         try:
             for runner in self.runners:
                 await runner.cleanup()
             await asyncio.gather(*self.tasks)
+            await self.anchoring.save()
             await self.store.shrink()
         finally:
-            await self.checks.close()
+            self.checks.close()
+            await self.calculator.close()
             await self.store.close()
 
 
@@ -93,8 +111,8 @@ async def build(settings: Settings, clock: Callable[[], float], draw: Draw) -> R
     """Open the store and listen; the caller closes it.
 
     Raises:
-        Refusal: SETTINGS, KEYFILE, SELF_TEST, FORK (the stored log is not what was signed last), and more of the
-            kind: whatever is wrong at start stops the start.
+        Refusal: SETTINGS, KEYFILE, SELF_TEST, FORK (the stored log is not what was signed), ANCHOR (it is older), and
+            more of the kind: whatever is wrong at start stops the start.
     """
     self_test(draw)
     partnership, keys = settings.read_partnership(), settings.read_keys()
@@ -114,6 +132,8 @@ async def build(settings: Settings, clock: Callable[[], float], draw: Draw) -> R
                 connection, charter.oversight, f"{charter.origin}/keys", keys.keys_log, founding
             )
             ledger = await open_log(connection, charter.origin, keys.log)
+            await check_leaves(connection, ledger.size)
+            losses = await held(connection, Anchor(settings.anchor).read(), ledger, view, partnership)
             kept = await kept_heads(connection)
         board = Board(partnership, keys.log_mldsa, ledger, view, clock, settings.head_seconds)
         board.restore(kept)
@@ -122,6 +142,7 @@ async def build(settings: Settings, clock: Callable[[], float], draw: Draw) -> R
         await store.close()  # its threads would keep a failed start from ending
         raise
     try:
+        await running.anchor(losses)
         await running.listen(charter.authority)
     except BaseException:
         await running.close()
@@ -140,11 +161,12 @@ def _assembled(
     clock: Callable[[], float],
     draw: Draw,
 ) -> Running:
-    metrics, bells, checks = Metrics(), Bells(), Checks(apart=PROCESSORS > 1)
+    metrics, bells, calculator = Metrics(), Bells(), Calculator(apart=PROCESSORS > 1)
     pace = Pace(settings.body_seconds, settings.body_rate)
     underway = Underway(pace)
     bounds = Bounds(settings.queue_items, settings.queue_bytes)
-    sequencer = Sequencer(store, ledger, view, clock, draw, bounds, metrics, bells.ring, underway)
+    checks, recorder = Checks(calculator), Recorder(calculator)
+    sequencer = Sequencer(store, ledger, view, clock, draw, bounds, metrics, bells.ring, underway, recorder)
     relay = Relay(
         doorkeeper=Doorkeeper(view, authority, clock),
         checks=checks,
@@ -161,7 +183,8 @@ def _assembled(
         clock=clock,
     )
     sweeper = Sweeper(store, sequencer, clock, settings.sweep_seconds)
-    running = Running(settings, store, relay, sequencer, sweeper, bells, checks)
+    anchoring = Anchoring(Anchor(settings.anchor), ledger, view)
+    running = Running(settings, store, relay, sequencer, sweeper, bells, checks, calculator, anchoring)
     running.tasks = [asyncio.create_task(sequencer.run()), asyncio.create_task(sweeper.run())]
     return running
 

@@ -8,7 +8,7 @@ Rules of this house:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from schemas.checkpoint import Checkpoint, LogKey, LogProof, open_checkpoint, sign_checkpoint
@@ -30,11 +30,7 @@ class Growth:
 
     def stored_nodes(self, before: int) -> list[tuple[int, int, bytes]]:
         """The nodes of stored levels that these leaves completed, after a log of size `before`."""
-        return [
-            (level, at, digest)
-            for (level, at), digest in self.nodes.items()
-            if level and level % TILE == 0 and (at + 1) << level > before
-        ]
+        return completed(self.nodes, before)
 
     def proof(self, leaf: bytes, index: int) -> bytes:
         """The tlog-proof of one of the new leaves."""
@@ -61,22 +57,36 @@ class Ledger:
 
     def grow(self, leaves: Sequence[bytes]) -> Growth:
         """The log after these leaves; this object does not change."""
-        nodes = _edge(self.frontier)
-        edge, size = list(self.frontier.edge), self.frontier.size
-        for leaf in leaves:
-            digest, level, at = leaf_hash(leaf), 0, size
-            nodes[0, at] = digest
-            while at & 1:
-                digest, level, at = node_hash(edge.pop(), digest), level + 1, at >> 1
-                nodes[level, at] = digest
-            edge.append(digest)
-            size += 1
-        frontier = Frontier(size, tuple(edge))
+        frontier, nodes = grown(self.frontier, leaves)
         return Growth(frontier, sign(self._origin, self._key, frontier), nodes)
 
     def adopt(self, growth: Growth) -> None:
         """Move the edge; call it only after the growth is durable."""
         self.frontier, self.note = growth.frontier, growth.note
+
+
+def grown(frontier: Frontier, leaves: Sequence[bytes]) -> tuple[Frontier, dict[tuple[int, int], bytes]]:
+    """The edge after these leaves, and the nodes that prove them: those of the edge before, and every new one."""
+    nodes = _edge(frontier)
+    edge, size = list(frontier.edge), frontier.size
+    for leaf in leaves:
+        digest, level, at = leaf_hash(leaf), 0, size
+        nodes[0, at] = digest
+        while at & 1:
+            digest, level, at = node_hash(edge.pop(), digest), level + 1, at >> 1
+            nodes[level, at] = digest
+        edge.append(digest)
+        size += 1
+    return Frontier(size, tuple(edge)), nodes
+
+
+def completed(nodes: Mapping[tuple[int, int], bytes], before: int) -> list[tuple[int, int, bytes]]:
+    """Those nodes of stored levels that were not complete at size `before`."""
+    return [
+        (level, at, digest)
+        for (level, at), digest in nodes.items()
+        if level and level % TILE == 0 and (at + 1) << level > before
+    ]
 
 
 def sign(origin: str, key: SigningKey, frontier: Frontier) -> str:

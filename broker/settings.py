@@ -14,7 +14,7 @@ from schemas.keyfile import unlock
 from schemas.keyring import RelayKeys
 from schemas.partnership import Partnership
 
-PATHS = ("partnership", "key_file", "passphrase_file", "founding", "database")
+PATHS = ("partnership", "key_file", "passphrase_file", "founding", "database", "anchor")
 OVERRIDES = ("database", "listen", "admin_listen", "log_level")
 """What FENPOST_DATABASE, FENPOST_LISTEN and so on may replace. Never a secret: other processes can see them."""
 
@@ -28,6 +28,7 @@ class Settings:
     passphrase_file: Path
     founding: Path
     database: Path
+    anchor: Path
     folder: Path
     listen: str = "127.0.0.1:8440"
     admin_listen: str = "127.0.0.1:8441"

@@ -161,6 +161,7 @@ def relay_toml(plan: Plan, passphrase_file: Path) -> str:
         "passphrase_file": str(passphrase_file),
         "founding": FOUNDING,
         "database": "relay.db",
+        "anchor": "anchor/heads.json",
         "listen": plan.listen,
         "admin_listen": plan.admin_listen,
     }

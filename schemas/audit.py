@@ -42,6 +42,9 @@ class Event(StrEnum):
     BREAK_GLASS = "break-glass"
     LEAD_MISSING = "lead-missing"
     NONDISCLOSURE = "nondisclosure"
+    UNSEALED = "unsealed"
+    HANDOVER = "handover"
+    RESTORED = "restored"
 
 
 class Leaf(NamedTuple):

@@ -310,6 +310,9 @@ KINDS: Mapping[str, Kind] = {
         "The override was signed for another desk, purpose, basis or reason than this says."
     ),
     "OVERRIDE_SCOPE": Kind("An override for a whole thread is only for risk, child or adult protection."),
+    "OVERRIDE_POLICY": Kind(
+        "Another policy counts since the safeguarding lead signed. Ask again, and have her sign again."
+    ),
     "HOLD_LAPSED": Kind(
         "Your safeguarding lead did not agree in time, so it was not sent. Talk, then send afresh."
     ),
@@ -378,6 +381,9 @@ KINDS: Mapping[str, Kind] = {
     ),
     "RECONCILE": Kind(
         "Another agency's list of a day and this one's differ. See which: fenpost-agent reconcile show"
+    ),
+    "ANCHOR": Kind(
+        "The relay's database is older than what it has signed, so it does not start. Find a newer copy of it.", "relay"
     ),
     "MIRROR": Kind(
         "The mirror of the log is damaged or of another log. Keep it, and pull into a new folder."

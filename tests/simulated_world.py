@@ -202,7 +202,7 @@ class World:
         settings = relay / "relay.toml"
         settings.write_text(
             '[relay]\npartnership = "partnership.json"\nkey_file = "relay.fpk"\npassphrase_file = "passphrase"\n'
-            'founding = "founding.json"\ndatabase = "relay.db"\n'
+            'founding = "founding.json"\ndatabase = "relay.db"\nanchor = "anchor/heads.json"\n'
             f'listen = "127.0.0.1:{self.port}"\nadmin_listen = "127.0.0.1:0"\n'
         )
         return settings

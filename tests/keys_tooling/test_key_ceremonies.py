@@ -246,7 +246,7 @@ def test_the_relay_settings_name_what_is_there(place: Path):
     settings = tomllib.loads((place / "P/relay/relay.toml").read_text())["relay"]
     assert settings == {
         "partnership": "partnership.json", "key_file": "relay.fpk", "passphrase_file": "passphrase",
-        "founding": "founding.json", "database": "relay.db", "listen": "127.0.0.1:8440",
+        "founding": "founding.json", "database": "relay.db", "anchor": "anchor/heads.json", "listen": "127.0.0.1:8440",
         "admin_listen": "127.0.0.1:8441",
     }  # fmt: skip
 
