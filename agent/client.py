@@ -176,6 +176,10 @@ class Relay:
             raise Refusal("FORM", party="relay")
         return tuple(zip(found[::2], found[1::2], strict=True))
 
+    async def retention(self, digest: str) -> bytes:
+        """For officers: the list of records of a retention statement. Hold it against the digest."""
+        return (await self._send("GET", api.RETENTION, query={"digest": digest})).body
+
     async def epochs(self, after: int) -> api.EpochsPage:
         answer = await self._send("GET", api.EPOCHS, query={"after": str(after)})
         return _read(api.EpochsPage, answer.body)

@@ -204,6 +204,9 @@ def _public(relay: Relay, store: Store, metrics: Metrics, authority: str) -> web
     async def get_policy(request: web.Request) -> web.StreamResponse:
         return await pages.get_policy(relay, request, store)
 
+    async def get_retention(request: web.Request) -> web.StreamResponse:
+        return await pages.get_retention(relay, request, store)
+
     app.router.add_post(api.ENVELOPES, bound(handlers.post_envelopes))
     app.router.add_post(api.RECEIPTS, bound(handlers.post_receipts))
     app.router.add_post(api.STATEMENTS, bound(handlers.post_statements))
@@ -221,6 +224,7 @@ def _public(relay: Relay, store: Store, metrics: Metrics, authority: str) -> web
         app.router.add_route(method, api.HEAD, bound(act))
     app.router.add_get(api.GRANT, get_grant, allow_head=False)
     app.router.add_get(api.POLICY, get_policy, allow_head=False)
+    app.router.add_get(api.RETENTION, get_retention, allow_head=False)
     app.router.add_get("/healthz", _alive, allow_head=False)
     app.router.add_get("/readyz", _ready(relay), allow_head=False)
     return app

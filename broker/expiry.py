@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from broker import breakglass, holding, logs, queries
 from broker.recalls import AGAIN, SELECT_UNANSWERED, Reminding
+from broker.retention import SELECT_PENDING, Deletion
 from broker.sequencer import Sequencer
 from broker.store import Store
 from broker.sweeping import Expiry, Pruning
@@ -60,6 +61,7 @@ class Sweeper:
                 break
             await self._sequencer.submit(Expiry(found))
         await self._leads(bound)
+        await self._delete(bound)
         if abs(self._clock() - self._pruned) >= PRUNE_EVERY:
             await self._remind()
             await self._sequencer.submit(Pruning())
@@ -75,6 +77,16 @@ class Sweeper:
             await self._sequencer.submit(holding.Lapses(held))
         if overdue:
             await self._sequencer.submit(breakglass.Overdue(overdue))
+
+    async def _delete(self, bound: dict[str, int]) -> None:
+        """The next records of a list whose notice is over, until there are no more (Y5)."""
+        more = True
+        while more and not self._closing.is_set():
+            async with self._store.reading() as connection:
+                digest = (await connection.execute(SELECT_PENDING, {"now": bound["now"]})).scalar()
+            if digest is None:
+                return
+            more = await self._sequencer.submit(Deletion(digest))
 
     async def _remind(self) -> None:
         """Ask again for what became of withdrawn messages."""

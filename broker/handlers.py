@@ -27,7 +27,7 @@ from broker.tree import Log
 from broker.underway import Underway
 from broker.view import View
 from broker.witnesses import Board
-from broker.words import Word, Words
+from broker.words import OFFICERS, Word, Words
 from schemas import api
 from schemas.canonical import strict_json, unb64
 from schemas.checkpoint import note_hash
@@ -171,13 +171,14 @@ async def post_receipts(relay: Relay, request: web.Request) -> web.Response:
 
 
 async def post_statements(relay: Relay, request: web.Request) -> web.Response:
-    """POST statements: directory, grant, status, withdraw; always 200 with a result for each."""
+    """POST statements, by agents, and holds by IG officers; always 200 with a result for each."""
     asking, body = await relay.read(request, api.JSON)
 
     def parse() -> list[Word | Refusal]:
-        if asking.officer:
+        items = _model(api.StatementsRequest, body).statements
+        if any((item.kind in OFFICERS) is not asking.officer for item in items):
             raise Refusal("NOT_ALLOWED")
-        return [_tried(_word, item) for item in _model(api.StatementsRequest, body).statements]
+        return [_tried(_word, item) for item in items]
 
     requester, items = await relay.vetted(asking, body, parse)
     relay.buckets.take(requester.agency, 1 + len(items))

@@ -14,7 +14,7 @@ from broker.problems import HEADERS, answer
 from broker.reading import numbers
 from broker.store import Store
 from broker.sweeping import Nothing, Reading
-from broker.tables import grants, policies, statuses
+from broker.tables import deletions, grants, policies, statuses
 from broker.tree import WIDTH
 from broker.turn import grant_of
 from schemas import api
@@ -112,6 +112,22 @@ async def get_policy(relay: Relay, request: web.Request, store: Store) -> web.Re
         found = await connection.execute(select(policies.c.text).where(policies.c.digest == digest))
         text = found.scalar()
     if not isinstance(text, bytes) or policy_digest(text) != digest:
+        raise Refusal("NOT_FOUND")
+    return answer(text)
+
+
+async def get_retention(relay: Relay, request: web.Request, store: Store) -> web.Response:
+    """GET log/retention?digest=D, for IG officers: the list of a retention statement, as it was signed."""
+    officer = await relay.requester(request, officer=True)
+    if len(request.query) != 1 or "digest" not in request.query:
+        raise Refusal("FORM")
+    digest = request.query["digest"]
+    unb64(digest, 32)
+    await relay.sequencer.submit(Nothing(officer.nonce))
+    async with store.reading() as connection:
+        found = await connection.execute(select(deletions.c.text).where(deletions.c.digest == digest))
+        text = found.scalar()
+    if not isinstance(text, bytes):
         raise Refusal("NOT_FOUND")
     return answer(text)
 

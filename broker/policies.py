@@ -18,6 +18,7 @@ from schemas.directory_statement import AddKey, Countersign, Statement
 from schemas.envelope import Frozen
 from schemas.errors import Refusal
 from schemas.policing import LATE, PolicyBody, Timeline
+from schemas.retention import RetentionBody
 from schemas.shelf import Shelf
 
 
@@ -28,7 +29,7 @@ def check_dates(statement: Statement, body: Frozen, now: int) -> None:
         Refusal: CLOCK, POLICY_PAST.
     """
     names_signer = isinstance(body, AddKey) and body.use == "policy"
-    if not names_signer and not isinstance(body, PolicyBody | Countersign):
+    if not names_signer and not isinstance(body, PolicyBody | Countersign | RetentionBody):
         return
     if abs(statement.ts - now) > LATE:
         raise Refusal("CLOCK")

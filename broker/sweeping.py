@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from broker.days import note_day
 from broker.turn import Quiet, Turn
 from schemas.audit import Event
 from schemas.receipt import ENDED
@@ -63,10 +64,11 @@ class Expiry(Unasked):
 
 @dataclass
 class Pruning(Unasked):
-    """Forget hashes, staples, grants and notices whose time is over."""
+    """Forget hashes, staples, grants and notices whose time is over; once a day, note the log's size."""
 
     def decide(self, turn: Turn) -> None:
         turn.rows.prune = turn.now
+        note_day(turn.now, turn.db)
 
 
 @dataclass

@@ -212,7 +212,7 @@ records = Table(
     "records",
     metadata,
     Column("idx", BigInteger, primary_key=True, autoincrement=False),
-    Column("relay", LargeBinary, nullable=False),
+    Column("relay", LargeBinary, nullable=False),  # empty once it was deleted (Y5)
     Column("sender", LargeBinary, nullable=False),  # veiled, or empty
 )
 
@@ -223,6 +223,34 @@ nodes = Table(
     Column("idx", BigInteger, primary_key=True, autoincrement=False),
     Column("hash", Hash, nullable=False),
     sqlite_with_rowid=False,
+)
+
+deletions = Table(  # lists of records that may go, each with its notice
+    "deletions",
+    metadata,
+    Column("digest", String(43), primary_key=True),
+    Column("text", LargeBinary, nullable=False),
+    Column("due", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),  # the entry to go on at; below 0: waits for holds, or done
+    Column("held", BigInteger, nullable=False, default=0),
+    Index(None, "due"),
+)
+
+keeps = Table(  # holds for reviews; neither column tells whose
+    "keeps",
+    metadata,
+    Column("key", Hash, primary_key=True),
+    Column("owner", Hash, nullable=False),
+    Column("runs", Text, nullable=False),
+)
+
+days = Table(  # the log's size, once a day: which entries are at least how old
+    "days",
+    metadata,
+    Column("day", BigInteger, primary_key=True, autoincrement=False),
+    Column("ts", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Index(None, "ts"),
 )
 
 epochs = Table(

@@ -11,13 +11,20 @@ from broker.nondisclosures import Decided, record_nondisclosure
 from broker.overrides import Asked, record_override
 from broker.policies import check_dates, put_on_shelf, shelved
 from broker.recalls import record_recalled
+from broker.retention import Keeping, check_list, put_on_list, record_keeping
 from broker.turn import Quiet, Turn
 from schemas.audit import Event
 from schemas.directory_statement import parse_statement
 from schemas.errors import Refusal
+from schemas.retention import RetentionBody
 from schemas.signing import Signed
 
-Kind = Literal["directory", "grant", "status", "withdraw", "recalled", "policy", "override", "nondisclosure"]
+Kind = Literal[
+    "directory", "grant", "status", "withdraw", "recalled", "policy", "override", "nondisclosure",
+    "retention", "hold", "lift",
+]  # fmt: skip
+OFFICERS: frozenset[str] = frozenset({"hold", "lift"})
+"""What IG officers say, and nobody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +38,11 @@ class Word:
     text: bytes | None = None
     asked: Asked | None = None
     decided: Decided | None = None
+    keeping: Keeping | None = None
 
     @classmethod
     def read(cls, kind: Kind, signed: Signed, text: bytes | None = None, record: str | None = None) -> Word:
-        """`text` is a policy's, `record` an override's or a nondisclosure's.
+        """`text` is a policy's or a retention list, `record` an override's or a nondisclosure's.
 
         Raises:
             Refusal: FORM, NOT_CANONICAL, RECORD, TOO_BIG.
@@ -43,9 +51,11 @@ class Word:
             return cls(kind, signed, decided=Decided.read(signed, record))
         if kind == "override":
             return cls(kind, signed, asked=Asked.read(signed, record))
-        if text is not None and kind != "policy":
+        if text is not None and kind not in ("policy", "retention"):
             raise Refusal("FORM")
-        if kind in ("directory", "policy"):
+        if kind in OFFICERS:
+            return cls(kind, signed, keeping=Keeping.read(kind, signed))
+        if kind in ("directory", "policy", "retention"):
             statement, _ = parse_statement(signed)
             return cls(kind, signed, of=(statement.agency, statement.seq), text=text)
         value = signed.peek()
@@ -102,7 +112,9 @@ class Words(Quiet):
 def hear(word: Word, requester: str, turn: Turn) -> Heard:
     """Record one statement, or say why not."""
     try:
-        if word.kind in ("directory", "policy"):
+        if word.keeping is not None:
+            return Heard(record_keeping(word.keeping, requester, turn))
+        if word.kind in ("directory", "policy", "retention"):
             return Heard(record_statement(word.signed, requester, turn, word.text))
         if word.kind == "grant":
             return Heard(record_grant(word.signed, requester, turn))
@@ -123,22 +135,26 @@ def record_statement(signed: Signed, requester: str, turn: Turn, text: bytes | N
     """Take a directory statement of the requester's own chain, or of an agency that oversight is enrolling.
 
     Raises:
-        Refusal: NOT_ALLOWED, and as Directory.apply; for a policy, with its text, also POLICY_TEXT and CLOCK.
+        Refusal: NOT_ALLOWED, and as Directory.apply; for a policy, with its text, also POLICY_TEXT and CLOCK; for a
+            retention statement as check_list.
     """
     statement, body = parse_statement(signed)
     if requester not in (statement.agency, turn.view.oversight):
         raise Refusal("NOT_ALLOWED")
-    place, shelf = (statement.agency, statement.seq), shelved(body, text, turn.shelf)
+    listed = isinstance(body, RetentionBody)
+    place, shelf = (statement.agency, statement.seq), shelved(body, None if listed else text, turn.shelf)
     if place in turn.said:
         if turn.said[place].text == signed.text:
             put_on_shelf(body, text, turn, shelf)
             return "repeat"
         raise Refusal("DIRECTORY")
     check_dates(statement, body, turn.now)
+    check_list(body, text, turn)
     view = turn.own_view()
     n = view.size
     view.apply(signed)
     put_on_shelf(body, text, turn, shelf)
+    put_on_list(body, text, turn)
     turn.said[place] = signed
     turn.rows.statements.append(
         {"n": n, "agency": place[0], "seq": place[1], "text": signed.text, "sig": signed.signature}

@@ -39,6 +39,10 @@ FIELDS = {
 DATES = frozenset({"from", "to", "effective"})
 
 
+VALUES = ("thresholds", "officers", "periods", "retention")
+"""What holds a value under each name."""
+
+
 def changes(old: Policy, new: Policy) -> tuple[str, ...]:
     """One sentence for each change; empty when the two decide alike. Version and first day are not among them."""
     before, after = (policy.model_dump(mode="json", by_alias=True) for policy in (old, new))
@@ -56,12 +60,12 @@ def _changes(before: Mapping[str, Json], after: Mapping[str, Json]) -> Iterator[
         "data-sharing agreement", *(_keyed(side["agreements"], "id") for side in (before, after))
     )
     yield from _entries("what is said of agency", before["flags"], after["flags"])
-    for name in ("thresholds", "officers", "periods"):
+    for name in VALUES:
         yield from _values(name, before[name], after[name])
     for name in sorted(
         after.keys() - {"agreements", "effective", "flags", "name", "v", "version", "vocabulary"}
     ):
-        if name not in ("thresholds", "officers", "periods") and before.get(name) != after[name]:
+        if name not in VALUES and before.get(name) != after[name]:
             yield f"{name}: was {_said(name, before.get(name))}, becomes {_said(name, after[name])}."
 
 

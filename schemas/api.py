@@ -28,6 +28,7 @@ CONSISTENCY = "/v1/log/consistency"
 HEAD = "/v1/log/head"
 RECORDS = "/v1/log/records"
 EPOCHS = "/v1/log/epochs"
+RETENTION = "/v1/log/retention"
 
 BINARY = "application/vnd.fenpost.frames"
 JSON = "application/json"
@@ -129,11 +130,12 @@ class StatementIn(Frozen):
     """One statement to be recorded."""
 
     kind: Literal[
-        "directory", "grant", "status", "withdraw", "recalled", "override", "policy", "nondisclosure"
-    ]
+        "directory", "grant", "status", "withdraw", "recalled", "override", "policy", "nondisclosure",
+        "retention", "hold", "lift",
+    ]  # fmt: skip
     signed: SignedJson
     body: Annotated[str, Field(max_length=POLICY_LIMIT)] | None = None
-    """With a policy's statement: the policy's text (Q7)."""
+    """With a policy's statement the policy's text (Q7), with a retention statement its list (Y1)."""
     record: Annotated[str, Field(max_length=64 * 1024)] | None = None
     """With an override its reason, with a nondisclosure what was weighed: sealed to officers (base64url). The statement
     names its hash."""

@@ -45,6 +45,9 @@ class Event(StrEnum):
     UNSEALED = "unsealed"
     HANDOVER = "handover"
     RESTORED = "restored"
+    HOLD = "hold"
+    LIFT = "lift"
+    DELETED = "deleted"
 
 
 class Leaf(NamedTuple):

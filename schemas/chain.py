@@ -8,6 +8,7 @@ from schemas.canonical import Json, b64
 from schemas.directory_statement import NO_PREVIOUS, agency_id, statement_hash
 from schemas.keys import ALGORITHM, SigningKey, Use
 from schemas.policing import SignedPolicy, statement_body
+from schemas.retention import SignedRetention
 from schemas.sectors import Sector
 from schemas.signing import Purpose, Signed
 
@@ -100,3 +101,7 @@ class Chain:
     def policy(self, policy: SignedPolicy, ts: int) -> Signed:
         """Oversight's word that a policy counts from its first second on; two people signed it before (Q3)."""
         return self.state("policy", statement_body(policy), ts)
+
+    def retention(self, signed: SignedRetention, ts: int) -> Signed:
+        """Oversight's word that records may go; two people signed the list before (Y1)."""
+        return self.state("retention", signed.body().model_dump(mode="json"), ts)

@@ -32,6 +32,7 @@ from schemas.hashing import labelled
 from schemas.keys import ALGORITHM, ED25519, Use, check_public, kid_of
 from schemas.merkle import Frontier, leaf_hash
 from schemas.policing import KEY_DELAY, PolicyBody, Timeline, check_signers
+from schemas.retention import Retention, RetentionBody, check_retention
 from schemas.roles import read_tag
 from schemas.sealing import Officer
 from schemas.sectors import Sector
@@ -106,6 +107,8 @@ class Directory:
         self.policies = Timeline()
         self.countersigned: dict[str, int] = {}
         """People's role keys that oversight countersigned, and when; each counts only a while after (O3)."""
+        self.retentions: tuple[Retention, ...] = ()
+        """What was said of records that may go, in order (Y1)."""
         self._owner: dict[str, Key] = {}
         self._seen: set[str] = set()  # every key id ever published, roots and operational keys too
 
@@ -176,6 +179,16 @@ class Directory:
             self._put_in_force(agency, body, statement.ts)
         elif isinstance(body, Countersign):
             self._countersign(agency, body, statement.ts)
+        elif isinstance(body, RetentionBody):
+            self._retain(agency, body, statement.ts)
+
+    def _retain(self, agency: Agency, body: RetentionBody, ts: int) -> None:
+        if agency.id != self.oversight:
+            raise Refusal("NOT_ALLOWED", "Only the partnership's oversight says what may be deleted.")
+        if any(one.digest == body.digest for one in self.retentions):
+            raise Refusal("DIRECTORY", "This list is on record already.")
+        signers = check_retention(body, lambda kid: self.signer(kid, ts))
+        self.retentions += (Retention(body.digest, body.count, ts, self.size, signers),)
 
     def _countersign(self, agency: Agency, body: Countersign, ts: int) -> None:
         if agency.id != self.oversight:

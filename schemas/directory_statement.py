@@ -15,6 +15,7 @@ from schemas.envelope import AgencyId, DeskId, Frozen, Hash32, Seconds
 from schemas.errors import Refusal
 from schemas.hashing import labelled
 from schemas.policing import PolicyBody
+from schemas.retention import RetentionBody
 from schemas.roles import Role
 from schemas.sectors import Sector
 from schemas.signing import STATEMENT_LIMIT, Signed
@@ -97,7 +98,7 @@ class Statement(Frozen):
     agency: AgencyId
     seq: Annotated[int, Field(ge=0, le=2**31)]
     prev: Hash32
-    op: Literal["inception", "add-key", "revoke", "admit", "policy", "countersign"]
+    op: Literal["inception", "add-key", "revoke", "admit", "policy", "countersign", "retention"]
     body: dict[str, object]
     ts: Seconds
     by: Hash32
@@ -110,6 +111,7 @@ BODIES: dict[str, type[Frozen]] = {
     "admit": Admit,
     "policy": PolicyBody,
     "countersign": Countersign,
+    "retention": RetentionBody,
 }
 
 

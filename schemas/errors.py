@@ -323,6 +323,14 @@ KINDS: Mapping[str, Kind] = {
     "POLICY_GAP": Kind("A version before this policy is missing. Give it the next version."),
     "POLICY_PAST": Kind("This policy would have begun in the past. Choose a later first day; sign it again."),
     "POLICY_TEXT": Kind("The policy's text is not the one that was signed. Nothing was taken from it."),
+    # --- retention (Y-rules)
+    "RETENTION": Kind(
+        "This is not a list of records to delete, or not the one that was signed. Make the plan again."
+    ),
+    "RETENTION_EARLY": Kind(
+        "It names records whose time is not over. Make the plan again; nothing was deleted."
+    ),
+    "HOLD": Kind("There is no such hold of this agency. Look: fenpost-audit retention holds"),
     # --- messages (M-rules)
     "PAYLOAD": Kind("The message is not one of the partnership's forms. Correct the fields named."),
     "MISSING": Kind("Some items are still needed. Fill in the fields named."),

@@ -135,11 +135,23 @@ def signed_bytes(digest: str, version: int, effective: int) -> bytes:
     return encode({"digest": digest, "effective": effective, "v": 1, "version": version})
 
 
-def check_signers(body: PolicyBody, holder: Callable[[str], Holder]) -> tuple[str, ...]:
+class TwoSigned(Protocol):
+    """What two people sign: a policy, or what is deleted under one (schemas.retention.RetentionBody)."""
+
+    @property
+    def sigs(self) -> tuple[PolicySignature, ...]: ...
+
+    def signed(self) -> bytes: ...
+
+
+def check_signers(
+    body: TwoSigned, holder: Callable[[str], Holder], purpose: Purpose = Purpose.POLICY
+) -> tuple[str, ...]:
     """The people who signed, by their tags; every signature must hold (Q2).
 
     Args:
         holder: the policy key with this id that may sign now; raises Refusal UNKNOWN_KEY, REVOKED_KEY, STALE_KEY.
+        purpose: what they signed it as.
 
     Raises:
         Refusal: POLICY_SIGNERS (fewer than two), POLICY_SAME_PERSON, SIGNATURE, and as `holder`.
@@ -147,7 +159,7 @@ def check_signers(body: PolicyBody, holder: Callable[[str], Holder]) -> tuple[st
     people = []
     for one in body.sigs:
         key = holder(one.kid)
-        verify(key.public, Purpose.POLICY, body.signed(), unb64(one.s, 64))
+        verify(key.public, purpose, body.signed(), unb64(one.s, 64))
         people.append(key.person or "")
     if len(people) < SIGNERS:
         raise Refusal("POLICY_SIGNERS")

@@ -79,6 +79,23 @@ class Thresholds(Frozen):
     unsafe_days: Annotated[int, Field(ge=1, le=90)]
 
 
+class Kept(Frozen):
+    """How many days sealed records of the log are kept (Y3), and the notice before they go (Y5).
+
+    `log_days` counts from the event; records about a child have `child_days`; the directory's have `directory_days`.
+    """
+
+    log_days: Annotated[int, Field(ge=28, le=40_000)]
+    child_days: Annotated[int, Field(ge=28, le=40_000)]
+    directory_days: Annotated[int, Field(ge=28, le=40_000)]
+    notice_days: Annotated[int, Field(ge=1, le=366)]
+
+    @property
+    def shortest(self) -> int:
+        """Nothing goes before this many seconds."""
+        return min(self.log_days, self.child_days, self.directory_days) * DAY
+
+
 class Officers(Frozen):
     """How many of each an agency must have: IG officers, and safeguarding leads."""
 
@@ -132,6 +149,7 @@ class Policy(Frozen):
     thresholds: Thresholds
     officers: Officers
     periods: Periods
+    retention: Kept
     authorisers: tuple[CodeText, ...] = Field(min_length=1, max_length=8)
     break_glass: bool
 
@@ -168,6 +186,8 @@ class Policy(Frozen):
         ]
         if self.thresholds.hold_escalate_s > self.thresholds.hold_amber_s:
             found.append("thresholds.hold_escalate_s")
+        if self.retention.child_days < self.retention.log_days:
+            found.append("retention.child_days")
         if self.thresholds.prompt_days >= self.thresholds.grant_days:
             found.append("thresholds.prompt_days")
         return found

@@ -39,6 +39,9 @@ class Purpose(StrEnum):
     RECALLED = "fenpost/v1/recalled"
     POLICY = "fenpost/v1/policy-signature"
     NONDISCLOSURE = "fenpost/v1/nondisclosure"
+    RETENTION = "fenpost/v1/retention-signature"
+    HOLD = "fenpost/v1/hold"
+    LIFT = "fenpost/v1/lift"
 
 
 def sign(key: SigningKey, purpose: Purpose, data: bytes) -> bytes:
