@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Awaitable, Callable
@@ -60,6 +61,7 @@ class Running:
     anchoring: Anchoring
     runners: list[Runner] = field(default_factory=list)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    alone: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     port: int = 0
     admin_port: int = 0
 
@@ -105,6 +107,7 @@ class Running:
             self.checks.close()
             await self.calculator.close()
             await self.store.close()
+            self.alone.close()
 
 
 async def build(settings: Settings, clock: Callable[[], float], draw: Draw) -> Running:
@@ -123,8 +126,9 @@ async def build(settings: Settings, clock: Callable[[], float], draw: Draw) -> R
         partnership.keys_log_key.public,
     ):
         raise Refusal("SETTINGS", "The relay's key file is not the one that the partnership file names.")
-    store = Store(settings.database)
+    store, alone, anchor = Store(settings.database), contextlib.ExitStack(), Anchor(settings.anchor)
     try:
+        alone.enter_context(anchor.alone())
         revision = await store.open()
         async with store.turn() as connection:
             founding = settings.read_founding()
@@ -133,13 +137,15 @@ async def build(settings: Settings, clock: Callable[[], float], draw: Draw) -> R
             )
             ledger = await open_log(connection, charter.origin, keys.log)
             await check_leaves(connection, ledger.size)
-            losses = await held(connection, Anchor(settings.anchor).read(), ledger, view, partnership)
+            losses = await held(connection, anchor.read(), ledger, view, partnership)
             kept = await kept_heads(connection)
         board = Board(partnership, keys.log_mldsa, ledger, view, clock, settings.head_seconds)
         board.restore(kept)
         running = _assembled(settings, store, view, ledger, board, charter.authority, clock, draw)
+        running.alone = alone
     except BaseException:
         await store.close()  # its threads would keep a failed start from ending
+        alone.close()
         raise
     try:
         await running.anchor(losses)

@@ -61,9 +61,9 @@ class Epochs:
         self.unsaved = []
 
     def forget(self, now: int) -> None:
-        """Drop the keys of an epoch that is over."""
+        """Drop the keys of an epoch that is over. Its wraps stay for the turn that may be storing them."""
         if self.keys and not self._ends - LIFE <= now < self._ends:
-            self.keys, self.unsaved, self._ends = {}, [], 0
+            self.keys, self._ends = {}, 0
 
     def sealing(self, agencies: set[str]) -> tuple[tuple[bytes, ...], tuple[str, ...]]:
         """The keys for these agencies, and blanks that round their number up to a multiple of four."""

@@ -113,10 +113,10 @@ def climb(step: Step, turn: Turn) -> Said:
         entry = _step(step, held, turn)
     except Refusal as refusal:
         return Said(receipt.eid, receipt.d, "refused", code=refusal.code)
-    said = Said(receipt.eid, receipt.d, "recorded", entry.index, record=entry.record, rk=entry.rk)
+    said = Said(receipt.eid, receipt.d, "recorded", entry.index, rk=entry.rk)
 
     def proven(growth: Growth) -> None:
-        said.proof = growth.proof(entry.leaf, entry.index).decode()
+        said.proof, said.record = growth.proof(entry.leaf, entry.index).decode(), entry.record
 
     turn.after.append(proven)
     return said

@@ -21,6 +21,7 @@ from broker import logs, queries
 from broker.epochs import Epochs
 from broker.ledger import Growth, Ledger, sign
 from broker.metrics import Metrics
+from broker.recording import Recorder
 from broker.store import Store
 from broker.turn import Turn, Work
 from broker.underway import Underway
@@ -65,10 +66,12 @@ class Sequencer:
         metrics: Metrics,
         rung: Callable[[set[str]], None],
         underway: Underway,
+        recorder: Recorder,
     ) -> None:
         self._store, self._ledger, self._view = store, ledger, view
         self._clock, self._draw, self._bounds = clock, draw, bounds
         self._metrics, self._rung, self._underway = metrics, rung, underway
+        self._recorder = recorder
         self._epochs = Epochs(draw)
         self._queue: deque[Waiting] = deque()
         self._queued = 0
@@ -180,7 +183,9 @@ class Sequencer:
             self._epochs.renew(now, self._view.directory, size)
         turn = Turn(now, size, self._view.directory, self._epochs, self._draw, self._view.shelf)
         async with self._store.turn() as connection:
-            outcomes, growth, note = await connection.run_sync(self._work, turn, batch)
+            outcomes = await connection.run_sync(self._decide_all, turn, batch)
+            await self._recorder.seal(turn.entries)
+            growth, note = await connection.run_sync(self._write, turn)
         self._epochs.saved()
         if growth is not None:
             self._ledger.adopt(growth)
@@ -192,11 +197,11 @@ class Sequencer:
         self._rung(turn.rings)
         return outcomes
 
-    def _work(
-        self, connection: Connection, turn: Turn, batch: list[Waiting]
-    ) -> tuple[list[Outcome], Growth | None, str | None]:
+    def _decide_all(self, connection: Connection, turn: Turn, batch: list[Waiting]) -> list[Outcome]:
         queries.load(connection, turn, [waiting.work for waiting in batch])
-        outcomes = [self._decide(waiting.work, turn) for waiting in batch]
+        return [self._decide(waiting.work, turn) for waiting in batch]
+
+    def _write(self, connection: Connection, turn: Turn) -> tuple[Growth | None, str | None]:
         growth: Growth | None = None
         if turn.entries:
             growth = self._ledger.grow([entry.leaf for entry in turn.entries])
@@ -204,7 +209,7 @@ class Sequencer:
                 finish(growth)
         if not queries.write(connection, turn, growth, self._ledger.size, self._epochs.unsaved):
             raise Refusal("UNAVAILABLE")
-        return outcomes, growth, self._write_directory(connection, turn)
+        return growth, self._write_directory(connection, turn)
 
     def _write_directory(self, connection: Connection, turn: Turn) -> str | None:
         if not turn.rows.statements:

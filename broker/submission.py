@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,10 +16,11 @@ from broker.overrides import shown
 from broker.turn import Held, Quiet, Turn
 from schemas.audit import Event, event_tag
 from schemas.canonical import b64, unb64
+from schemas.covering import NONE, Weighed
 from schemas.envelope import MAX_LIFE, WRAP_SIZE
 from schemas.errors import Refusal
 from schemas.lawful import RAGS
-from schemas.override import MID_KEPT, NONE, Weighed
+from schemas.override import MID_KEPT, Override
 from schemas.receipt import State
 from schemas.recorded import print_facts
 
@@ -90,32 +92,37 @@ def submit(item: Examined, turn: Turn) -> Result:
     agreement = turn.agreements.get(item.header.gid or "")
     weighed = NONE if item.header.ovr is None else shown(item.header, turn)
     verdict = judge(item, turn.view, agreement, turn.seen, turn.now, turn.policy, weighed)
-    if isinstance(verdict, Wait) and item.header.ovr is None:
-        weighed = shown(item.header, turn)  # its lead may have signed before it came
-        if weighed.facts is not None:
+    if _wants_lead(verdict) and item.header.ovr is None:
+        early = shown(item.header, turn)  # its lead may have signed before it came
+        if early.facts is not None and (isinstance(verdict, Wait) or not early.code):
+            weighed = early
             verdict = judge(item, turn.view, agreement, turn.seen, turn.now, turn.policy, weighed)
     if isinstance(verdict, Repeat):
         return Result(item.eid, "repeat", index=verdict.index)
     if isinstance(verdict, Wait):
-        return _hold(item, verdict, turn)
+        return _hold(item, verdict, turn, weighed.override)
     if isinstance(verdict, Refuse):
-        waits = verdict.code == "ID_CLASH" and turn.knows([hold_tag(item)])
-        return _waits(item, turn) if waits else _refuse(item, verdict, turn)
-    result = _accept(item, verdict, turn)
+        waits = verdict.code in ("ID_CLASH", "CLOCK") and turn.knows([hold_tag(item)])
+        return _waits(item, turn) if waits else _refuse(item, verdict, turn, weighed.override)
+    result = _accept(item, verdict, turn, weighed.override)
     if verdict.alert and awaits_lead(verdict.decision, signed=_signed(weighed)):
         watch(item.eid, item.upload.envelope.header_bytes, item.header, verdict.decision, turn)
     return result
+
+
+def _wants_lead(verdict: object) -> bool:
+    return isinstance(verdict, Wait) or (isinstance(verdict, Accept) and verdict.decision.lead == "after")
 
 
 def _signed(weighed: Weighed) -> bool:
     return weighed.facts is not None and not weighed.code
 
 
-def _hold(item: Examined, verdict: Wait, turn: Turn) -> Result:
+def _hold(item: Examined, verdict: Wait, turn: Turn, override: Override | None) -> Result:
     header, envelope = item.header, item.upload.envelope
     decision = said_of("hold", verdict.decision, verdict.known, told=verdict.told.code)
     tag = hold_tag(item)
-    facts = record_facts(envelope, decision, turn.agreements.get(header.gid or ""))
+    facts = record_facts(envelope, decision, turn.agreements.get(header.gid or ""), override)
     entry = turn.log(Event.HELD, tag, {header.sender.a}, facts)
     turn.remember(tag, header.exp, entry.index)
     turn.remember(item.mid_key, max(header.exp, header.ts + MID_KEPT), None)
@@ -132,7 +139,7 @@ def _waits(item: Examined, turn: Turn) -> Result:
     return Result(item.eid, "held", refusal=Refusal("HOLD_LEAD"), index=turn.seen[hold_tag(item)])
 
 
-def _refuse(item: Examined, verdict: Refuse, turn: Turn) -> Result:
+def _refuse(item: Examined, verdict: Refuse, turn: Turn, override: Override | None) -> Result:
     tag = refusal_tag(item)
     if not turn.knows([tag]):  # the same envelope tried again is refused again, and logged once
         decision = {
@@ -143,31 +150,34 @@ def _refuse(item: Examined, verdict: Refuse, turn: Turn) -> Result:
             "known": None if verdict.known is None else print_facts(verdict.known),
         }
         agreement = turn.agreements.get(item.header.gid or "")
-        facts = record_facts(item.upload.envelope, decision, agreement)
+        facts = record_facts(item.upload.envelope, decision, agreement, override)
         entry = turn.log(Event.REFUSE, tag, {item.header.sender.a}, facts)
         turn.remember(tag, min(item.header.exp, turn.now + MAX_LIFE), entry.index)
     return Result(item.eid, "refused", refusal=verdict.told)
 
 
-def _accept(item: Examined, verdict: Accept, turn: Turn) -> Result:
+def _accept(item: Examined, verdict: Accept, turn: Turn, override: Override | None) -> Result:
     header = item.header
     decision = said_of("alert" if verdict.alert else "deliver", verdict.decision, verdict.known)
     agencies = {header.sender.a, *(r.a for r in header.to)}
     record = (item.upload.record, unb64(header.ar, 32))
-    facts = record_facts(item.upload.envelope, decision, turn.agreements.get(header.gid or ""))
+    agreement = turn.agreements.get(header.gid or "")
+    facts = record_facts(item.upload.envelope, decision, agreement, override)
     entry = turn.log(Event.ACCEPT, item.eid, agencies, facts, record)
     turn.remember(item.eid, header.exp, entry.index)
     turn.remember(item.mid_key, max(header.exp, header.ts + MID_KEPT), None)
     if verdict.alert:
         # Told in the reply too; the notice is for when the reply gets lost.
         turn.tell(header.sender.a, "alert", _held(item), (header.sender.a, header.sender.d), None)
-    result = Result(item.eid, "accepted", record=entry.record, rk=entry.rk, alert=verdict.alert)
+    result = Result(item.eid, "accepted", rk=entry.rk, alert=verdict.alert)
     row = _rows(item, turn)
+    if override is not None and header.ovr is None:  # it is not inside, so the recipient gets it beside
+        row["override"] = json.dumps(override.signed.to_json())
 
     def proven(growth: Growth) -> None:
         proof = growth.proof(entry.leaf, entry.index)
         row["proof"] = proof
-        result.proof = proof.decode()
+        result.proof, result.record = proof.decode(), entry.record
 
     turn.after.append(proven)
     return result
@@ -192,6 +202,7 @@ def _rows(item: Examined, turn: Turn, state: State = "queued") -> dict[str, Any]
         "mid": header.mid,
         "gid": header.gid,
         "exp": header.exp,
+        "override": None,
     }
     turn.rows.envelopes.append(row)
     for recipient, wrap in zip(header.to, item.upload.wraps, strict=True):

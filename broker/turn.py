@@ -17,9 +17,10 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
+from broker.drafts import Draft
 from broker.epochs import Epochs
 from broker.ledger import Growth
-from schemas.audit import Event, Leaf, event_facts, event_tag, tag_text
+from schemas.audit import Event, Leaf, event_facts, event_tag
 from schemas.canonical import Json, b64
 from schemas.directory import Directory
 from schemas.envelope import Header, parse_header
@@ -27,7 +28,7 @@ from schemas.errors import Refusal
 from schemas.grants import Grant, Status, parse_grant, parse_status
 from schemas.policy import Policy
 from schemas.receipt import ENDED, State
-from schemas.record_sealing import record_hash, seal_epoch_record, veil_record
+from schemas.record_sealing import check_size, record_hash
 from schemas.sealing import Draw
 from schemas.shelf import Shelf
 from schemas.signing import Signed
@@ -84,15 +85,26 @@ class Agreement:
     withdrawal: Signed | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entry:
-    """A leaf of this turn and the record behind it; `rk` is for the submitter and then forgotten."""
+    """A leaf of this turn, drafted when it is decided; its record is there once the turn has decided everything."""
 
     index: int
-    leaf: bytes
-    record: bytes
-    veiled: bytes
-    rk: bytes
+    draft: Draft
+    ar: bytes
+    record: bytes = b""
+    veiled: bytes = b""
+    leaf: bytes = b""
+
+    @property
+    def rk(self) -> bytes:
+        """For the submitter, and then forgotten."""
+        return self.draft.rk
+
+    def keep(self, record: bytes, veiled: bytes) -> None:
+        """The leaf is hashed from the very record that is stored."""
+        self.record, self.veiled = record, veiled
+        self.leaf = Leaf(self.draft.tag, record_hash(record), self.ar).to_bytes()
 
 
 class Work(Protocol):
@@ -226,17 +238,16 @@ class Turn:
     ) -> Entry:
         """Leave a trace: a leaf with this tag, whose record the officers of `agencies` and oversight can open.
 
-        `sender_record` is an accepted envelope's sealed record and its hash as bytes.
+        `sender_record` is an accepted envelope's sealed record and its hash as bytes. Raises Refusal TOO_BIG.
         """
         keys, blanks = self._epochs.sealing({*agencies, self.view.oversight})
         rk = self.draw(32)
         policy = self.policy
         plain = event_facts(event, self.now, policy=None if policy is None else policy.version, **facts)
-        record = seal_epoch_record(tag_text(tag), plain, keys, rk, blanks)
+        check_size(plain)
         sealed, ar = sender_record or (b"", self.draw(32))
-        leaf = Leaf(tag, record_hash(record), ar).to_bytes()
-        veiled = veil_record(sealed, tag, rk) if sealed else b""
-        entry = Entry(self._size + len(self.entries), leaf, record, veiled, rk)
+        draft = Draft(tag, plain, keys, blanks, rk, sealed)
+        entry = Entry(self._size + len(self.entries), draft, ar)
         self.entries.append(entry)
         return entry
 

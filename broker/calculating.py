@@ -1,0 +1,164 @@
+"""The calculator as the relay sees it: an offload, and only ever that.
+
+Python does not do two things at once in one process. So under load batches of arithmetic go to a process of their own,
+and the relay reads and decides meanwhile. Where there is none, or when it has died or hangs, whoever asked is told so
+and does the same sum here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from broker import logs
+from broker.calculator import asked
+
+STARTS = 3
+"""How often a calculator is started; one that keeps dying is not what a relay should spend its time on."""
+Tell = Callable[[bytes | None], None]
+"""Hears the answer, or None when there will be none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Work that is away, and since when."""
+
+    tell: Tell
+    sent: float
+
+
+class Line(asyncio.SubprocessProtocol):
+    """The way to the process and back: jobs out, answers in the same order."""
+
+    patience = 5.0
+    """Seconds after which a calculator that does not answer is one that has died."""
+
+    def __init__(self) -> None:
+        self.away: deque[Job] = deque()
+        self._said = bytearray()
+        self._input: asyncio.WriteTransport | None = None
+        self._transport: asyncio.SubprocessTransport | None = None
+        self._exited = asyncio.Event()
+        self._alarm: asyncio.TimerHandle | None = None
+
+    @property
+    def ready(self) -> bool:
+        return self._input is not None
+
+    def send(self, kind: int, batch: bytes, tell: Tell) -> None:
+        if self._input is None:
+            tell(None)
+            return
+        loop = asyncio.get_running_loop()
+        self.away.append(Job(tell, loop.time()))
+        self._input.write(asked(kind, batch))
+        if self._alarm is None:
+            self._alarm = loop.call_later(self.patience, self._late)
+
+    async def close(self) -> None:
+        """Let it end, which it does when its input does, and wait for that."""
+        if self._transport is not None:
+            if self._input is not None:
+                self._input.close()
+            await self._exited.wait()
+            self._transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if isinstance(transport, asyncio.SubprocessTransport):
+            self._transport = transport
+            pipe = transport.get_pipe_transport(0)
+            self._input = pipe if isinstance(pipe, asyncio.WriteTransport) else None
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:  # noqa: ARG002 -- only its output is a pipe
+        self._said += data
+        while len(self._said) >= 4:
+            end = 4 + int.from_bytes(self._said[:4], "big")
+            if len(self._said) < end:
+                return
+            answer = bytes(self._said[4:end])
+            del self._said[:end]
+            self.away.popleft().tell(answer)
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002
+        self._end()
+
+    def process_exited(self) -> None:
+        self._exited.set()
+        self._end()
+
+    def _late(self) -> None:
+        """Give up a calculator whose oldest job has waited too long; else look again when it would have."""
+        loop, self._alarm = asyncio.get_running_loop(), None
+        if not self.away:
+            return
+        left = self.away[0].sent + self.patience - loop.time()
+        if left > 0:
+            self._alarm = loop.call_later(left, self._late)
+            return
+        if self._transport is not None:
+            self._transport.kill()
+        self._end()
+
+    def _end(self) -> None:
+        # Nobody may wait for an answer that will not come.
+        self._input = None
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        while self.away:
+            self.away.popleft().tell(None)
+
+
+class Calculator:
+    """Takes jobs to a process of their own. `apart` says whether there is a processor for one."""
+
+    def __init__(self, *, apart: bool) -> None:
+        self._line = Line()
+        self._starts = STARTS if apart else 0
+        self._starting: asyncio.Task[None] | None = None
+
+    @property
+    def ready(self) -> bool:
+        return self._line.ready
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is away."""
+        return bool(self._line.away)
+
+    def send(self, kind: int, batch: bytes, tell: Tell) -> None:
+        """Have this calculated; `tell` hears of it, at once when there is nobody to do it."""
+        if not self.ready and self._starts and self._starting is None:
+            self._starts -= 1
+            self._starting = asyncio.create_task(self._start())
+        self._line.send(kind, batch, tell)
+
+    async def ask(self, kind: int, batch: bytes) -> bytes | None:
+        """The answer, or None when there is nobody to calculate."""
+        done: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+
+        def tell(answer: bytes | None) -> None:
+            if not done.done():
+                done.set_result(answer)
+
+        self.send(kind, batch, tell)
+        return await done
+
+    async def close(self) -> None:
+        self._starts = 0
+        if self._starting is not None:
+            await self._starting
+        await self._line.close()
+
+    async def _start(self) -> None:
+        """Only under load: an idle relay on a small machine does with one process."""
+        command = (sys.executable, "-m", "broker.calculator")
+        await self._line.close()  # one that died has a process to be done with
+        try:
+            _, self._line = await asyncio.get_running_loop().subprocess_exec(Line, *command, stderr=None)
+        except OSError as error:
+            logs.get().warning("calculator", error=type(error).__name__)
+        self._starting = None
