@@ -171,7 +171,7 @@ async def post_receipts(relay: Relay, request: web.Request) -> web.Response:
 
 
 async def post_statements(relay: Relay, request: web.Request) -> web.Response:
-    """POST statements, by agents, and holds by IG officers; always 200 with a result for each."""
+    """POST statements, an officer's or an agent's by kind; always 200 with a result for each."""
     asking, body = await relay.read(request, api.JSON)
 
     def parse() -> list[Word | Refusal]:

@@ -13,6 +13,7 @@ from broker.policies import check_dates, put_on_shelf, shelved
 from broker.recalls import record_recalled
 from broker.retention import Keeping, check_list, put_on_list, record_keeping
 from broker.turn import Quiet, Turn
+from broker.unsealings import Taken, Unsealing, record_handover, record_unsealed
 from schemas.audit import Event
 from schemas.directory_statement import parse_statement
 from schemas.errors import Refusal
@@ -21,10 +22,10 @@ from schemas.signing import Signed
 
 Kind = Literal[
     "directory", "grant", "status", "withdraw", "recalled", "policy", "override", "nondisclosure",
-    "retention", "hold", "lift",
+    "unsealed", "handover", "retention", "hold", "lift",
 ]  # fmt: skip
-OFFICERS: frozenset[str] = frozenset({"hold", "lift"})
-"""What IG officers say, and nobody else."""
+OFFICERS: frozenset[str] = frozenset({"unsealed", "handover", "hold", "lift"})
+"""What IG officers hand in, with their own request keys, and nobody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class Word:
     text: bytes | None = None
     asked: Asked | None = None
     decided: Decided | None = None
+    unsealed: Unsealing | None = None
+    taken: Taken | None = None
     keeping: Keeping | None = None
 
     @classmethod
@@ -49,6 +52,10 @@ class Word:
         """
         if kind == "nondisclosure":
             return cls(kind, signed, decided=Decided.read(signed, record))
+        if kind == "unsealed":
+            return cls(kind, signed, unsealed=Unsealing.read(signed, record))
+        if kind == "handover":
+            return cls(kind, signed, taken=Taken.read(signed))
         if kind == "override":
             return cls(kind, signed, asked=Asked.read(signed, record))
         if text is not None and kind not in ("policy", "retention"):
@@ -124,6 +131,10 @@ def hear(word: Word, requester: str, turn: Turn) -> Heard:
             return Heard(record_override(word.asked, requester, turn))
         if word.decided is not None:
             return Heard(record_nondisclosure(word.decided, requester, turn))
+        if word.unsealed is not None:
+            return Heard(record_unsealed(word.unsealed, requester, turn))
+        if word.taken is not None:
+            return Heard(record_handover(word.taken, requester, turn))
         if word.kind == "recalled":
             return Heard(record_recalled(word.signed, requester, turn))
         return Heard(*record_withdrawal(word.signed, requester, turn))

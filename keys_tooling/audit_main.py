@@ -11,7 +11,9 @@ from pathlib import Path
 
 import click
 
+from keys_tooling.audit.purpose import Purpose, purposed
 from keys_tooling.console import REFUSED, World, report, run
+from schemas.reasons import Why
 
 FILE = click.Path(path_type=Path)
 
@@ -96,7 +98,7 @@ def audit_pull(
     import asyncio
 
     from agent.client import Relay
-    from keys_tooling.audit import officer_folder
+    from keys_tooling.audit import officer_folder, openings
     from keys_tooling.audit.mirror import open_mirror
     from keys_tooling.audit.pull import Pull, Pulled
     from keys_tooling.passphrases import known_passphrase
@@ -108,8 +110,11 @@ def audit_pull(
 
     async def pull(progress: Callable[[int, int], None]) -> Pulled:
         async with Relay(charter.relay, charter.authority, keys.auth, world.clock, world.draw) as relay:
+            waiting = await openings.tell(relay, openings.Journal(folder), world.now())
+            told.extend(result.status for result in waiting.values())
             return await Pull(relay, mirror, partnership, keys, world.now(), progress).run()
 
+    told: list[str] = []
     with open_mirror(folder, write=True) as mirror, _bar("Entries") as progress:
         done = asyncio.run(pull(progress))
     number = safety_number(charter.oversight)
@@ -118,6 +123,8 @@ def audit_pull(
         "epochs": done.epochs,
         "new": done.new,
         "oversight_safety_number": number,
+        "openings_refused": told.count("refused"),
+        "openings_told": len(told) - told.count("refused"),
         "statements": done.statements,
     }
     text = (
@@ -125,6 +132,10 @@ def audit_pull(
         f"Directory      {done.statements:,} statements, replayed\n"
         f"Oversight      safety number {number}"
     )
+    if told:
+        text += f"\nOpenings       {facts['openings_told']} made without the relay were told now"
+    if facts["openings_refused"]:
+        text += f", {facts['openings_refused']} were refused: tell oversight of them yourself"
     report(facts, text, as_json=as_json)
 
 
@@ -157,7 +168,11 @@ def audit_verify(folder: Path, as_json: bool) -> None:
 @audit.command("headers")
 @_dir
 @_passphrase
-def audit_headers(folder: Path, passphrase_file: Path | None) -> None:
+@purposed
+@click.pass_obj
+def audit_headers(
+    world: World, folder: Path, passphrase_file: Path | None, why: Why, words: str, offline: bool
+) -> None:
     """Print the headers that the relay decided on, one a line: for `fenpost-keys policy dry-run`.
 
     They name agencies, times and codes, never a person; hand them on no further than you must.
@@ -166,16 +181,16 @@ def audit_headers(folder: Path, passphrase_file: Path | None) -> None:
     Example:
       fenpost-audit headers --dir officer > headers.jsonl
     """
-    from keys_tooling.audit import officer_folder
     from keys_tooling.audit.headers import header_lines
     from keys_tooling.audit.mirror import open_mirror
     from keys_tooling.audit.read import read
-    from keys_tooling.passphrases import known_passphrase
+    from keys_tooling.audit.session import Session
 
-    partnership = officer_folder.believed(folder)
-    keys = officer_folder.open_keys(folder, known_passphrase(passphrase_file, "the officer's keys"))
+    session = Session.begin(folder, passphrase_file, world)
     with open_mirror(folder, write=False) as mirror:
-        reading = read(mirror, partnership, keys, lambda _at: None)
+        reading = read(mirror, session.partnership, session.keys, lambda _at: None)
+    purpose = Purpose(why, words, offline)
+    session.announce("headers", "", reading.range(), reading.agency.id, reading.view, purpose)
     for line in header_lines(reading):
         click.echo(line)
 
@@ -208,11 +223,22 @@ def audit_judge(file: Path, folder: Path, as_json: bool) -> None:
 @audit.command("read")
 @_dir
 @_passphrase
+@purposed
 @_json
-def audit_read(folder: Path, passphrase_file: Path | None, as_json: bool) -> None:
+@click.pass_obj
+def audit_read(
+    world: World,
+    folder: Path,
+    passphrase_file: Path | None,
+    why: Why,
+    words: str,
+    offline: bool,
+    as_json: bool,
+) -> None:
     """Open the entries of your agency. What belongs to others is counted and stays closed.
 
-    An entry marked ! holds something that does not fit what was signed; the exit code is 1 then.
+    That you did, and why, is logged at the relay first, for the officers of your agency and of oversight. An entry
+    marked ! holds something that does not fit what was signed; the exit code is 1 then.
 
     \b
     Example:
@@ -220,17 +246,17 @@ def audit_read(folder: Path, passphrase_file: Path | None, as_json: bool) -> Non
     """
     import shutil
 
-    from keys_tooling.audit import officer_folder, table
+    from keys_tooling.audit import table
     from keys_tooling.audit.mirror import open_mirror
     from keys_tooling.audit.read import read
-    from keys_tooling.passphrases import known_passphrase
+    from keys_tooling.audit.session import Session
 
-    partnership = officer_folder.believed(folder)
-    keys = officer_folder.open_keys(folder, known_passphrase(passphrase_file, "the officer's keys"))
+    session = Session.begin(folder, passphrase_file, world)
     with open_mirror(folder, write=False) as mirror:
         size = mirror.size()
         with _bar("Entries") as progress:
-            found = read(mirror, partnership, keys, lambda at: progress(at, size))
+            found = read(mirror, session.partnership, session.keys, lambda at: progress(at, size))
+    session.announce("read", "", found.range(), found.agency.id, found.view, Purpose(why, words, offline))
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 200
     if as_json:
         report(table.facts(found), "", as_json=True)

@@ -131,14 +131,15 @@ class StatementIn(Frozen):
 
     kind: Literal[
         "directory", "grant", "status", "withdraw", "recalled", "override", "policy", "nondisclosure",
+        "unsealed", "handover",
         "retention", "hold", "lift",
     ]  # fmt: skip
     signed: SignedJson
     body: Annotated[str, Field(max_length=POLICY_LIMIT)] | None = None
     """With a policy's statement the policy's text (Q7), with a retention statement its list (Y1)."""
     record: Annotated[str, Field(max_length=64 * 1024)] | None = None
-    """With an override its reason, with a nondisclosure what was weighed: sealed to officers (base64url). The statement
-    names its hash."""
+    """With an override its reason, with a nondisclosure what was weighed, with an officer's opening what she opened and
+    why: sealed to officers (base64url). The statement names its hash."""
 
 
 class StatementsRequest(Frozen):

@@ -52,7 +52,7 @@ def table(names: Sequence[str], rows: Iterable[Sequence[Value]]) -> str:
 
 
 def markup(text: str) -> str:
-    """For a web page, between tags or in a quoted attribute. Put it into <bdi>, or Hebrew turns what stands beside it."""
+    """For a web page, between tags or in a quoted attribute. Put it into <bdi>: Hebrew would turn its neighbours."""
     return html.escape(plain(text), quote=True)
 
 

@@ -30,6 +30,11 @@ class Reading:
     entries: list[Told] = field(default_factory=list)
     closed: int = 0
 
+    def range(self) -> tuple[int, int, int]:
+        """How many entries were opened, and the positions of the first and the last."""
+        places = [told.index for told in self.entries] or [0]
+        return len(self.entries), places[0], places[-1]
+
     @property
     def faulty(self) -> bool:
         return any(told.faults for told in self.entries)
@@ -148,7 +153,7 @@ def _open(entry: Entry, ring: _EpochRing, keys: OfficerKeys, view: Directory, sh
     told = tell(entry.index, leaf, facts, view, shelf)
     if told.event == Event.OVERRIDE and not told.faults:
         return _reasoned(told, entry, leaf, rk, keys)
-    sealed = told.event in (Event.ACCEPT, Event.NONDISCLOSURE)
+    sealed = told.event in (Event.ACCEPT, Event.NONDISCLOSURE, Event.UNSEALED)
     return _senders(told, entry, leaf, rk, keys) if sealed else told
 
 

@@ -19,6 +19,7 @@ from schemas.directory_statement import AddKey, Admit, Countersign, Revoke, Stat
 from schemas.envelope import Header, Seconds, parse_header
 from schemas.errors import Refusal
 from schemas.grants import Grant, ending, parse_grant, parse_recalled, parse_withdrawal
+from schemas.handover import check_handover, handover_tag, parse_handover
 from schemas.hashing import labelled
 from schemas.keys import Use
 from schemas.nondisclosure import parse_undisclosed, undisclosed_tag
@@ -28,6 +29,7 @@ from schemas.policy import Policy
 from schemas.receipt import parse_receipt
 from schemas.shelf import Shelf
 from schemas.signing import Purpose, Signed, verify
+from schemas.unsealing import parse_unsealed, read_opened, unsealed_tag
 
 FAULTS = {
     "form": "The relay's record is not in the form that the protocol asks for.",
@@ -188,6 +190,10 @@ def tell(index: int, leaf: Leaf, facts: dict[str, Json], view: Directory, shelf:
             return _step(told, stamp.event, leaf, Step.model_validate(facts), facts, view)
         if stamp.event == Event.NONDISCLOSURE:
             return _undisclosed(told, leaf, Signed.from_json(facts.get("statement")), view)
+        if stamp.event == Event.UNSEALED:
+            return _unsealed(told, leaf, Signed.from_json(facts.get("statement")), view)
+        if stamp.event == Event.HANDOVER:
+            return _handed(told, leaf, Signed.from_json(facts.get("statement")), view)
         return _statement(told, facts, view)
     except (ValidationError, ValueError, Refusal):
         return told.blamed("form")
@@ -197,6 +203,8 @@ def compare(told: Told, record: dict[str, Json]) -> Told:
     """Add what the sender's own record tells, and a fault when it does not say what the header says."""
     if told.event == Event.NONDISCLOSURE:
         return _weighed(told, record)
+    if told.event == Event.UNSEALED:
+        return _opening(told, record)
     header = told.header
     if header is None:
         return told
@@ -373,6 +381,45 @@ def _weighed(told: Told, record: dict[str, Json]) -> Told:
     told = replace(told, to=to, pur=said.pur, cat=tuple(said.cat), ref=said.ref, author=said.author)
     more = {"reason": said.why, "outside": said.outside, "due": said.review}
     return replace(told, what=said.why, more=more)
+
+
+def _unsealed(told: Told, leaf: Leaf, signed: Signed, view: Directory) -> Told:
+    """An officer's opening: who opened is clear, what and why stands in the sealed record."""
+    said = parse_unsealed(signed)
+    told = replace(told, sender=Place(said.a), mid=said.oid, more={"signer": said.signer, "signed": said.ts})
+    if unsealed_tag(said) != leaf.tag or said.ar != b64(leaf.sender_record):
+        told = told.blamed("tag")
+    fits = _holds(signed, said.signer, Use.IG_AUTH, said.ts, said.a, Purpose.UNSEALED, view)
+    return told if fits else told.blamed("quoted")
+
+
+def _opening(told: Told, record: dict[str, Json]) -> Told:
+    try:
+        said = read_opened(record)
+    except Refusal:
+        return told.blamed("sender")
+    if (said.oid, said.by) != (told.mid, told.more.get("signer")):
+        return told.blamed("differs")
+    what = " ".join(filter(None, (said.act, said.of, said.why, "offline" if said.offline else "")))
+    more: dict[str, Json] = {"scope": said.act, "op": said.of, "reason": said.why, "words": said.words}
+    more |= {"first": said.first, "count": said.count, "outside": said.offline}
+    return replace(told, what=what, more={**told.more, **more})
+
+
+def _handed(told: Told, leaf: Leaf, signed: Signed, view: Directory) -> Told:
+    """Keys of entries passed on between two officers."""
+    said = parse_handover(signed)
+    given = said.given
+    more: dict[str, Json] = {"scope": given.of, "signer": given.by, "authoriser": given.to, "kid": given.new}
+    more |= {"first": given.first, "count": given.last - given.first + 1, "signed": said.ts}
+    told = replace(told, sender=Place(given.a), mid=given.hid, what=given.of, more=more)
+    if handover_tag(given) != leaf.tag:
+        told = told.blamed("tag")
+    try:
+        check_handover(said, view)
+    except Refusal:
+        return told.blamed("quoted")
+    return told
 
 
 def _stated(signed: Signed, statement: Statement, view: Directory) -> bool:
