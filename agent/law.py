@@ -1,13 +1,13 @@
 """The law block's defaults: what a header says when its author did not say otherwise (PROTOCOL.md H4, C13).
 
 Defaults, not advice: an agency's own policy may name every field. What a message really holds (special-category,
-offence or a child's data) is never asked; it follows from its fields.
+offence or a child's data, an adult at risk, that only agreement carries it) is never asked; it follows from its fields.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from pydantic import ValidationError
 
@@ -17,10 +17,12 @@ from schemas.directory_statement import Flags as PartyFlags
 from schemas.envelope import Law
 from schemas.errors import Refusal
 from schemas.grants import Grant
+from schemas.messages.attested import attested
+from schemas.messages.catalogue import Message
+from schemas.policy import Policy
 
 TOLD_WITHIN = 28 * 24 * 3600
-FIXED = frozenset({"spec", "crim", "child", "agree_ver", "pd"})
-CONSENT_ONLY = frozenset({"consent.grant"})
+FIXED = frozenset({"spec", "crim", "child", "agree_ver", "pd", "consent_only", "adult_at_risk"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +34,18 @@ class Agreed:
 
 
 def law_block(
-    kind: str,
+    message: Message,
     data: DataFlags,
     categories: tuple[str, ...],
     sender: PartyFlags,
     agreed: Agreed | None,
     said: Mapping[str, Json],
+    policy: Policy | None,
     now: int,
 ) -> Json:
     """The header's law block as canonical JSON: the author's words (`said`) over the defaults.
+
+    `policy` says which gateways are open on agreement only.
 
     Raises:
         Refusal: FORM, naming the entries that are not of the closed lists.
@@ -49,11 +54,9 @@ def law_block(
         raise Refusal("FORM", "These follow from the message and cannot be set.", detail=tuple(sorted(fixed)))
     law: dict[str, Json] = {
         "pd": "personal",
-        "consent_only": kind in CONSENT_ONLY,
         "spec": data.spec,
         "crim": data.crim,
         "child": data.child,
-        "adult_at_risk": kind == "adult.concern",
         "gw": [],
         "onward": "ASK",
         "ooh": False,
@@ -65,6 +68,10 @@ def law_block(
         **(_unagreed(now) if agreed is None else _agreed(agreed, data)),
         **said,
     }
+    codes = law["gw"] if isinstance(law["gw"], list | tuple) else ()
+    law |= asdict(
+        attested(message, [code for code in codes if isinstance(code, str)], policy, child=data.child)
+    )
     if law["told"] not in ("BY", "UNSAFE"):
         law["told_by"] = None
     try:

@@ -138,11 +138,12 @@ class Office:
             form = form.model_copy(update={"law": {"agree": rest.state, **form.law}})
         form = form.model_copy(update={"gid": None if held is None else held.grant.gid})
         composed = compose(form, recipients, held, view, _day(now))
-        plan = plan_of(form, composed, desk, recipients, thread, held, view, self._keys, now)
+        policy = self._book.policies.now
+        plan = plan_of(form, composed, desk, recipients, thread, held, view, self._keys, policy, now)
         plan = replace(plan, agreement=rest.agreement, override=None if under is None else under.to_json())
         plan = plan.numbered(await self._outbox.numbers(recipients))
         sealed = seal_plan(plan, held, view, self._keys, self._trust.gossip, now, self._draw)
-        facts = foresee(sealed, held, view, self._book.policies.now, plan.rests)
+        facts = foresee(sealed, held, view, policy, plan.rests)
         decision = decide(facts)
         explanation = explain(facts, decision)
         if decision.outcome == Outcome.BLOCK and not form.anyway:

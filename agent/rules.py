@@ -22,6 +22,7 @@ from schemas.envelope import Delivery, Header
 from schemas.errors import Refusal
 from schemas.keyring import PREKEY_KEPT, AgentKeys
 from schemas.keys import OpeningKey, Use
+from schemas.messages.attested import check_attested
 from schemas.messages.catalogue import Message, class_of, parse_payload
 from schemas.opening import Opened, open_delivery, own_row
 from schemas.policy import Policy
@@ -122,6 +123,7 @@ def sealed(
         raise Refusal("CLASS_DIFFERS", detail=("rag",))
     check_categories(message, header.cat)
     check_flags(message, spec=header.law.spec, crim=header.law.crim, child=header.law.child)
+    check_attested(message, header.law, policies)
     proven = prove(header, opened.grant, opened.status, view, withdrawn=withdrawn)
     rests = beside(opened.override, override)
     verdict = decision(header, proven.coverage, view, policies, rests)

@@ -131,6 +131,7 @@ def plan_of(
     held: Held | None,
     view: Directory,
     keys: AgentKeys,
+    policy: Policy | None,
     now: int,
 ) -> Plan:
     """A form with every default filled in. Raises Refusal FORM, UNKNOWN_AGENCY."""
@@ -138,7 +139,9 @@ def plan_of(
     if sender is None:
         raise Refusal("UNKNOWN_AGENCY")
     agreed = None if held is None else Agreed(held.grant, held.agree_by)
-    law = law_block(form.kind, composed.flags, composed.categories, sender, agreed, form.law, now)
+    law = law_block(
+        composed.message, composed.flags, composed.categories, sender, agreed, form.law, policy, now
+    )
     rag = getattr(composed.message, "rag", None)
     if rag is not None and form.rag is not None and rag != form.rag:
         raise Refusal("FORM", "The colour differs from the one inside the message.", detail=("rag",))

@@ -81,6 +81,8 @@ def _ordered(law: Law, _sender: Party, _parties: tuple[Party, ...]) -> bool:
     return law.b6 == "6c"
 
 
+ON_AGREEMENT, OF_ADULTS = "consent-only", "consent-of-adults"
+"""The tests of gateways that only agreement opens, for everybody or for adults."""
 TESTS: Mapping[str, Test] = {
     "s16la-members": _members,
     "cda-recipients": _crime_partners,
@@ -90,8 +92,8 @@ TESTS: Mapping[str, Test] = {
     "police-to-school": _police_to_school,
     "to-police": _to_police,
     "offender-partners": _offender_partners,
-    "consent-only": _consent_only,
-    "consent-of-adults": _consent_of_adults,
+    ON_AGREEMENT: _consent_only,
+    OF_ADULTS: _consent_of_adults,
     "attested": _attested,
     "legal-obligation": _ordered,
 }
