@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agent.explaining import Explained
+from agent.explained import Explained
 from agent.limits import TOKEN_LIMIT
 from agent.secretfile import read_secret
 from schemas.errors import KINDS, Refusal

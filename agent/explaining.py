@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import Field
 
+from agent.explained import Explained
 from schemas.api import Problem
 from schemas.envelope import Frozen
 from schemas.errors import Refusal
@@ -32,16 +33,9 @@ class Refused(Problem):
     steps: tuple[NextStep, ...] = ()
 
 
-class Explained(Refusal):
-    """A refusal by the consent rule, with what its author may do."""
-
-    def __init__(self, code: str, say: str, steps: Iterable[dict[str, Any]]) -> None:
-        super().__init__(code, say)
-        self.steps = tuple(steps)
-
-    @classmethod
-    def of(cls, explanation: Explanation) -> Explained:
-        return cls(explanation.code, explanation.say, shown(explanation.steps))
+def explained(explanation: Explanation) -> Explained:
+    """The refusal that an author is shown."""
+    return Explained(explanation.code, explanation.say, shown(explanation.steps))
 
 
 def shown(steps: Iterable[Step]) -> list[dict[str, Any]]:

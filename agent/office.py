@@ -15,7 +15,7 @@ from agent.clock import Clock
 from agent.consent import ConsentDesk, Rest
 from agent.consent_acts import Agreements
 from agent.directory import Book
-from agent.explaining import Explained, shown
+from agent.explaining import explained, shown
 from agent.forms import Json, Reject, Send, TakeOn
 from agent.outbox import Outbox, Queued
 from agent.overrides import OverrideDesk
@@ -147,7 +147,7 @@ class Office:
         decision = decide(facts)
         explanation = explain(facts, decision)
         if decision.outcome == Outcome.BLOCK and not form.anyway:
-            raise Explained.of(explanation)
+            raise explained(explanation)
         return plan, sealed, explanation, composed.left_out
 
     async def _rest(self, form: Send, recipients: tuple[tuple[str, str], ...]) -> Rest:

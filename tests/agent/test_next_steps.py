@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from agent.explaining import Explained
+from agent.explained import Explained
 from agent.forms import Send
 from tests.agent.agencies import MESSAGE, form, quiet
 from tests.agent.test_commands import process_of, type_in

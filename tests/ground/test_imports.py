@@ -42,3 +42,14 @@ def test_the_client_leans_on_no_other_part_of_an_agent():
     """The key tools may use agent.client; through it they must not reach an agent's store or keys."""
     ours = {name for name in imported_by(ROOT / "agent" / "client.py") if name.split(".")[0] == "agent"}
     assert ours == set()
+
+
+def test_a_command_that_asks_its_agent_loads_nothing_heavy():
+    """Somebody waits for it at each command: a third of a second lost here is lost every time."""
+    asked = "import sys, agent.__main__, agent.call; print(*{name.split('.')[0] for name in sys.modules})"
+    done = subprocess.run(
+        [sys.executable, "-c", asked], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    heavy = {"pydantic", "pydantic_core", "cryptography", "nacl", "sqlalchemy", "aiohttp", "asyncio"}
+    assert set(done.stdout.split()) & heavy == set()
