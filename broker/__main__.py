@@ -10,6 +10,7 @@ import secrets
 import signal
 import sys
 import time
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 import click
@@ -82,6 +83,74 @@ def upgrade(path: Path) -> None:
         _refused(refusal)
     else:
         click.echo(f"{found} -> {HEAD}")
+
+
+@main.group()
+def log() -> None:
+    """The stored audit log of a relay that stands still: look, give back what is missing, accept a loss."""
+
+
+@log.command()
+@click.option(
+    "--config", "path", type=click.Path(path_type=Path), required=True, help="The relay's settings file."
+)
+def check(path: Path) -> None:
+    """Hash every stored entry anew and hold the log against the anchor; nothing is changed.
+
+    Example: fenpost-broker log check --config /etc/fenpost/relay.toml
+    """
+    from broker import repairs
+    from broker.settings import load
+
+    _repaired(lambda: repairs.check(load(path, os.environ)))
+
+
+@log.command()
+@click.option(
+    "--config", "path", type=click.Path(path_type=Path), required=True, help="The relay's settings file."
+)
+@click.option(
+    "--from", "mirror", type=click.Path(path_type=Path), required=True, help="An IG officer's mirror.db."
+)
+def refill(path: Path, mirror: Path) -> None:
+    """Give a restored log the entries that it lacks, out of an IG officer's mirror; they must hash to a signed head.
+
+    Example: fenpost-broker log refill --config /etc/fenpost/relay.toml --from mirror.db
+    """
+    from broker import repairs
+    from broker.settings import load
+
+    _repaired(lambda: repairs.refilled(load(path, os.environ), mirror))
+
+
+@log.command("accept-loss")
+@click.option(
+    "--config", "path", type=click.Path(path_type=Path), required=True, help="The relay's settings file."
+)
+@click.option(
+    "--lost",
+    required=True,
+    help="How much is missing, as the refused start said: a number, or 'unknown' without an anchor.",
+)
+def accept_loss(path: Path, lost: str) -> None:
+    """Go on without entries that nobody has any more. Every agency's officers are told, and agents notice.
+
+    Example: fenpost-broker log accept-loss --config /etc/fenpost/relay.toml --lost 12
+    """
+    from broker import repairs
+    from broker.settings import load
+
+    _repaired(lambda: repairs.loss_accepted(load(path, os.environ), lost))
+
+
+def _repaired(work: Callable[[], Coroutine[None, None, str]]) -> None:
+    try:
+        click.echo(asyncio.run(work()))
+    except Refusal as refusal:
+        _refused(refusal)
+    except OSError as error:
+        click.echo(f"The store or the anchor cannot be used ({type(error).__name__}).", err=True)
+        sys.exit(1)
 
 
 async def _run(path: Path) -> None:

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +73,24 @@ class Anchor:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody else runs a relay with this anchor meanwhile. Raises Refusal STORE_BUSY, SETTINGS."""
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise Refusal(
+                "SETTINGS", "The anchor's folder cannot be used. Give the relay one of its own."
+            ) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError as error:
+            raise Refusal("STORE_BUSY", "A relay is running with this anchor. Stop it first.") from error
+        finally:
+            os.close(lock)
+
     def read(self) -> Kept | None:
         """What was kept; None when there is no such file. Raises Refusal ANCHOR, SETTINGS."""
         try:
@@ -82,7 +102,6 @@ class Anchor:
 
     def write(self, kept: Kept) -> None:
         """Replace it durably. Raises OSError; the old one then stands."""
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fresh = self.path.with_name(f"{self.path.name}.new")
         handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with os.fdopen(handle, "wb") as file:

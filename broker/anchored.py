@@ -120,7 +120,8 @@ def accepted(kept: Kept | None, heads: Heads | None, ledger: Ledger, view: View,
     true = UNKNOWN if lost is None else str(lost)
     if said != true:
         raise Refusal(
-            "CONFLICT", f"What is missing: {true}. Say exactly that with --lost, if you mean to go on without."
+            "CONFLICT",
+            f"What is missing: {true}. Say exactly that with --lost, if you mean to go on without.",
         )
     was, before = ("", ()) if kept is None or heads is None else (kept.log, kept.losses)
     return Kept(ledger.note, view.note, (*before, Loss(was, ledger.note, lost)))

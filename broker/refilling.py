@@ -55,10 +55,10 @@ async def refill(
     except sqlite3.Error as error:
         raise Refusal("FILE", "This file is no officer's mirror (mirror.db). Check its path.") from error
     if (frontier.size, frontier.root()) != (head.size, head.root):
-        raise Refusal("PROOF", "The mirror's entries are not the ones that this relay signed. Nothing was changed.")
-    await connection.execute(
-        update(heads).where(heads.c.name == "log").values(size=head.size, note=note)
-    )
+        raise Refusal(
+            "PROOF", "The mirror's entries are not the ones that this relay signed. Nothing was changed."
+        )
+    await connection.execute(update(heads).where(heads.c.name == "log").values(size=head.size, note=note))
     return head.size - ledger.size
 
 
@@ -77,7 +77,9 @@ def _newest(
         if least < checkpoint.size <= min(have, most):
             found.append((checkpoint, text))
     if not found:
-        raise Refusal("NOT_FOUND", "The mirror has no signed entries that are missing here. Nothing was changed.")
+        raise Refusal(
+            "NOT_FOUND", "The mirror has no signed entries that are missing here. Nothing was changed."
+        )
     return max(found, key=lambda pair: pair[0].size)
 
 

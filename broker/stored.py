@@ -1,4 +1,4 @@
-"""The stored leaves held against what was signed: no head is signed over a leaf that is stored otherwise (PROTOCOL.md L2).
+"""The stored leaves held against what was signed: no head over a leaf that is stored otherwise (PROTOCOL.md L2).
 
 The head at start says what the edge is; this says that every leaf under it is still the one that was hashed.
 """
@@ -42,9 +42,7 @@ async def check_leaves(connection: AsyncConnection, size: int) -> None:
 
 
 async def _kept(connection: AsyncConnection, level: int) -> list[bytes]:
-    found = await connection.execute(
-        select(nodes.c.hash).where(nodes.c.level == level).order_by(nodes.c.idx)
-    )
+    found = await connection.execute(select(nodes.c.hash).where(nodes.c.level == level).order_by(nodes.c.idx))
     return list(found.scalars())
 
 
