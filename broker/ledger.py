@@ -32,6 +32,14 @@ class Growth:
         """The nodes of stored levels that these leaves completed, after a log of size `before`."""
         return completed(self.nodes, before)
 
+    def stands(self, before: int, stored: Sequence[tuple[int, bytes]]) -> bool:
+        """Whether these rows (index, leaf) are the leaves that were hashed, all of them and no other (L2)."""
+        indexes = range(before, self.frontier.size)
+        return len(stored) == len(indexes) and all(
+            at == index and leaf_hash(leaf) == self.nodes[0, at]
+            for index, (at, leaf) in zip(indexes, stored, strict=True)
+        )
+
     def proof(self, leaf: bytes, index: int) -> bytes:
         """The tlog-proof of one of the new leaves."""
 

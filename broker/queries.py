@@ -83,6 +83,11 @@ DELETE_ENVELOPES = Statement(lambda eids: delete(envelopes).where(envelopes.c.ei
 DELETE_NOTICES = Statement(
     lambda ids: delete(notices).where(notices.c.id.in_(ids), notices.c.agency == bindparam("whose")), "ids"
 )
+SELECT_NEW = Statement(
+    lambda: (
+        select(leaves.c.idx, leaves.c.leaf).where(leaves.c.idx >= bindparam("size")).order_by(leaves.c.idx)
+    )
+)
 UPDATE_HEAD = Statement(
     lambda: (
         update(heads)
@@ -158,7 +163,8 @@ def _agree(connection: Connection, turn: Turn, gids: list[str]) -> None:
 
 
 def write(connection: Connection, turn: Turn, growth: Growth | None, size: int, wraps: list[Wrapped]) -> bool:
-    """Write all that a turn did; False when the stored log is not at `size`, so that nothing may be committed."""
+    """Write all that a turn did; False when the stored log is not at `size`, or holds other leaves than were hashed, so
+    that nothing may be committed and no head leaves the relay."""
     _write_rows(connection, turn.rows)
     recalls.write(connection, turn)
     if changed := turn.changed():
@@ -174,6 +180,8 @@ def write(connection: Connection, turn: Turn, growth: Growth | None, size: int, 
     if growth is None:
         return True
     store(connection, leaves, [{"idx": e.index, "leaf": e.leaf} for e in turn.entries])
+    if not growth.stands(size, SELECT_NEW.rows(connection, size=size)):
+        return False
     kept = [{"idx": e.index, "relay": e.record, "sender": e.veiled} for e in turn.entries]
     store(connection, records, kept)
     if found := growth.stored_nodes(size):

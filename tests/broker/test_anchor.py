@@ -296,6 +296,31 @@ async def test_one_changed_byte_far_back_in_the_log_stops_the_start_and_names_th
         pass
 
 
+async def test_no_head_is_given_out_over_a_leaf_that_the_store_took_otherwise(world: World):
+    """A trigger stands for whatever changes bytes between the program and its store."""
+    async with world.relay() as relay, world.session() as http:
+        await send(world, http, 2)
+        note = relay.relay.log.note
+        spoil = (
+            "CREATE TRIGGER spoil AFTER INSERT ON leaves WHEN new.idx = 3 BEGIN "
+            "UPDATE leaves SET leaf = zeroblob(97) WHERE idx = new.idx; END"
+        )
+        for sql in (spoil, spoil.replace("UPDATE leaves SET leaf = zeroblob(97)", "DELETE FROM leaves")):
+            with sqlite3.connect(relay_folder(world) / "relay.db", timeout=10) as database:
+                database.execute("DROP TRIGGER IF EXISTS spoil")
+                database.execute(sql)
+            database.close()
+            sealed = [world.seal("Peacock", "IDVAS") for _ in range(2)]
+            answer = await world.post_envelopes(http, "Peacock", *sealed)
+            assert (answer.status, answer.json()["code"]) == (503, "UNAVAILABLE")
+            assert relay.relay.log.note == note
+        with sqlite3.connect(relay_folder(world) / "relay.db", timeout=10) as database:
+            database.execute("DROP TRIGGER spoil")
+        database.close()
+        await send(world, http, 2)
+        assert (await checkpoint(world, http)).size == 4
+
+
 def restored_bytes(database: Path, whole: bytes) -> None:
     for suffix in ("-wal", "-shm"):
         Path(f"{database}{suffix}").unlink(missing_ok=True)
