@@ -30,7 +30,7 @@ KINDS_OF_NOTICE = frozenset(
 SHOWN = 200
 SAYS = {
     "held": "a message waits for your safeguarding lead",
-    "hold-escalated": "a message still waits for your safeguarding lead",
+    "hold-escalated": "a message still waits for its safeguarding lead: ring her",
     "released": "your safeguarding lead let a message go",
     "lapsed": "nobody agreed in time, so a message was not sent",
     "override": "two people signed an override",

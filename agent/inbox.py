@@ -24,10 +24,10 @@ from agent.client import Relay
 from agent.clock import Clock
 from agent.consent import ConsentDesk, remember
 from agent.directory import Book
-from agent.endings import TakenBack, ended, mark_handed, so_far, take_back, too_late
+from agent.endings import TakenBack, ended, mark_handed, so_far, take_back, too_late, wrote_after
 from agent.logs import log
 from agent.notices import Notices
-from agent.overriding import outer_text
+from agent.overriding import decided_at, outer_text
 from agent.pairs import gap_before
 from agent.receipts import Receipts
 from agent.rules import Clear, NoAuthority, Shown, clear, parse, sealed
@@ -233,8 +233,9 @@ class Inbox:
         steps: list[Callable[[Connection], None]] = []
         for row in rows:
             gone = await self._store.run(lambda c, r=row: ended(c, parse_header(r.header.encode())))  # type: ignore[misc]
+            after = await self._store.run(lambda c, r=row: wrote_after(c, r.gid, r.ts))  # type: ignore[misc]
             try:
-                shown = await self._shown(row, gone)
+                shown = await self._shown(row, gone, after)
             except Refusal as refusal:
                 if not refusal.retry and refusal.code != "FUTURE":
                     steps.append(partial(self._not_opened, row=row, refusal=refusal))
@@ -246,24 +247,26 @@ class Inbox:
         for gid in {row.gid for row in rows if row.gid is not None}:
             await self._consent.ask(gid)  # as it stands now: what ended meanwhile is not handed over (V8)
 
-    async def _shown(self, row: Row[Any], gone: str) -> Shown:
+    async def _shown(self, row: Row[Any], gone: str, after: bool) -> Shown:
         try:
-            return self._open_one(row, gone)
+            return self._open_one(row, gone, after)
         except NoAuthority:  # a policy may have come in force that this agent has not heard of
             await self._book.refresh()
-            return self._open_one(row, gone)
+            return self._open_one(row, gone, after)
 
-    def _open_one(self, row: Row[Any], gone: str) -> Shown:
+    def _open_one(self, row: Row[Any], gone: str, after: bool) -> Shown:
         # Rules 2 to 5 held before it was stored; they are cheap, and the key is found on the way.
         passed = self._clear(Delivery.parse(row.delivery), row.d)
-        view, policies = self._book.view(), self._book.policies.around(row.ts)
-        shown = sealed(passed, view, policies, withdrawn=False, override=row.override)
+        view, around = self._book.view(), self._book.policies.around
+        policies = around(decided_at(passed.header, row.override, view, around, self._clock()))
+        weigh = partial(sealed, passed, view, policies, override=row.override, switched=after)
+        shown = weigh(withdrawn=False)
         if not gone or shown.alone:
             return shown
         if not row.late:
             raise TakenBack(gone)
         try:
-            return sealed(passed, view, policies, withdrawn=True, override=row.override)
+            return weigh(withdrawn=True)
         except NoAuthority as refusal:
             raise NoAuthority(refusal.code, gone) from None
 

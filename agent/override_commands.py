@@ -29,6 +29,7 @@ def override() -> None:
     \b
     fenpost-agent override hold list --dir peacock
     fenpost-agent override request MID --dir peacock --key ann.fpk --reason-file reason.txt
+    fenpost-agent override request MID --dir peacock --key ann.fpk --basis 6e   (it went, and names none)
     fenpost-agent override authorise OID --dir peacock --key lead.fpk
     """
 
@@ -43,7 +44,10 @@ def override() -> None:
 @click.option(
     "--purpose", type=click.Choice(["RISK_MGMT", "CHILD_PROT", "ADULT_PROT"]), help="With --thread."
 )
-@click.option("--basis", help="With --thread: the Article 6 basis, such as 6e.")
+@click.option(
+    "--basis", help="The Article 6 basis, such as 6e: with --thread, or where the message names none."
+)
+@click.option("--why", help="The reason's letter, such as G: with --thread, or where the message names none.")
 @click.option("--days", type=click.IntRange(1, 28), default=28, show_default=True, help="With --thread.")
 @_key
 @_passphrase
@@ -66,7 +70,7 @@ def request(
         raise click.UsageError("Name a message, or --thread.")
     person = read_person(key_file, passphrase_file)
     value: dict[str, Any] = {"author": person.key.kid, "reason": _reason(reason_file)}
-    value |= {"mid": mid} if thread is None else {"thread": _thread(thread, about)}
+    value |= _message(mid, about) if thread is None else {"thread": _thread(thread, about)}
     ask = line(home)
     drafted = ask.ask("POST", "/v1/overrides", value)
     signed = request_override(parse_core(drafted["core"].encode("ascii")), person.key)
@@ -186,6 +190,10 @@ def _reason(file: Path | None) -> str:
     return str(click.prompt("Your reason", err=True))
 
 
+def _message(mid: str | None, about: dict[str, Any]) -> dict[str, Any]:
+    return {"mid": mid} | {name: about[name] for name in ("basis", "why") if about[name]}
+
+
 def _thread(thread: str, about: dict[str, Any]) -> dict[str, Any]:
     missing = [name for name in ("to", "from_desk", "categories", "purpose", "basis") if not about[name]]
     if missing:
@@ -199,7 +207,7 @@ def _thread(thread: str, about: dict[str, Any]) -> dict[str, Any]:
         "purpose": about["purpose"],
         "basis": about["basis"],
         "days": about["days"],
-    }
+    } | ({"why": about["why"]} if about["why"] else {})
 
 
 def _desks(to: list[dict[str, Any]]) -> str:

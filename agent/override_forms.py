@@ -25,17 +25,25 @@ class ThreadAsk(Frozen):
 
 
 class OverrideAsk(Frozen):
-    """An author's request for one message that waits (`mid`), or for a thread; `author` is her key's id."""
+    """An author's request for one message that waits or has gone (`mid`), or for a thread; `author` is her key's id.
+
+    `basis` and `why` are for a message that names none itself; `basis` also for one that has gone on another basis
+    than it should have. Left out, they are the message's own.
+    """
 
     author: Hash32
     reason: Annotated[str, Field(min_length=1, max_length=4000)]
     mid: Id16 | None = None
+    basis: Basis | None = None
+    why: WhyNo | None = None
     thread: ThreadAsk | None = None
 
     @model_validator(mode="after")
     def _one_thing(self) -> Self:
         if (self.mid is None) == (self.thread is None):
             raise ValueError("either mid or thread")
+        if self.thread is not None and (self.basis, self.why) != (None, None):
+            raise ValueError("a thread names its own basis and reason")
         return self
 
 

@@ -21,14 +21,15 @@ from agent.clock import Clock
 from agent.directory import Book
 from agent.forms import Json
 from agent.holding import SAYS, list_bells, list_holds
-from agent.override_forms import OverrideAsk, ThreadAsk
+from agent.override_cores import about_message, about_thread
+from agent.override_forms import OverrideAsk
 from agent.shares import mark_overridden
 from agent.store import Store, note
 from agent.tables import overrides, sealings
 from schemas import api
 from schemas.canonical import b64, encode, unb64
 from schemas.directory import Directory
-from schemas.envelope import Header, parse_header
+from schemas.envelope import parse_header
 from schemas.errors import KINDS, Refusal
 from schemas.keyring import AgentKeys
 from schemas.override import Core, parse_core, parse_override, role_key, terms_of, verify_override
@@ -36,7 +37,8 @@ from schemas.record_sealing import record_hash
 from schemas.sealing import new_id, seal_record
 from schemas.signing import Purpose, Signed
 
-DAY = 24 * 3600
+UNSENT = frozenset({"waiting", "held"})
+"""States of a sealing that the relay has not let go: an override then names the basis that it names."""
 
 
 class OverrideDesk:
@@ -67,7 +69,8 @@ class OverrideDesk:
         """What an author is to sign, with her reason sealed; nothing is asked yet.
 
         Raises:
-            Refusal: NOT_FOUND, OVERRIDE_SCOPE, BASIS, OFFICERS, FORM, and of the author's key what `role_key` says.
+            Refusal: NOT_FOUND, OVERRIDE_SCOPE, BASIS, OFFICERS, FORM, of the author's key what `role_key` says, and of
+                the basis and the reason what `about_message` says.
         """
         now, view = int(self._clock()), await self._view()
         terms = terms_of(self._book.policies.now)
@@ -75,7 +78,7 @@ class OverrideDesk:
         oid = new_id(self._draw)
         plain = encode({"oid": oid, "reason": form.reason, "v": 1})
         record = seal_record(oid, plain, view.officers({self._keys.agency}, now), self._draw(32))
-        about = await self._about(form, now, terms.message)
+        about = await self._about(form, now)
         fixed: Json = {"author": form.author, "oid": oid, "rec": b64(record_hash(record)), "ts": now, "v": 1}
         core = parse_core(encode({**about, **fixed}))
         row = {
@@ -191,42 +194,17 @@ class OverrideDesk:
             await self._book.refresh()
         return self._book.view()
 
-    async def _about(self, form: OverrideAsk, now: int, life: int) -> Json:
+    async def _about(self, form: OverrideAsk, now: int) -> Json:
         """What the core says of the message or the thread."""
+        view, terms = self._book.view(), terms_of(self._book.policies.now)
         if form.thread is not None:
-            return self._thread(form.thread, now)
-        found = select(sealings.c.header).where(sealings.c.mid == form.mid)
-        text = await self._store.run(lambda c: c.execute(found).scalar())
-        if text is None:
+            return about_thread(form.thread, self._keys.agency, view, terms, now)
+        found = select(sealings.c.header, sealings.c.state).where(sealings.c.mid == form.mid)
+        row = await self._store.run(lambda c: c.execute(found).one_or_none())
+        if row is None or row.header is None:
             raise Refusal("NOT_FOUND")
-        header: Header = parse_header(text.encode("ascii"))
-        return {
-            "basis": header.law.b6,
-            "cat": list(header.cat),
-            "exp": now + life,
-            "from": {"a": header.sender.a, "d": header.sender.d},
-            "mid": header.mid,
-            "pur": header.pur,
-            "reason": header.law.why_no or "F",
-            "scope": "msg",
-            "thr": None,
-            "to": _sorted([(r.a, r.d) for r in header.to]),
-        }
-
-    def _thread(self, form: ThreadAsk, now: int) -> Json:
-        view = self._book.view()
-        return {
-            "basis": form.basis,
-            "cat": sorted(set(form.categories)),
-            "exp": now + form.days * DAY,
-            "from": {"a": self._keys.agency, "d": form.from_desk},
-            "mid": None,
-            "pur": form.purpose,
-            "reason": form.why,
-            "scope": "thread",
-            "thr": form.thread,
-            "to": _sorted([(view.find(to.agency).id, to.desk) for to in form.to]),
-        }
+        header = parse_header(row.header.encode("ascii"))
+        return about_message(form, header, view, terms, now, gone=row.state not in UNSENT)
 
     def _shown(self, row: Row[Any]) -> Json:
         core: Core = parse_core(row.core.encode("ascii"))
@@ -284,7 +262,3 @@ class OverrideDesk:
             note(c, now, event, str(values.get("code") or ""))
 
         await self._store.run(work)
-
-
-def _sorted(desks: list[tuple[str, str]]) -> list[Json]:
-    return [{"a": agency, "d": desk} for agency, desk in sorted(set(desks))]

@@ -7,12 +7,14 @@ counts but the two signatures.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 
 from schemas.api import SignedJson
+from schemas.covering import Weighed, moment, weigh
 from schemas.directory import Directory
 from schemas.envelope import Header
 from schemas.errors import Refusal
-from schemas.override import Override, Weighed, read_override, terms_of, weigh
+from schemas.override import AHEAD, Override, read_override, terms_of
 from schemas.policy import Policy
 from schemas.signing import Signed
 
@@ -31,6 +33,32 @@ def beside(inner: Signed | None, outer: str | None) -> Override | None:
         return read_override(Signed.from_json(json.loads(outer)))
     except Refusal:
         return None
+
+
+def decided_at(
+    header: Header,
+    outer: str | None,
+    view: Directory,
+    policies: Callable[[int], Sequence[Policy | None]],
+    now: float,
+) -> int:
+    """The time whose policy decides on a message: its own, or when its lead let it go, if she really did (O8, Q9).
+
+    Args:
+        outer: the override that the relay handed out beside the message, as JSON.
+        policies: those around a time.
+        now: by this agent's clock.
+
+    Raises:
+        Refusal: FUTURE, while the lead's time is still to come.
+    """
+    found = None if header.ovr is not None else beside(None, outer)
+    signed = moment(header, found)
+    if found is None or all(weighed(header, found, view, policy).code for policy in policies(signed)):
+        return header.ts
+    if signed > now + AHEAD:
+        raise Refusal("FUTURE")
+    return signed
 
 
 def outer_text(item: SignedJson | None) -> str | None:

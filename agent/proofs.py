@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from agent.overriding import weighed
 from schemas.consent import decide
+from schemas.covering import moment
 from schemas.decision import Decision
 from schemas.directory import Directory
 from schemas.envelope import Header
@@ -111,13 +112,17 @@ def decision(
     view: Directory,
     policies: Sequence[Policy | None],
     override: Override | None = None,
+    *,
+    switched: bool = False,
 ) -> Decision:
     """The consent rule's answer for a header, as every party works it out; what one policy lets pass, passes (Q9).
 
     Raises:
         Refusal: UNKNOWN_AGENCY.
     """
-    said = (decide(facts_of(header, covered, view, policy, override)) for policy in policies)
+    said = (
+        decide(facts_of(header, covered, view, policy, override, switched=switched)) for policy in policies
+    )
     return min(said, key=lambda decision: decision.outcome)
 
 
@@ -127,9 +132,16 @@ def facts_of(
     view: Directory,
     policy: Policy | None,
     override: Override | None = None,
+    *,
+    switched: bool = False,
 ) -> Facts:
-    """What the rule may know of a header under one policy. Raises Refusal UNKNOWN_AGENCY."""
+    """What the rule may know of a header under one policy. Raises Refusal UNKNOWN_AGENCY.
+
+    Args:
+        switched: it was written after the agreement that it names was withdrawn (row 17).
+    """
     sender, parties = view.party(header.sender.a), tuple(view.party(recipient.a) for recipient in header.to)
-    held = weighed(header, override, view, policy).facts
-    lead = (held is None and header.law.why_no != "G") or bool(leads(view, header.sender.a, header.ts))
-    return Facts(header, covered, sender, parties, policy, header.ts, held, leads=lead)
+    worth = weighed(header, override, view, policy)
+    held, at = worth.facts, header.ts if worth.code else moment(header, override)
+    lead = (held is None and header.law.why_no != "G") or bool(leads(view, header.sender.a, at))
+    return Facts(header, covered, sender, parties, policy, at, held, switched=switched, leads=lead)

@@ -107,8 +107,11 @@ def sealed(
     *,
     withdrawn: bool,
     override: str | None = None,
+    switched: bool = False,
 ) -> Shown:
-    """Rules 6 to 8, and that the message is what its header says. `policies` are those of the message's time (Q9).
+    """Rules 6 to 8, and that the message is what its header says. `policies` are those of the time that counts (Q9).
+
+    `switched` says that it was written after the agreement that it names was withdrawn.
 
     Raises:
         Refusal: CANNOT_OPEN, COMMITMENT, PADDING, FORM (6); RECORD, RECORD_DIFFERS (7); the consent rule's own (8);
@@ -126,7 +129,7 @@ def sealed(
     check_attested(message, header.law, policies)
     proven = prove(header, opened.grant, opened.status, view, withdrawn=withdrawn)
     rests = beside(opened.override, override)
-    verdict = decision(header, proven.coverage, view, policies, rests)
+    verdict = decision(header, proven.coverage, view, policies, rests, switched=switched)
     if not verdict.passes:
         exact = weighed(header, rests, view, next(iter(policies), None)).code
         raise NoAuthority(exact or verdict.code, proven.code)
@@ -134,7 +137,8 @@ def sealed(
         (at for at, row in enumerate(header.to) if row.k == found.key.kid and row.d == found.desk), 0
     )
     number = opened.seq[place] if opened.seq else None
-    alone = header.gid is None or decision(header, "withdrawn", view, policies, rests).passes
+    without = decision(header, "withdrawn", view, policies, rests, switched=switched)
+    alone = header.gid is None or without.passes
     return Shown(opened, message, alert=verdict.outcome > 0, number=number, alone=alone)
 
 

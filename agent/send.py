@@ -215,8 +215,8 @@ def foresee(
     ended = None if held is None else held.withdrawal
     signed, staple = (None, None) if held is None else (held.signed, held.status)
     covered = coverage(header, signed, staple, view, withdrawn=ended is not None)
-    known = facts_of(header, covered, view, policy, override)
-    return replace(known, switched=ended is not None and header.ts > ended.ts)
+    after = ended is not None and header.ts > ended.ts
+    return facts_of(header, covered, view, policy, override, switched=after)
 
 
 def limits_of(held: Held) -> Limits:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from sqlalchemy import update
 
-from broker.intake import MAX_SKEW, passes_without
+from broker.intake import MAX_SKEW, passes_without, switched
 from broker.overrides import shown
 from broker.recalls import owe
 from broker.tables import grants
@@ -154,7 +154,9 @@ def _take_back(held: Held, signed: Signed, turn: Turn, *, recall: bool = True) -
     if not held.front:
         return 0
     header = held.header()
-    if passes_without(header, turn.view, turn.policy, turn.now, shown(header, turn).facts):
+    new_basis = switched(header, turn.agreements.get(header.gid or ""))
+    facts = shown(header, turn).facts
+    if passes_without(header, turn.view, turn.policy, turn.now, facts, new_basis=new_basis):
         return 0
     stopped = 0
     for desk in held.desks:

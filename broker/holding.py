@@ -4,7 +4,8 @@ Rules of this house:
 - what waits is stored like what is delivered, in the state "held": no page shows it, nobody but its sender hears of it,
   and it counts for nobody as sent or arrived;
 - a lead's override lets it go only if the rule, asked again at that moment, lets it pass, and its keys and dates do;
-- what nobody released in time is stopped, and its sender is told; so it never lies there for good.
+- what nobody released in time is stopped, and its sender is told; so it never lies there for good;
+- a RED waits by the clock and is rung again and again, whatever day it is; what can wait, waits for working hours.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import Row, bindparam, delete, insert, select, update
 
 from broker import queries
-from broker.intake import Examined, check_parties, covered, record_facts, said_of
+from broker.intake import Examined, check_parties, covered, record_facts, said_of, switched
 from broker.intake import facts as rule_facts
 from broker.ledger import Growth
 from broker.sweeping import Unasked
@@ -26,16 +27,17 @@ from broker.turn import Held, Turn
 from schemas.audit import Event, event_tag
 from schemas.canonical import b64, unb64
 from schemas.consent import decide
+from schemas.covering import moment, weigh
 from schemas.decision import Decision
-from schemas.envelope import Envelope
+from schemas.envelope import Envelope, Header
 from schemas.errors import Refusal
 from schemas.facts import Facts
 from schemas.hashing import Frames
-from schemas.override import Override, terms_of, weigh
+from schemas.override import Override, terms_of
+from schemas.policy import Thresholds
+from schemas.reading import brought
 from schemas.worktime import after_working_days, after_working_hours
 
-AMBER, ESCALATE = 2 * 24 * 3600, 4 * 3600
-"""How long a message waits, and when its leads are told again, where no policy can be read."""
 SELECT_WAITING = select(holds.c.eid).where(
     holds.c.agency == bindparam("whose"), holds.c.mid == bindparam("named")
 )
@@ -65,22 +67,23 @@ def hold_tag(item: Examined) -> bytes:
 
 def note_hold(item: Examined, held: Held, turn: Turn) -> None:
     """Keep watch over a message that waits, and tell its sender."""
-    policy = turn.policy
-    amber, escalate = (
-        (AMBER, ESCALATE)
-        if policy is None
-        else (policy.thresholds.hold_amber_s, policy.thresholds.hold_escalate_s)
-    )
-    lapse = after_working_days(turn.now, amber)
-    row: dict[str, Any] = {
-        "eid": item.eid,
-        "agency": item.header.sender.a,
-        "mid": item.header.mid,
-        "lapse": lapse,
-        "next": min(lapse, after_working_hours(turn.now, escalate)),
-    }
+    said = (turn.policy or brought()).thresholds
+    times = _red(turn.now, said) if item.header.rag == "RED" else _amber(turn.now, said)
+    row: dict[str, Any] = {"eid": item.eid, "agency": item.header.sender.a, "mid": item.header.mid, **times}
     turn.db.execute(insert(holds), row)
     _tell(held, "held", turn)
+
+
+def _amber(now: int, said: Thresholds) -> dict[str, int | None]:
+    lapse = after_working_days(now, said.hold_amber_s)
+    once = min(lapse, after_working_hours(now, said.hold_escalate_s))
+    return {"lapse": lapse, "next": once, "every": None, "loud": None}
+
+
+def _red(now: int, said: Thresholds) -> dict[str, int | None]:
+    lapse, loud = now + said.hold_red_s, now + said.hold_red_escalate_s
+    bell = min(lapse, loud, now + said.hold_red_bell_s)
+    return {"lapse": lapse, "next": bell, "every": said.hold_red_bell_s, "loud": loud}
 
 
 def waiting(agency: str, mid: str | None, turn: Turn) -> Waiting | None:
@@ -95,20 +98,14 @@ def release(found: Waiting, override: Override, turn: Turn) -> None:
     """Let a held message go, if it may now: logged as accepted, and waiting for its recipients.
 
     Raises:
-        Refusal: EXPIRED; UNKNOWN_DESK and the keys' codes; the override's (schemas.override); the rule's.
+        Refusal: EXPIRED; UNKNOWN_DESK and the keys' codes; OVERRIDE_POLICY (another policy counts since the lead
+            signed); the override's (schemas.covering); the rule's.
     """
     held, header = found.held, found.envelope.header
     if header.exp <= turn.now:
         raise Refusal("EXPIRED")
     check_parties(header, turn.view, turn.now)
-    weighed = weigh(header, override, turn.view, terms_of(turn.policy), turn.now)
-    if weighed.code:
-        raise Refusal(weighed.code)
-    coverage = covered(header, queries.agreement(turn, header.gid), turn.now)
-    known = rule_facts(header, coverage, turn.view, turn.policy, turn.now, weighed.facts)
-    decision = decide(known)
-    if not decision.passes:
-        raise Refusal(decision.code or "UNFORESEEN")
+    decision, known = _ask_again(header, override, turn)
     _let_go(found, decision, known, override, turn)
     for desk in held.desks:
         if desk.state == "held":
@@ -118,13 +115,33 @@ def release(found: Waiting, override: Override, turn: Turn) -> None:
     _tell(held, "released", turn)
 
 
+def _ask_again(header: Header, override: Override, turn: Turn) -> tuple[Decision, Facts]:
+    """The rule at the lead's moment, which the recipient decides by, and now, which the record tells of (O11)."""
+    if not turn.view.policies.same_around(moment(header, override), turn.now):
+        raise Refusal("OVERRIDE_POLICY")
+    agreement = queries.agreement(turn, header.gid)
+    coverage, new_basis = covered(header, agreement, turn.now), switched(header, agreement)
+
+    def judged(at: int) -> tuple[Decision, Facts]:
+        weighed = weigh(header, override, turn.view, terms_of(turn.policy), at)
+        if weighed.code:
+            raise Refusal(weighed.code)
+        known = rule_facts(header, coverage, turn.view, turn.policy, at, weighed.facts, new_basis=new_basis)
+        decision = decide(known)
+        if not decision.passes:
+            raise Refusal(decision.code or "UNFORESEEN")
+        return decision, known
+
+    judged(moment(header, override))
+    return judged(turn.now)
+
+
 def _let_go(found: Waiting, decision: Decision, known: Facts, override: Override, turn: Turn) -> None:
     held, envelope, header = found.held, found.envelope, found.envelope.header
     said = said_of("alert" if decision.outcome else "deliver", decision, known)
     agencies = {held.sender, *(r.a for r in header.to)}
-    facts = record_facts(envelope, said, queries.agreement(turn, header.gid))
-    told = {**facts, "override": override.signed.to_json()}
-    entry = turn.log(Event.ACCEPT, held.eid, agencies, told, (found.record, unb64(header.ar, 32)))
+    facts = record_facts(envelope, said, queries.agreement(turn, header.gid), override)
+    entry = turn.log(Event.ACCEPT, held.eid, agencies, facts, (found.record, unb64(header.ar, 32)))
     turn.remember(held.eid, header.exp, entry.index)
     under = json.dumps(override.signed.to_json())
 
@@ -159,8 +176,7 @@ def _look(eid: bytes, turn: Turn) -> bool:
         turn.db.execute(DELETE_HOLD, {"named": eid})  # withdrawn, or its own time was over
         return False
     if turn.now < row.lapse:
-        turn.db.execute(UPDATE_NEXT, {"named": eid, "at": row.lapse})
-        _tell(held, "hold-escalated", turn)
+        _ring(held, row, turn)
         return True
     turn.db.execute(DELETE_HOLD, {"named": eid})
     tag = event_tag(eid, Event.LAPSED, held.sender, held.desk)
@@ -174,7 +190,23 @@ def _look(eid: bytes, turn: Turn) -> bool:
         if desk.state == "held":
             turn.move(desk, "expired")
     _tell(held, "lapsed", turn)
+    _tell_oversight(held, row, "lapsed", turn)
     return True
+
+
+def _ring(held: Held, row: Row[Any], turn: Turn) -> None:
+    """Tell the leads again; once a RED has waited too long, oversight too, which can ring them."""
+    coming = (row.lapse, *(() if row.every is None else (turn.now + row.every,)))
+    if row.loud is not None and turn.now < row.loud:
+        coming = (*coming, row.loud)
+    turn.db.execute(UPDATE_NEXT, {"named": row.eid, "at": min(coming)})
+    _tell(held, "hold-escalated", turn)
+    _tell_oversight(held, row, "hold-escalated", turn)
+
+
+def _tell_oversight(held: Held, row: Row[Any], kind: str, turn: Turn) -> None:
+    if row.loud is not None and turn.now >= row.loud:
+        turn.tell(turn.view.oversight, kind, held, (held.sender, held.desk), None)
 
 
 def _read(eid: bytes, turn: Turn) -> Waiting | None:

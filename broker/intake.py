@@ -16,6 +16,7 @@ from broker.turn import Agreement
 from schemas.api import UPLOAD_LIMIT
 from schemas.canonical import Json, b64
 from schemas.consent import decide
+from schemas.covering import NONE, Weighed
 from schemas.decision import Decision, Outcome
 from schemas.directory import Directory
 from schemas.envelope import Envelope, Header, Upload
@@ -24,7 +25,7 @@ from schemas.facts import Coverage, Facts, OverrideFacts
 from schemas.grants import check_grant, parse_withdrawal, uncovered
 from schemas.hashing import labelled
 from schemas.keys import Use
-from schemas.override import NONE, Weighed, leads
+from schemas.override import Override, leads
 from schemas.policy import Policy
 from schemas.record import SealedRecord
 from schemas.recorded import print_facts
@@ -257,10 +258,17 @@ def outward(header: Header, coverage: Coverage, decision: Decision) -> Refusal:
 
 
 def passes_without(
-    header: Header, view: Directory, policy: Policy | None, now: int, override: OverrideFacts | None = None
+    header: Header,
+    view: Directory,
+    policy: Policy | None,
+    now: int,
+    override: OverrideFacts | None = None,
+    *,
+    new_basis: bool = False,
 ) -> bool:
     """Whether a waiting message may go on although its agreement was withdrawn: the rule, asked again."""
-    return decide(facts(header, "withdrawn", view, policy, now, override)).passes
+    known = facts(header, "withdrawn", view, policy, now, override, new_basis=new_basis)
+    return decide(known).passes
 
 
 def said_of(outcome: str, decision: Decision, known: Facts, **more: Json) -> dict[str, Json]:
@@ -270,9 +278,15 @@ def said_of(outcome: str, decision: Decision, known: Facts, **more: Json) -> dic
 
 
 def record_facts(
-    envelope: Envelope, decision: Mapping[str, Json], agreement: Agreement | None
+    envelope: Envelope,
+    decision: Mapping[str, Json],
+    agreement: Agreement | None,
+    override: Override | None = None,
 ) -> dict[str, Any]:
-    """What the relay's record says of an envelope: the sender's own bytes and signature, and what was decided."""
+    """What the relay's record says of an envelope: the sender's own bytes and signature, and what was decided.
+
+    `override` is the one that was held against it, as two people signed it: whoever decides again weighs it again.
+    """
     header = envelope.header
     said: dict[str, Any] = {
         "body": b64(envelope.body_hash),
@@ -286,4 +300,6 @@ def record_facts(
         found = agreement.statuses.get(header.st or "")
         said["status"] = None if found is None else found[1].to_json()
         said["withdrawal"] = None if agreement.withdrawal is None else agreement.withdrawal.to_json()
+    if override is not None:
+        said["override"] = override.signed.to_json()
     return said

@@ -104,6 +104,8 @@ holds = Table(  # messages that wait for a lead
     Column("mid", Id, nullable=False),
     Column("lapse", BigInteger, nullable=False),
     Column("next", BigInteger, nullable=False),  # when to look at it again
+    Column("every", BigInteger),  # of a RED: how often its leads are told again
+    Column("loud", BigInteger),  # of a RED: from when on oversight is told too
     Index(None, "agency", "mid"),
     Index(None, "next"),
 )

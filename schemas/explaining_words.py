@@ -129,6 +129,7 @@ BY_HAND: Mapping[str, tuple[str, ...]] = {
             "OVERRIDE_RECIPIENTS",
             "OVERRIDE_CATEGORIES",
             "OVERRIDE_DIFFERS",
+            "OVERRIDE_POLICY",
             "OVERRIDE_SCOPE",
         ),
         ("lead-override", "danger"),

@@ -4,7 +4,7 @@ Rules of this house:
 - the author signs what is asked (the core), and the safeguarding lead signs the author's signed request: two people,
   two keys, two purposes, one agency;
 - an override is for one message, or for named desks in one thread of risk; it never widens what it was given for;
-- relay and recipient apply `weigh` alike, each with its own directory; nobody's word about an override counts.
+- relay, recipient and auditor weigh one alike (schemas.covering), each with its own directory; nobody's word counts.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ from pydantic import Field, model_validator
 
 from schemas.canonical import Json, b64
 from schemas.directory import Directory, Key
-from schemas.envelope import Address, AgencyId, Frozen, Hash32, Header, Id16, Seconds, read_canonical
+from schemas.envelope import Address, AgencyId, Frozen, Hash32, Id16, Seconds, read_canonical
 from schemas.errors import Refusal
-from schemas.facts import OverrideFacts
 from schemas.grants import Category
 from schemas.hashing import labelled
 from schemas.keys import SigningKey, Use
@@ -114,6 +113,8 @@ class Terms:
     key_delay: int
     message: int
     thread: int
+    policy: Policy | None = None
+    """The policy itself, for the bases and reasons that it has; without one, those of the founding policy."""
 
 
 STRICTEST = Terms(24 * 3600, 24 * 3600, 28 * 24 * 3600)
@@ -124,18 +125,7 @@ def terms_of(policy: Policy | None) -> Terms:
     if policy is None:
         return STRICTEST
     said = policy.thresholds
-    return Terms(said.role_key_delay_s, said.override_msg_s, said.override_thread_s)
-
-
-@dataclass(frozen=True, slots=True)
-class Weighed:
-    """An override held against a message: what the rule may know of it, and the exact code when it is worthless."""
-
-    facts: OverrideFacts | None
-    code: str = ""
-
-
-NONE = Weighed(None)
+    return Terms(said.role_key_delay_s, said.override_msg_s, said.override_thread_s, policy)
 
 
 def core_hash(text: bytes) -> str:
@@ -227,63 +217,9 @@ def verify_override(override: Override, view: Directory, terms: Terms, at: int) 
         view.key(key.kid, Use.PERSON, max(at, core.ts, override.ts), agency)
 
 
-def check_covers(override: Override, header: Header) -> None:
-    """Whether this override is for this message (O7).
-
-    Raises:
-        Refusal: OVERRIDE_AGENCY, OVERRIDE_USED (another message or thread), OVERRIDE_RECIPIENTS, OVERRIDE_CATEGORIES,
-            OVERRIDE_DIFFERS (desk, purpose, basis or reason), OVERRIDE_UNKNOWN (the header names another).
-    """
-    core = override.core
-    if header.sender.a != core.sender.a:
-        raise Refusal("OVERRIDE_AGENCY")
-    if (header.mid, header.thr) != (core.mid or header.mid, core.thr or header.thr):
-        raise Refusal("OVERRIDE_USED")
-    if header.ovr is not None and header.ovr != override.hash:
-        raise Refusal("OVERRIDE_UNKNOWN")
-    if not {(r.a, r.d) for r in header.to} <= {(one.a, one.d) for one in core.to}:
-        raise Refusal("OVERRIDE_RECIPIENTS")
-    if not set(header.cat) <= set(core.cat):
-        raise Refusal("OVERRIDE_CATEGORIES")
-    said = (header.sender.d, header.pur, header.law.b6)
-    if said != (core.sender.d, core.pur, core.basis) or core.reason not in (header.law.why_no, "F"):
-        raise Refusal("OVERRIDE_DIFFERS")
-
-
-def weigh(header: Header, override: Override | None, view: Directory, terms: Terms, at: int) -> Weighed:
-    """What an override is worth for this message, as the consent rule is told it (O8).
-
-    A header that names an override which nobody can show has a worthless one; that is not the same as none.
-    """
-    if override is None:
-        return (
-            NONE
-            if header.ovr is None
-            else Weighed(_facts(None, valid=False, covers=False), "OVERRIDE_UNKNOWN")
-        )
-    try:
-        verify_override(override, view, terms, at)
-    except Refusal as refusal:
-        return Weighed(_facts(override, valid=False, covers=False), refusal.code)
-    try:
-        check_covers(override, header)
-    except Refusal as refusal:
-        return Weighed(_facts(override, valid=True, covers=False), refusal.code)
-    return Weighed(_facts(override, valid=True, covers=True))
-
-
 def read_override(signed: Signed | None) -> Override | None:
     """An override that came beside a message; what is not one is as good as none."""
     try:
         return None if signed is None else parse_override(signed)
     except Refusal:
         return None
-
-
-def _facts(override: Override | None, *, valid: bool, covers: bool) -> OverrideFacts:
-    if override is None:
-        return OverrideFacts("", "", "", "msg", valid=valid, covers=covers, reason="G")
-    core = override.core
-    return OverrideFacts(
-        "lead", core.author, override.by, core.scope, valid=valid, covers=covers, reason=core.reason
-    )

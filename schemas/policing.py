@@ -98,6 +98,12 @@ class Timeline:
         ]
         return (*(() if first is None else (first,)), *sorted(later, key=lambda entry: entry.effective))
 
+    def same_around(self, at: int, now: int) -> bool:
+        """Whether the policy in force now is one of those that count within five minutes of another time (O11)."""
+        entry = self.in_force(now)
+        near = self.between(at - LATE, at + LATE)
+        return entry in near or (entry is None and not near)
+
     def coming(self, at: int) -> tuple[Entry, ...]:
         """What will be in force after this time."""
         return tuple(entry for entry in self.between(at) if entry.effective > at)

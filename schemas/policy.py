@@ -75,6 +75,9 @@ class Thresholds(Frozen):
     role_key_delay_s: Annotated[int, Field(ge=0, le=7 * DAY)]
     hold_amber_s: Annotated[int, Field(ge=3600, le=14 * DAY)]
     hold_escalate_s: Annotated[int, Field(ge=60, le=14 * DAY)]
+    hold_red_s: Annotated[int, Field(ge=600, le=3 * DAY)]
+    hold_red_escalate_s: Annotated[int, Field(ge=60, le=DAY)]
+    hold_red_bell_s: Annotated[int, Field(ge=60, le=DAY)]
     lead_due_s: Annotated[int, Field(ge=60, le=DAY)]
     unsafe_days: Annotated[int, Field(ge=1, le=90)]
 
@@ -186,6 +189,10 @@ class Policy(Frozen):
         ]
         if self.thresholds.hold_escalate_s > self.thresholds.hold_amber_s:
             found.append("thresholds.hold_escalate_s")
+        if self.thresholds.hold_red_escalate_s > self.thresholds.hold_red_s:
+            found.append("thresholds.hold_red_escalate_s")
+        if self.thresholds.hold_red_bell_s > self.thresholds.hold_red_escalate_s:
+            found.append("thresholds.hold_red_bell_s")
         if self.retention.child_days < self.retention.log_days:
             found.append("retention.child_days")
         if self.thresholds.prompt_days >= self.thresholds.grant_days:

@@ -55,7 +55,7 @@ class Reading:
 
     def __init__(self, facts: Facts) -> None:
         # Without a policy a RED is still read, by the one that the program brings: a clear no stays a no.
-        self.policy = policy = facts.policy or _brought()
+        self.policy = policy = facts.policy or brought()
         self.facts = facts
         self.answered = False  # whether a row has said what the agreement comes to
         self.header = header = facts.header
@@ -171,5 +171,6 @@ def _wrong_people(override: OverrideFacts, policy: Policy) -> bool:
 
 
 @cache
-def _brought() -> Policy:
+def brought() -> Policy:
+    """The policy that the program brings, read once."""
     return founding()

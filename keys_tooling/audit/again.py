@@ -5,15 +5,19 @@ What cannot be asked again (a policy that this mirror has no text of, a refusal 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from schemas.canonical import Json
 from schemas.consent import decide
+from schemas.covering import moment, weigh
 from schemas.decision import Outcome
 from schemas.directory import Directory
 from schemas.envelope import Header
 from schemas.errors import Refusal
 from schemas.facts import Facts
-from schemas.grants import check_grant, parse_grant, parse_status
+from schemas.grants import check_grant, parse_grant, parse_status, parse_withdrawal
 from schemas.keys import Use
+from schemas.override import Override, parse_override, terms_of
 from schemas.policing import LATE
 from schemas.policy import Policy
 from schemas.recorded import read_facts
@@ -27,12 +31,13 @@ WORDS = {
     Outcome.HOLD: "hold",
     Outcome.BLOCK: "refuse",
 }
+PASSED = frozenset({"deliver", "alert"})
 
 
 def decided_otherwise(
     header: Header, ts: int, version: int | None, facts: dict[str, Json], view: Directory, shelf: Shelf
 ) -> tuple[str, ...]:
-    """The faults of a recorded decision: "policy", "covered", "decided".
+    """The faults of a recorded decision: "policy", "covered", "signed", "switched", "decided".
 
     Args:
         version: the policy that the record names, None when it names none.
@@ -50,8 +55,14 @@ def decided_otherwise(
     faults = () if _counted(version, ts, view) else ("policy",)
     if known.coverage == "covers" and not _covers(known, facts, view):
         faults = (*faults, "covered")
+    if known.switched != _switched(header, facts):
+        faults = (*faults, "switched")
     if version is not None and policy is None:
         return faults
+    if known.override is not None and not _signed(known, facts, view):
+        faults = (*faults, "signed")
+    if said["outcome"] in PASSED and not _released(known, facts, view):
+        faults = (*faults, "policy")
     decision = decide(known)
     told = (WORDS[decision.outcome], decision.code, list(decision.rows))
     return faults if told == (said["outcome"], said["code"], said["rows"]) else (*faults, "decided")
@@ -67,6 +78,33 @@ def _counted(version: int | None, ts: int, view: Directory) -> bool:
     return version is None or any(
         one.version == version for one in view.policies.between(ts - LATE, ts + LATE)
     )
+
+
+def _quoted(facts: dict[str, Json]) -> Override | None:
+    return None if facts.get("override") is None else parse_override(Signed.from_json(facts["override"]))
+
+
+def _signed(known: Facts, facts: dict[str, Json], view: Directory) -> bool:
+    """Whether the override in the record is worth what the relay says, by this mirror's view of the directory."""
+    worth = weigh(known.header, _quoted(facts), view, terms_of(known.policy), known.now)
+    return worth.facts == known.override
+
+
+def _released(known: Facts, facts: dict[str, Json], view: Directory) -> bool:
+    """Whether what waited for its lead went by a policy of her moment, and the rule let it pass then (O11)."""
+    signed = moment(known.header, _quoted(facts))
+    if known.now <= known.header.ts + LATE:  # it did not wait
+        return True
+    return view.policies.same_around(signed, known.now) and decide(replace(known, now=signed)).passes
+
+
+def _switched(header: Header, facts: dict[str, Json]) -> bool:
+    """Whether the message was written after the withdrawal that the record quotes (row 17)."""
+    quoted = facts.get("withdrawal")
+    try:
+        return quoted is not None and header.ts > parse_withdrawal(Signed.from_json(quoted)).ts
+    except Refusal:
+        return False
 
 
 def _covers(known: Facts, facts: dict[str, Json], view: Directory) -> bool:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from keys_tooling.audit.again import decided_otherwise
 from schemas.audit import Event, Leaf, event_tag
 from schemas.canonical import Json, b64, unb64
+from schemas.covering import check_basis
 from schemas.directory import Directory
 from schemas.directory_statement import AddKey, Admit, Countersign, Revoke, Statement, parse_statement
 from schemas.envelope import Header, Seconds, parse_header
@@ -40,6 +41,8 @@ FAULTS = {
     "differs": "The sender's own audit record does not say what the message's header says.",
     "policy": "The relay decided by a policy that was not in force then.",
     "covered": "The relay says that an agreement covers this, and its record does not show one that does.",
+    "signed": "The relay says what an override is worth here, and its record does not show one that is worth that.",
+    "switched": "What the relay says of a withdrawal before the message is not what its record shows.",
     "decided": "The relay decided otherwise than the rule does on what it says that it knew.",
     "epoch": "The key of these entries does not open. Pull again; if it stays so, tell oversight.",
 }
@@ -354,6 +357,7 @@ def _overridden(told: Told, facts: dict[str, Json], view: Directory, policy: Pol
     told = replace(told, more=more | {"ovr": override.hash, "b6": core.basis, "ends": core.exp})
     try:
         verify_override(override, view, terms_of(policy), told.ts)
+        check_basis(core.basis, policy)
     except Refusal:
         return told.blamed("quoted")
     return told

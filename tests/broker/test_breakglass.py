@@ -1,5 +1,7 @@
 """Break-glass: an emergency goes at once, everybody is told, and a lead's signature is asked for until it is there."""
 
+import json
+
 import pytest
 
 from broker.breakglass import MOST
@@ -15,7 +17,8 @@ from tests.broker.leads import (
     post_override,
     risky,
 )
-from tests.simulated_world import World
+from tests.policy_world import next_policy, publish
+from tests.simulated_world import AGREED, World
 
 pytestmark = pytest.mark.usefixtures("people")  # before the relay, which founds itself with them
 
@@ -34,6 +37,38 @@ async def test_an_emergency_goes_now_and_everybody_who_must_know_is_told(world: 
     assert await notices(world, http, "Harbour") == []
 
 
+@pytest.mark.parametrize("law", [{"b6": "6a"}, {"b6": "6f", "spec": True, "b9": "9a"}])
+@pytest.mark.parametrize("named", ["nothing", "a made-up handle"])
+async def test_a_red_on_an_agreement_that_nothing_shows_goes_as_loudly_as_an_emergency(
+    world: World, relay, http, law, named
+):
+    grant = None if named == "nothing" else world.grant("Peacock", "IDVAS", cat=["ask"])
+    rests = {} if grant is None else {"grant": grant, "status": world.status("Peacock", grant)}
+    sealed = risky(world, rag="RED", law={**AGREED, **law}, **rests)
+    result = await one(world, http, sealed)
+    assert (result["status"], result["alert"]) == ("accepted", True)
+    assert "break-glass" in await notices(world, http, "Peacock")
+    assert await notices(world, http, "IDVAS") == ["break-glass"]
+    assert await notices(world, http, "oversight") == ["break-glass"]
+    for rag in ("AMBER", "GREEN"):
+        waits = risky(world, rag=rag, law={**AGREED, **law}, **rests)
+        assert (await one(world, http, waits))["code"] == "GRANT"
+    world.clock.advance(DAY)
+    await relay.sweeper.sweep()
+    assert await notices(world, http, "oversight") == ["lead-missing"]
+    fresh = {} if grant is None else {"grant": grant, "status": world.status("Peacock", grant)}
+    again = risky(world, rag="RED", law={**AGREED, **law}, **fresh)
+    assert (await one(world, http, again))["status"] == "accepted"
+    assert sorted(await notices(world, http, "oversight")) == ["break-glass", "ring"]
+
+
+async def test_a_red_that_another_basis_carries_tells_its_own_lead_only(world: World, relay, http):
+    sealed = risky(world, rag="RED", law={**AGREED, "b6": "6f"})
+    assert (await one(world, http, sealed))["alert"]
+    assert "break-glass" in await notices(world, http, "Peacock")
+    assert await notices(world, http, "oversight") == []
+
+
 @pytest.mark.parametrize("rag", ["AMBER", "GREEN"])
 async def test_only_a_red_breaks_the_glass(world: World, http, rag):
     result = await one(world, http, emergency(world, rag=rag))
@@ -50,6 +85,52 @@ async def test_the_leads_signature_afterwards_settles_it(world: World, relay, ht
     assert await post_override(world, http, signed, record) == ("recorded", None)
     assert sorted(await notices(world, http, "oversight")) == ["lead-signed", "override"]
     world.clock.advance(2 * DAY)
+    await relay.sweeper.sweep()
+    assert "lead-missing" not in await notices(world, http, "oversight")
+
+
+@pytest.mark.parametrize("b6", [None, "6a", "6f"])
+@pytest.mark.parametrize("named", ["6f", "6ea:safeguarding"])
+async def test_of_what_went_on_no_basis_or_another_the_lead_names_a_lawful_one(
+    world: World, relay, http, people, b6, named
+):
+    sealed = emergency(world, law={**UNASKED, "why_no": "F", "b6": b6})
+    assert (await one(world, http, sealed))["status"] == "accepted"
+    signed, record = people.override(header_of(sealed), basis=named)
+    assert await post_override(world, http, signed, record) == ("recorded", None)
+    assert "lead-signed" in await notices(world, http, "Peacock")
+    world.clock.advance(2 * DAY)
+    await relay.sweeper.sweep()
+    assert "lead-missing" not in await notices(world, http, "oversight")
+
+
+@pytest.mark.parametrize("b6", [None, "6a", "6f"])
+@pytest.mark.parametrize(
+    ("named", "code"), [("6z", "VOCABULARY"), ("6ea:later", "PAPER_DATES"), ("6q", "BASIS")]
+)
+async def test_what_is_no_lawful_basis_settles_nothing(world: World, relay, http, people, b6, named, code):
+    entry = {"says": "A basis.", "to": None, "marks": []}
+    more = [
+        {**entry, "code": "6ea:later", "from": world.now + DAY},
+        {**entry, "code": "6q", "from": None, "marks": ["consent"]},
+    ]
+    vocabulary = json.loads(world.founded.policy.text)["vocabulary"]
+    changed = {**vocabulary, "bases": [*vocabulary["bases"], *more]}
+    await publish(world, http, next_policy(world, vocabulary=changed))
+    sealed = emergency(world, law={**UNASKED, "why_no": "F", "b6": b6})
+    await one(world, http, sealed)
+    signed, record = people.override(header_of(sealed), basis=named)
+    assert await post_override(world, http, signed, record) == ("refused", code)
+    good, record = people.override(header_of(sealed), basis="6f")
+    assert await post_override(world, http, good, record) == ("recorded", None)
+
+
+async def test_a_lead_who_signed_before_an_emergency_went_owes_nothing(world: World, relay, http, people):
+    sealed = emergency(world)
+    signed, record = people.override(header_of(sealed))
+    assert await post_override(world, http, signed, record) == ("recorded", None)
+    assert (await one(world, http, sealed))["status"] == "accepted"
+    world.clock.advance(DAY)
     await relay.sweeper.sweep()
     assert "lead-missing" not in await notices(world, http, "oversight")
 

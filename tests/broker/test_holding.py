@@ -1,6 +1,7 @@
 """Messages that wait for a safeguarding lead: kept, shown to nobody else, released, lapsed, withdrawn, expired."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -21,6 +22,7 @@ from tests.broker.leads import (
     post_override,
     risky,
 )
+from tests.policy_world import BLIND, next_policy, publish
 from tests.simulated_world import World
 
 pytestmark = pytest.mark.usefixtures("people")  # before the relay, which founds itself with them
@@ -69,7 +71,9 @@ async def test_a_lead_may_sign_before_the_message_comes(world: World, http, peop
     signed, record = people.override(header_of(sealed))
     assert await post_override(world, http, signed, record) == ("recorded", None)
     assert (await one(world, http, sealed))["status"] == "accepted"
-    assert len((await world.mailbox(http, "IDVAS")).head.items) == 1
+    (item,) = (await world.mailbox(http, "IDVAS")).head.items
+    assert item.override is not None  # the recipient weighs it itself
+    assert item.override.t.encode() == signed.text
 
 
 @pytest.mark.parametrize(
@@ -84,7 +88,9 @@ async def test_a_lead_may_sign_before_the_message_comes(world: World, http, peop
         ({"author": "their author"}, "OVERRIDE_AGENCY"),
         ({"cat": []}, "OVERRIDE_CATEGORIES"),
         ({"basis": "6d"}, "OVERRIDE_DIFFERS"),
+        ({"basis": "6ea:safeguarding"}, "OVERRIDE_DIFFERS"),
         ({"reason": "E"}, "OVERRIDE_DIFFERS"),
+        ({"reason": "F"}, "OVERRIDE_DIFFERS"),
         ({"exp": 9_999_999_999}, "OVERRIDE_LIFE"),
     ],
 )
@@ -96,6 +102,111 @@ async def test_nothing_less_than_her_own_override_lets_it_go(world: World, http,
     assert (await world.mailbox(http, "IDVAS")).head.items == ()
     good, record = people.override(header_of(sealed))
     assert await post_override(world, http, good, record) == ("recorded", None)
+
+
+async def test_a_red_that_names_no_basis_goes_once_two_people_name_one(world: World, http, people):
+    sealed = risky(world, rag="RED", law={**REFUSED, "b6": None})
+    assert (await one(world, http, sealed))["status"] == "held"
+    for named, code in (("6z", "VOCABULARY"), ("6q", "VOCABULARY")):
+        signed, record = people.override(header_of(sealed), basis=named)
+        assert await post_override(world, http, signed, record) == ("refused", code)
+    signed, record = people.override(header_of(sealed), basis="6f")
+    assert await post_override(world, http, signed, record) == ("recorded", None)
+    assert len((await world.mailbox(http, "IDVAS")).head.items) == 1
+
+
+async def test_what_waits_on_the_persons_agreement_is_not_let_go_on_another_basis(world: World, http, people):
+    sealed = risky(world, law={**UNASKED, "b6": "6a"})
+    assert (await one(world, http, sealed))["status"] == "held"
+    signed, record = people.override(header_of(sealed), basis="6f")
+    assert await post_override(world, http, signed, record) == ("refused", "OVERRIDE_DIFFERS")
+    assert (await world.mailbox(http, "IDVAS")).head.items == ()
+
+
+async def test_a_held_red_rings_by_the_clock_on_a_friday_night_and_an_amber_waits_for_monday(
+    world: World, relay, http
+):
+    world.clock.now = 1_795_816_800  # Friday 27 November 2026, 22:00
+    red, amber = risky(world, rag="RED"), risky(world)
+    for sealed in (red, amber):
+        assert (await one(world, http, sealed))["status"] == "held"
+    assert await notices(world, http, "Peacock") == ["held", "held"]
+    told = {"Peacock": [], "oversight": []}
+    for half_hour in range(1, 10):
+        world.clock.advance(HOUR // 2)
+        await relay.sweeper.sweep()
+        for name, heard in told.items():
+            heard += [(half_hour, kind) for kind in await notices(world, http, name)]
+    rings = [(half_hour, "hold-escalated") for half_hour in range(1, 8)]
+    assert told == {"Peacock": [*rings, (8, "lapsed")], "oversight": [*rings[1:], (8, "lapsed")]}
+    world.clock.now = 1_796_043_600 - 1  # Monday, 13:00, less a second
+    await relay.sweeper.sweep()
+    assert await notices(world, http, "Peacock") == []
+    world.clock.advance(1)
+    await relay.sweeper.sweep()
+    assert await notices(world, http, "Peacock") == ["hold-escalated"]
+    assert await notices(world, http, "oversight") == []
+
+
+async def test_a_relay_that_slept_rings_once_and_goes_on(world: World, relay, http):
+    world.clock.now = 1_795_816_800
+    await one(world, http, risky(world, rag="RED"))
+    world.clock.advance(2 * HOUR)
+    await relay.sweeper.sweep()
+    assert await notices(world, http, "Peacock") == ["held", "hold-escalated"]
+    await relay.sweeper.sweep()
+    assert await notices(world, http, "Peacock") == []
+    world.clock.advance(HOUR // 2)
+    await relay.sweeper.sweep()
+    assert await notices(world, http, "Peacock") == ["hold-escalated"]
+
+
+ANOTHER = {"authorisers": ["another"]}
+"""A policy under which a safeguarding lead may let nothing go."""
+
+
+async def test_what_waits_goes_by_the_policy_under_which_its_lead_signs(world: World, http, people):
+    await publish(world, http, next_policy(world, **ANOTHER))
+    world.clock.advance(HOUR)
+    sealed = risky(world)
+    assert (await one(world, http, sealed))["status"] == "held"
+    early, record = people.override(header_of(sealed))
+    assert await post_override(world, http, early, record) == ("refused", "AUTHORISER")
+    world.clock.advance(HOUR)
+    await publish(world, http, next_policy(world, 3))
+    assert await post_override(world, http, early, record) == ("refused", "OVERRIDE_POLICY")
+    signed, record = people.override(header_of(sealed))
+    assert await post_override(world, http, signed, record) == ("recorded", None)
+    assert len((await world.mailbox(http, "IDVAS")).head.items) == 1
+
+
+async def test_a_policy_that_forbids_it_meanwhile_keeps_it_waiting(world: World, http, people):
+    sealed = risky(world)
+    await one(world, http, sealed)
+    early, record = people.override(header_of(sealed))
+    world.clock.advance(HOUR)
+    await publish(world, http, next_policy(world, **BLIND))
+    assert await post_override(world, http, early, record) == ("refused", "OVERRIDE_POLICY")
+    signed, record = people.override(header_of(sealed))
+    assert await post_override(world, http, signed, record) == ("refused", "NO_AGREEMENT")
+    assert (await world.mailbox(http, "IDVAS")).head.items == ()
+    assert (await one(world, http, sealed))["status"] == "held"
+
+
+async def test_what_was_not_lawful_when_the_lead_signed_does_not_become_so_on_the_way(
+    world: World, http, people
+):
+    """An agreement between agencies that begins after her signature covers nothing that she signed before."""
+    own = json.loads(world.founded.policy.text)["agreements"]
+    later = [{**one_, "from": world.now + HOUR} for one_ in own]
+    sealed = risky(world)
+    await one(world, http, sealed)
+    await publish(world, http, next_policy(world, agreements=later))
+    signed, record = people.override(header_of(sealed))
+    world.clock.advance(2 * HOUR)
+    assert await post_override(world, http, signed, record) == ("refused", "NO_AGREEMENT")
+    again, record = people.override(header_of(sealed))
+    assert await post_override(world, http, again, record) == ("recorded", None)
 
 
 async def test_an_override_for_fewer_desks_than_it_is_for_does_not_let_it_go(world: World, http, people):

@@ -5,19 +5,18 @@ import secrets
 import pytest
 
 from schemas.canonical import b64, decode, encode
+from schemas.covering import check_covers, weigh
 from schemas.errors import Refusal
 from schemas.keys import SigningKey, Use
 from schemas.override import (
     Terms,
     authorise_override,
-    check_covers,
     leads,
     parse_core,
     parse_override,
     read_override,
     request_override,
     verify_override,
-    weigh,
 )
 from schemas.signing import Purpose, Signed
 from tests.simulated_world import DESK, NO_PERSON, World
@@ -53,7 +52,7 @@ def verified(world, header, author="author", lead="lead", at=None, **changes):
     signed, _ = override(world, header, PEOPLE[author], PEOPLE[lead], **changes)
     found = parse_override(signed)
     verify_override(found, world.directory, TERMS, at or world.now)
-    check_covers(found, header)
+    check_covers(found, header, world.directory, TERMS, at or world.now)
     return found
 
 
@@ -138,11 +137,11 @@ def test_a_thread_of_risk_may_have_one_for_four_weeks(world):
     thread = {"scope": "thread", "mid": None, "thr": header.thr, "exp": world.now + 28 * DAY}
     found = verified(world, header, **thread)
     answer = header_of(world, thread=header.thr)
-    check_covers(found, answer)
+    check_covers(found, answer, world.directory, TERMS, world.now)
     verify_override(found, world.directory, TERMS, world.now + 27 * DAY)
     assert refused(world, header, **{**thread, "exp": world.now + 29 * DAY}) == "OVERRIDE_LIFE"
     with pytest.raises(Refusal, match="OVERRIDE_USED"):
-        check_covers(found, header_of(world))
+        check_covers(found, header_of(world), world.directory, TERMS, world.now)
 
 
 @pytest.mark.parametrize("purpose", ["SUPPORT", "HOUSING", "FORUM"])
