@@ -28,7 +28,10 @@ AGAIN = 24 * 3600
 MOST = 7
 """How often a missing signature is told."""
 EMERGENCY = 16
-"""The row of break-glass: of the others that ask for a signature afterwards only the agency itself is told."""
+"""The row of break-glass."""
+CLAIMED = "CLAIMED"
+"""A RED on nothing but an agreement that nothing shows. Of others that ask for a signature afterwards only the
+sender's agency is told."""
 SELECT_DUE = select(dues).where(dues.c.agency == bindparam("whose"), dues.c.mid == bindparam("named"))
 SELECT_OVERDUE = (
     select(dues.c.eid)
@@ -75,7 +78,7 @@ def watch(eid: bytes, header_bytes: bytes, header: Header, decision: Decision, t
     tag = event_tag(eid, Event.BREAK_GLASS, header.sender.a, header.sender.d)
     turn.log(Event.BREAK_GLASS, tag, {header.sender.a, *recipients}, facts)
     told = {header.sender.a}
-    if EMERGENCY in decision.rows:
+    if EMERGENCY in decision.rows or CLAIMED in decision.codes:
         told |= {*recipients, turn.view.oversight}
         if turn.db.execute(SELECT_MISSED, {"whose": header.sender.a}).first() is not None:
             _tell({turn.view.oversight}, "ring", eid, header, turn)

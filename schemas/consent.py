@@ -36,6 +36,9 @@ NEVER_BROKEN = frozenset({1, 3, 6, 13, 20})
 ANSWERS_AGREEMENT = frozenset({2, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17})
 """The rows that say what the state of the agreement comes to. When none of them speaks, nobody foresaw it."""
 
+NOTHING_SHOWN = frozenset({"none", "unknown"})
+"""No agreement is named, or nobody holds it: not even an old staple stands behind the word."""
+
 DELIVER = Verdict(Outcome.DELIVER)
 LEAD_AFTER = Verdict(Outcome.DELIVER_ALERT, "LEAD_AFTER", "after")
 LEAD_SIGNED = Verdict(Outcome.DELIVER_ALERT, "LEAD_SIGNED")
@@ -68,6 +71,7 @@ SPECIAL, CRIMINAL, RISK, INCAPABLE, PUBLIC, GATEWAY, PRESUMED, UNBASED, DATES, D
     )
 )  # fmt: skip
 GRANT = _paper("GRANT", "after")  # a word of agreement that nothing shows is no better than a missing reason
+CLAIMED = Verdict(Outcome.DELIVER_ALERT, "CLAIMED", "after")
 OVERRIDE, NO_REQUEST = _paper("OVERRIDE"), _paper("NO_REQUEST")
 
 
@@ -173,7 +177,10 @@ def _outside(of: Reading) -> Verdict | None:
 
 
 def _unproven(of: Reading) -> Verdict | None:
-    return GRANT(of) if of.unproven else None
+    if not of.unproven:
+        return None
+    # Nobody said no, so it goes; but nothing else carries it, and so it is as loud as breaking the glass.
+    return CLAIMED if of.red and of.rests_on_consent and of.facts.coverage in NOTHING_SHOWN else GRANT(of)
 
 
 def _no_reason(of: Reading) -> Verdict | None:

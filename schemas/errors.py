@@ -192,6 +192,10 @@ KINDS: Mapping[str, Kind] = {
         "The person agreed, so a condition that presumes no agreement does not fit. Choose another."
     ),
     "GRANT": Kind("The agreement on record does not cover this message."),
+    "CLAIMED": Kind(
+        "It rests on the person's agreement alone, and nothing shows it. It goes because it is red, and both sides and "
+        "the partnership are told as of an emergency. Record the agreement, or name the basis that is really yours."
+    ),
     "GRANT_UNKNOWN": Kind("The agreement on record does not cover this message."),
     "WITHDRAWN": Kind("The agreement on record does not cover this message."),
     "STATUS_STALE": Kind(

@@ -97,6 +97,7 @@ BY_HAND: Mapping[str, tuple[str, ...]] = {
     "CONSENT_ONLY": ("ask", "danger"),
     "SCOPE": ("ask-about-this", "respect", "lead-override"),
     "GRANT": ("agreement-state", "ask-about-this", "danger"),
+    "CLAIMED": ("agreement-state", "fix-basis", "ask-about-this"),
     "GRANT_UNKNOWN": ("agreement-state", "ask-about-this", "danger"),
     "WITHDRAWN": ("respect", "danger"),
     "STATUS_STALE": ("wait", "renew"),

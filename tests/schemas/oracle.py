@@ -176,7 +176,11 @@ def answer(f) -> Answer:
     elif outside and why == "G":
         said.append((9, "alert", "OVERRIDDEN", "") if signed else (9, "hold", "HOLD_LEAD", "before"))
     if agreed and f.coverage in ("none", "stale", "unknown") and personal:
-        paper(9, "GRANT", "after")
+        on_consent_alone = law.b6 == "6a" or law.b9 == "9a" or "s1:29" in law.s1
+        if red and on_consent_alone and f.coverage != "stale":
+            said.append((9, "alert", "CLAIMED", "after"))  # nobody said no: it goes, as loudly as an emergency
+        else:
+            paper(9, "GRANT", "after")
 
     # 10
     if state in ("NOT_SOUGHT", "EXPIRED") and why is None and personal:

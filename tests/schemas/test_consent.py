@@ -221,7 +221,17 @@ CASES: list[Case] = [
     Case("given, RED", 7, GO, rag="RED"),
     Case("limited and inside", 8, GO, law={"agree": "LIMITED"}),
     # 9: agreed and not provable, or outside
-    *[case for coverage in ("none", "stale", "unknown") for case in paper(f"given, {coverage}", 9, "GRANT", coverage=coverage)],
+    *[case for coverage in ("none", "stale", "unknown") for case in paper(f"given, {coverage}, on another basis", 9, "GRANT", law={"b6": "6f"}, coverage=coverage)],
+    *paper("given, and an old staple", 9, "GRANT", coverage="stale"),
+    *[
+        Case(f"on consent alone, {agree}, {coverage}, {rag}, {sorted(law)}", 9, ALERT if rag == "RED" else STOP, "CLAIMED" if rag == "RED" else "GRANT", {**law, "agree": agree}, rag, coverage)
+        for coverage in ("none", "unknown")
+        for rag in ("RED", "AMBER", "GREEN")
+        for agree in ("GIVEN", "LIMITED")
+        for law in ({"b6": "6a"}, {"b6": "6f", "spec": True, "b9": "9a"}, {"b6": "6f", "s1": ("s1:29",)})
+    ],
+    Case("on consent alone, nothing shown, and withdrawn: a clear no", 13, STOP, "BASIS", rag="RED", coverage="withdrawn"),
+    Case("on consent alone, nothing shown, no policy, RED", 23, ALERT, "CLAIMED", rag="RED", coverage="none", known={"policy": None}),
     Case("given and unprovable, with a duty", 12, GO, law={**DUTY, "b6": "6c"}, coverage="stale"),
     Case("outside, no reason", 15, STOP, "SCOPE", {"b6": "6f"}, coverage="outside"),
     Case("outside, RED, no reason", 15, STOP, "SCOPE", {"b6": "6f"}, "RED", "outside"),
