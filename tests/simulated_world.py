@@ -20,12 +20,15 @@ import contextlib
 import io
 import json
 import secrets
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+from sqlalchemy import create_engine
 
 from keys_tooling.ceremony import Founded, Member, admit, found_partnership, make_agency, make_officer
 from schemas import api
@@ -215,8 +218,10 @@ class World:
         from broker.app import build
         from broker.settings import load
 
-        settings = load(self.folder / "relay" / "relay.toml", {})
-        running = await build(replace(settings, **changes), self.clock, secrets.token_bytes)
+        settings = replace(load(self.folder / "relay" / "relay.toml", {}), **changes)
+        if not settings.database.exists():
+            settings.database.write_bytes(empty_store())
+        running = await build(settings, self.clock, secrets.token_bytes)
         try:
             yield running
         finally:
@@ -394,6 +399,20 @@ class World:
             **changes,
         }  # fmt: skip
         return Signed.make(consent, Purpose.WITHDRAW, value)
+
+
+@cache
+def empty_store() -> bytes:
+    """What `fenpost-broker db upgrade` leaves; made once, because the migrations are the half of a relay's start."""
+    from broker.upgrade import upgrade
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "relay.db")
+        engine = create_engine(f"sqlite:///{path}")
+        with engine.begin() as connection:
+            upgrade(connection)
+        engine.dispose()
+        return path.read_bytes()
 
 
 def clock_seconds(clock: SteppedClock) -> int:
