@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from keys_tooling.audit.purpose import Purpose, purposed
+from keys_tooling.audit.query_commands import query
 from keys_tooling.console import REFUSED, World, report, run
 from schemas.reasons import Why
 
@@ -264,6 +265,9 @@ def audit_read(
         report({}, table.table(found, width), as_json=False)
     if found.faulty:
         sys.exit(REFUSED)
+
+
+audit.add_command(query)
 
 
 @contextmanager

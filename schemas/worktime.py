@@ -22,8 +22,13 @@ def after_working_hours(ts: int, seconds: int) -> int:
     return _run(ts, seconds, OPENS, CLOSES)
 
 
+def london(ts: int) -> datetime:
+    """What the clock in London shows at a time; the result says UTC and means London."""
+    return datetime.fromtimestamp(ts + _summer(ts), UTC)
+
+
 def _run(ts: int, seconds: int, opens: int, closes: int) -> int:
-    day = datetime.fromtimestamp(ts + _summer(ts), UTC).date()
+    day = london(ts).date()
     left = seconds
     while True:
         midnight = _midnight(day)

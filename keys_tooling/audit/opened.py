@@ -39,7 +39,8 @@ class Row:
     have gone. An officer's act has the agency only.
     written, exp: when the sender wrote it, and when it ends by itself.
 
-    cls .. retain: the message's header and law block (H2, H4), also `hc` the basis for the harm-causer's data.
+    cls .. retain: the message's header and law block (H2, H4, H8); `hc` is the basis for the harm-causer's data, `src`
+    the messages that it passes on.
     ovr: the hash of the override that the header names, or that this row is. keys: the receiving keys, as `to`.
     signer: the key that signed: of a message and a step the agency's agent, of an officer's act the officer.
 
@@ -90,6 +91,8 @@ class Row:
     why_no: str = ""
     vir: tuple[str, ...] = ()
     rfi: str = ""
+    asks: tuple[str, ...] = ()
+    src: tuple[str, ...] = ()
     told: str = ""
     told_by: int | None = None
     onward: str = ""
@@ -172,7 +175,8 @@ def read_row(text: str) -> Row:
 def _of_header(header: Header) -> dict[str, Any]:
     law = header.law.model_dump(mode="python")
     hc = header.law.hc
-    law |= {"hc": "" if hc is None else " ".join((hc.b6, *hc.s1))}
+    law |= {"hc": "" if hc is None else " ".join((hc.b6, *hc.s1)), "asks": header.law.asks or ()}
+    law |= {"src": tuple(one.mid for one in header.law.src or ())}
     said = {name: "" if value is None and name not in _DATES else value for name, value in law.items()}
     return said | {
         "written": header.ts, "exp": header.exp, "thr": header.thr, "ovr": header.ovr or "", "signer": header.signer,

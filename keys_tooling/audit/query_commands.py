@@ -1,0 +1,117 @@
+"""`fenpost-audit query`: a command for each of the thirty questions."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from keys_tooling.audit.purpose import Purpose, purposed
+from keys_tooling.console import World
+
+FILE = click.Path(path_type=Path)
+
+
+class Questions(click.Group):
+    """The questions as commands, made from the catalogue when they are needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's
+        from keys_tooling.audit.queries.catalogue import QUESTIONS
+
+        return ["list", *(question.name for question in QUESTIONS)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        from keys_tooling.audit.queries.catalogue import BY_NAME
+
+        if cmd_name == "list":
+            return super().get_command(ctx, cmd_name)
+        return _command(BY_NAME[cmd_name]) if cmd_name in BY_NAME else None
+
+
+@click.group(cls=Questions)
+def query() -> None:
+    """Ask one of the thirty questions of your entries. That you did is logged before anything is shown.
+
+    \b
+    Example:
+      fenpost-audit query list
+      fenpost-audit query sent-to --dir officer --agency "Peterborough IDVAS" --since 2026-11-01 --csv
+    """
+
+
+@query.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def query_list(as_json: bool) -> None:
+    """List the questions and their parameters."""
+    from keys_tooling.audit.queries.catalogue import QUESTIONS
+    from keys_tooling.console import report
+
+    facts = [
+        {
+            "asks": one.asks,
+            "name": one.name,
+            "number": one.number,
+            "params": [{"name": p.name, "needed": p.needed, "says": p.says} for p in one.params],
+        }
+        for one in QUESTIONS
+    ]
+    width = max(len(one.name) for one in QUESTIONS)
+    text = "\n".join(f"{one.number:2}  {one.name:{width}}  {one.asks}" for one in QUESTIONS)
+    report({"questions": facts}, text, as_json=as_json)
+
+
+def _command(question: Any) -> click.Command:
+    @click.pass_obj
+    def run(
+        world: World,
+        /,
+        folder: Path,
+        passphrase_file: Path | None,
+        why: Any,
+        words: str,
+        offline: bool,
+        as_json: bool,
+        as_csv: bool,
+        **given: str | None,
+    ) -> None:
+        from keys_tooling.audit import query as asking
+        from keys_tooling.audit.session import Session
+
+        if as_json and as_csv:
+            raise click.UsageError("Choose one: --json or --csv.")
+        session = Session.begin(folder, passphrase_file, world)
+        answer = asking.ask(question, given, session, Purpose(why, words, offline), lambda _at: None)
+        if as_json:
+            click.echo(asking.as_json(question, answer))
+        elif as_csv:
+            click.echo(asking.as_csv(answer), nl=False)
+        else:
+            width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 200
+            click.echo(asking.as_text(question, answer, width))
+
+    params = [
+        click.Option([f"--{p.name.replace('_', '-')}", p.name], help=p.says, metavar=_metavar(p.kind))
+        for p in question.params
+    ]
+    command = click.Command(question.name, callback=run, params=list(params), help=f"{question.asks}.")
+    for option in (
+        click.Option(["--dir", "folder"], type=FILE, required=True, help="The officer's folder."),
+        click.Option(
+            ["--passphrase-file"],
+            type=FILE,
+            help="A file with the passphrase, readable by you only. Asked for otherwise.",
+        ),
+        click.Option(["--json", "as_json"], is_flag=True, help="Print the result as JSON."),
+        click.Option(["--csv", "as_csv"], is_flag=True, help="Print the rows as CSV."),
+    ):
+        command.params.append(option)
+    return purposed(command)
+
+
+def _metavar(kind: str) -> str:
+    return {"time": "TIME", "number": "N", "local": "FILE", "roster": "FILE", "agency": "AGENCY"}.get(
+        kind, "TEXT"
+    )
