@@ -22,11 +22,13 @@ from schemas.errors import Refusal
 from schemas.grants import Grant, ending, parse_grant, parse_recalled, parse_withdrawal
 from schemas.handover import check_handover, handover_tag, parse_handover
 from schemas.hashing import labelled
+from schemas.hold import Hold, parse_hold, parse_lift
 from schemas.keys import Use
 from schemas.nondisclosure import parse_undisclosed, undisclosed_tag
 from schemas.override import parse_override, terms_of, verify_override
 from schemas.policing import PolicyBody
 from schemas.policy import Policy
+from schemas.ranges import count_of
 from schemas.receipt import parse_receipt
 from schemas.shelf import Shelf
 from schemas.signing import Purpose, Signed, verify
@@ -125,6 +127,14 @@ class Missing(Said):
     count: int
 
 
+class Deed(Said):
+    """What the relay says of itself: a deletion that is done, or entries that were lost with its store."""
+
+    count: int | None = None
+    digest: str = Field(default="", max_length=64)
+    lost: int | None = None
+
+
 class Reader(Said):
     """An officer's reading of entries."""
 
@@ -195,6 +205,10 @@ def tell(index: int, leaf: Leaf, facts: dict[str, Json], view: Directory, shelf:
             return _undisclosed(told, leaf, Signed.from_json(facts.get("statement")), view)
         if stamp.event == Event.UNSEALED:
             return _unsealed(told, leaf, Signed.from_json(facts.get("statement")), view)
+        if stamp.event in (Event.HOLD, Event.LIFT):
+            return _held_back(told, Signed.from_json(facts.get("statement")), view)
+        if stamp.event in (Event.DELETED, Event.RESTORED):
+            return _of_relay(told, Deed.model_validate(facts))
         if stamp.event == Event.HANDOVER:
             return _handed(told, leaf, Signed.from_json(facts.get("statement")), view)
         return _statement(told, facts, view)
@@ -424,6 +438,23 @@ def _handed(told: Told, leaf: Leaf, signed: Signed, view: Directory) -> Told:
     except Refusal:
         return told.blamed("quoted")
     return told
+
+
+def _held_back(told: Told, signed: Signed, view: Directory) -> Told:
+    """A hold on entries that are needed for a review, or its end."""
+    said = parse_hold(signed) if told.event == Event.HOLD else parse_lift(signed)
+    purpose = Purpose.HOLD if isinstance(said, Hold) else Purpose.LIFT
+    more: dict[str, Json] = {"signer": said.signer, "signed": said.ts}
+    if isinstance(said, Hold):
+        more |= {"first": said.ranges[0][0], "count": count_of(said.ranges)}
+    told = replace(told, sender=Place(said.by), mid=said.hid, more=more)
+    fits = _holds(signed, said.signer, Use.IG_AUTH, said.ts, said.by, purpose, view)
+    return told if fits else told.blamed("quoted")
+
+
+def _of_relay(told: Told, said: Deed) -> Told:
+    count = said.count if told.event == Event.DELETED else said.lost
+    return replace(told, what=said.digest, more={"count": count, "ref": said.digest})
 
 
 def _stated(signed: Signed, statement: Statement, view: Directory) -> bool:
