@@ -97,7 +97,7 @@ async def _append(
     """Store entries behind `frontier`; nothing is signed, the head for them was signed long ago."""
     for batch in batches:
         for given in batch:
-            if record_hash(given.relay) != Leaf.parse(given.leaf).relay_record:
+            if given.relay and record_hash(given.relay) != Leaf.parse(given.leaf).relay_record:
                 raise Refusal("PROOF", "A record in the mirror is not its entry's. Nothing was changed.")
         before, rows = frontier.size, list(enumerate(batch, frontier.size))
         frontier, made = grown(frontier, [given.leaf for given in batch])

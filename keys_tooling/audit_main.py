@@ -14,6 +14,7 @@ import click
 from keys_tooling.audit.purpose import Purpose, purposed
 from keys_tooling.audit.query_commands import query
 from keys_tooling.console import REFUSED, World, report, run
+from keys_tooling.retention_main import retention
 from schemas.reasons import Why
 
 FILE = click.Path(path_type=Path)
@@ -35,6 +36,7 @@ def audit() -> None:
     """
 
 
+audit.add_command(retention)
 _dir = click.option("--dir", "folder", type=FILE, required=True, help="The officer's folder.")
 _passphrase = click.option(
     "--passphrase-file",
@@ -102,6 +104,7 @@ def audit_pull(
     from keys_tooling.audit import officer_folder, openings
     from keys_tooling.audit.mirror import open_mirror
     from keys_tooling.audit.pull import Pull, Pulled
+    from keys_tooling.audit.retaining import forget_opened
     from keys_tooling.passphrases import known_passphrase
     from schemas.directory import safety_number
 
@@ -118,10 +121,14 @@ def audit_pull(
     told: list[str] = []
     with open_mirror(folder, write=True) as mirror, _bar("Entries") as progress:
         done = asyncio.run(pull(progress))
+    if done.given_up.count:
+        forget_opened(folder)
     number = safety_number(charter.oversight)
     facts = {
         "entries": done.entries,
         "epochs": done.epochs,
+        "given_up": done.given_up.count,
+        "named_early": len(done.given_up.early),
         "new": done.new,
         "oversight_safety_number": number,
         "openings_refused": told.count("refused"),
@@ -133,6 +140,10 @@ def audit_pull(
         f"Directory      {done.statements:,} statements, replayed\n"
         f"Oversight      safety number {number}"
     )
+    if done.given_up.count:
+        text += f"\nDeleted        {done.given_up.count:,} records, as signed statements let them go"
+    if done.given_up.early:
+        text += f"\nKEPT           {len(done.given_up.early):,} records were named before their time. Tell oversight"
     if told:
         text += f"\nOpenings       {facts['openings_told']} made without the relay were told now"
     if facts["openings_refused"]:

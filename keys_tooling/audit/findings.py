@@ -25,6 +25,9 @@ MEANS = {
     "entry": "The stored entry is not the one that was proven when it was pulled: it was changed in this mirror.",
     "record": "The relay's sealed record is not the one that this entry commits to: it was changed in this mirror.",
     "context": "The relay's sealed record belongs to another entry.",
+    "gone": "The record of this entry is missing, and no retention statement whose notice is over lets it go. "
+    "Tell oversight.",
+    "early": "A retention statement names this entry, and its time was not over. Tell oversight, and keep this mirror.",
     "statement": "A directory statement does not follow from the ones before it: it was changed, moved or taken out.",
 }
 
@@ -72,6 +75,7 @@ class Report:
     entries: int = 0
     checkpoints: int = 0
     statements: int = 0
+    deleted: int = 0
     root: str = EMPTY_ROOT.hex()
     findings: list[Finding] = field(default_factory=list)
     unlisted: int = 0
@@ -100,6 +104,7 @@ class Report:
         findings = [finding.to_json() for finding in self.ordered()]
         return {
             "checkpoints": self.checkpoints,
+            "deleted": self.deleted,
             "entries": self.entries,
             "findings": findings,
             "first": findings[0] if findings else None,
@@ -114,6 +119,11 @@ class Report:
         counts = [
             "",
             f"Entries        {self.entries:,}, root {self.root[:16]}",
+            *(
+                [f"Deleted        {self.deleted:,} records, on schedule unless said above"]
+                if self.deleted
+                else []
+            ),
             f"Checkpoints    {self.checkpoints:,}",
             f"Directory      {self.statements:,} statements",
             f"Oversight      safety number {number}",

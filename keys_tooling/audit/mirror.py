@@ -24,6 +24,7 @@ from schemas.api import EpochItem
 from schemas.canonical import unb64
 from schemas.errors import Refusal
 from schemas.merkle import Frontier
+from schemas.ranges import each, ranges_of, spelled, unspelled
 from schemas.signing import Signed
 
 FILE, LOCK = "mirror.db", "mirror.lock"
@@ -39,6 +40,8 @@ CREATE TABLE epoch (id TEXT NOT NULL, kid TEXT NOT NULL, first INTEGER NOT NULL,
   PRIMARY KEY (kid, first, id)) STRICT;
 CREATE TABLE note (n INTEGER PRIMARY KEY, log TEXT NOT NULL, text TEXT NOT NULL, seen INTEGER NOT NULL,
   believed INTEGER NOT NULL) STRICT;
+CREATE INDEX entry_gone ON entry (i) WHERE length(relay) = 0;
+CREATE TABLE retention (digest TEXT PRIMARY KEY, text BLOB NOT NULL, done INTEGER NOT NULL, early TEXT NOT NULL) STRICT;
 CREATE TABLE policy (digest TEXT PRIMARY KEY, text BLOB NOT NULL) STRICT;
 CREATE TABLE statement (n INTEGER PRIMARY KEY, text BLOB NOT NULL, signature BLOB NOT NULL) STRICT;
 """
@@ -105,6 +108,21 @@ class Mirror:
         rows = [(e.index, e.leaf, e.hash, e.relay, e.sender) for e in entries]
         with self._db:
             self._db.executemany("INSERT INTO entry VALUES (?, ?, ?, ?, ?)", rows)
+
+    def missing(self) -> tuple[tuple[int, int], ...]:
+        """Runs of entries whose records are not here: deleted, or never had."""
+        rows = self._db.execute("SELECT i FROM entry WHERE length(relay) = 0 ORDER BY i")
+        return ranges_of(row[0] for row in rows)
+
+    def wipe(self, runs: Iterable[tuple[int, int]]) -> int:
+        """Overwrite the records of these entries; how many there were. Leaves and their hashes stay."""
+        before = self._db.total_changes
+        with self._db:
+            self._db.executemany(
+                "UPDATE entry SET relay = x'', sender = x'' WHERE i BETWEEN ? AND ? AND length(relay) > 0",
+                runs,
+            )
+        return self._db.total_changes - before
 
     def drop_entries(self, start: int) -> None:
         """Forget entries that were never proven."""
@@ -176,6 +194,34 @@ class Mirror:
     def add_policy(self, digest: str, text: bytes) -> None:
         with self._db:
             self._db.execute("INSERT OR REPLACE INTO policy VALUES (?, ?)", (digest, text))
+
+    def lists(self) -> dict[str, bytes]:
+        """The lists of retention statements, by digest."""
+        return {str(digest): text for digest, text in self._db.execute("SELECT digest, text FROM retention")}
+
+    def add_list(self, digest: str, text: bytes) -> None:
+        with self._db:
+            self._db.execute("INSERT OR IGNORE INTO retention VALUES (?, ?, 0, '')", (digest, text))
+
+    def list_done(self, digest: str) -> bool:
+        """Whether all that the list names was given up here."""
+        row = self._db.execute("SELECT done FROM retention WHERE digest = ?", (digest,)).fetchone()
+        return row is not None and bool(row[0])
+
+    def note_list(self, digest: str, *, done: bool, early: Iterable[int]) -> None:
+        """Note how far a list was followed, and which records it named before their time."""
+        said = spelled(ranges_of(early))
+        with self._db:
+            self._db.execute(
+                "UPDATE retention SET done = ?, early = ? WHERE digest = ?", (done, said, digest)
+            )
+
+    def named_early(self, digest: str | None = None) -> tuple[int, ...]:
+        """Entries that a list, or any, named before their time."""
+        rows = self._db.execute("SELECT digest, early FROM retention WHERE early != ''")
+        return tuple(
+            sorted({i for one, text in rows if digest in (None, one) for i in each(unspelled(text))})
+        )
 
     def epochs(self, kid: str) -> list[Epoch]:
         """The epochs wrapped to one officer, in order."""
@@ -250,6 +296,7 @@ def _connect(path: Path, *, write: bool) -> sqlite3.Connection:
     database = sqlite3.connect(f"file:{quote(str(path))}?mode={'rw' if write else 'ro'}", uri=True, timeout=5)
     if write:
         database.execute("PRAGMA synchronous = FULL")
+        database.execute("PRAGMA secure_delete = ON")
         if not database.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
             database.executescript(f"BEGIN; {SCHEMA} COMMIT;")
     return database

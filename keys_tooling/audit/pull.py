@@ -17,8 +17,12 @@ from itertools import islice
 from typing import Protocol, TypeVar
 
 from agent.client import RelayRefusal
+from keys_tooling.audit.lifetimes import lives
 from keys_tooling.audit.mirror import Entry, Mirror
-from keys_tooling.directory_reading import Source, read_directory
+from keys_tooling.audit.opened import row_of
+from keys_tooling.audit.read import opener
+from keys_tooling.audit.retaining import GivenUp, Runs, give_up, holds, let_go, on_record, periods_of
+from keys_tooling.directory_reading import Source, read_directory, replay
 from schemas import api
 from schemas.audit import Leaf
 from schemas.checkpoint import Checkpoint, open_checkpoint
@@ -29,8 +33,10 @@ from schemas.keyring import OfficerKeys
 from schemas.keys import Use
 from schemas.merkle import Frontier, leaf_hash, verify_consistency
 from schemas.partnership import Partnership
-from schemas.policing import check_text
+from schemas.policing import LATE, check_text
+from schemas.ranges import each, names, ranges_of
 from schemas.record_sealing import record_hash
+from schemas.retention import read_list
 
 T = TypeVar("T")
 PATIENCE = 100
@@ -55,16 +61,18 @@ class Relay(Source, Protocol):
     async def policy(self, digest: str) -> bytes: ...
     async def records(self, start: int, limit: int) -> tuple[tuple[bytes, bytes], ...]: ...
     async def epochs(self, after: int) -> api.EpochsPage: ...
+    async def retention(self, digest: str) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """What a pull brought: entries stored in all and new, statements in all, epochs new."""
+    """What a pull brought: entries stored in all and new, statements in all, epochs new, records given up."""
 
     entries: int
     new: int
     statements: int
     epochs: int
+    given_up: GivenUp
 
 
 @dataclass(slots=True)
@@ -78,6 +86,8 @@ class Pull:
     now: int
     progress: Progress
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    gone: Runs = ()
+    """Entries whose records may be missing."""
 
     async def run(self) -> Pulled:
         """Bring the mirror up to what the relay shows now.
@@ -97,7 +107,7 @@ class Pull:
         checkpoint = await self._checkpoint()
         await self._entries(checkpoint)
         epochs = await self._epochs()
-        return Pulled(checkpoint.size, checkpoint.size - before, statements, epochs)
+        return Pulled(checkpoint.size, checkpoint.size - before, statements, epochs, self._give_up())
 
     async def _directory(self) -> int:
         key = self.partnership.keys_log_key
@@ -116,7 +126,37 @@ class Pull:
         self.mirror.believe(number)
         reading.view.key(self.keys.ig.kid, Use.IG, self.now)
         await self._policies(reading.view)
+        await self._lists(reading.view)
         return reading.view.size
+
+    async def _lists(self, view: Directory) -> None:
+        """The lists of retention statements. Without one, what it names counts as missing."""
+        known = self.mirror.lists()
+        for said in view.retentions:
+            if said.digest in known:
+                continue
+            try:
+                text = await self._ask(partial(self.relay.retention, said.digest))
+                read_list(said, text)
+            except Refusal as refusal:
+                if refusal.code not in ("NOT_FOUND", "RETENTION"):
+                    raise
+            else:
+                self.mirror.add_list(said.digest, text)
+        self.gone = let_go(on_record(self.mirror, view), self.now + LATE)
+
+    def _give_up(self) -> GivenUp:
+        """Delete here what statements let go; opening everything once, which they seldom ask for."""
+        view = replay(self.partnership.charter.oversight, self.mirror.statements(), None, lambda _size: None)
+        lists = [one for one in on_record(self.mirror, view) if not self.mirror.list_done(one.said.digest)]
+        due = [one for one in lists if one.ends is not None and one.ends <= self.now]
+        if not due:
+            return GivenUp(0, ())
+        officer = opener(self.mirror, self.partnership, self.keys)
+        rows = [row_of(told) for _, told in officer.opened() if told is not None]
+        policy = officer.shelf.in_force(view.policies, self.now)
+        standing = ranges_of(index for hold in holds(rows) for index in each(hold.runs))
+        return give_up(self.mirror, due, lives(rows, periods_of(policy)), standing, self.now)
 
     async def _policies(self, view: Directory) -> None:
         """The texts of the policies on record. One that the relay has lost leaves its decisions unasked, no more."""
@@ -198,7 +238,8 @@ class Pull:
         new = leaves[have - start :]
         records = await self._records(have, len(new))
         entries = [
-            _entry(have + at, leaf, *pair) for at, (leaf, pair) in enumerate(zip(new, records, strict=True))
+            _entry(have + at, leaf, *pair, self.gone)
+            for at, (leaf, pair) in enumerate(zip(new, records, strict=True))
         ]
         self.mirror.add_entries(entries)
         for entry in entries:
@@ -256,8 +297,16 @@ class Pull:
         return await question()
 
 
-def _entry(index: int, data: bytes, relay: bytes, sender: bytes) -> Entry:
+def _entry(index: int, data: bytes, relay: bytes, sender: bytes, gone: Runs) -> Entry:
     leaf = Leaf.parse(data)
+    if not relay:
+        if not names(gone, index):
+            raise Refusal(
+                "PROOF",
+                f"The relay has no record of entry {index}, and no retention statement whose notice is over lets it "
+                "go. Tell oversight.",
+            )
+        return Entry(index, data, leaf_hash(data), b"", b"")
     if record_hash(relay) != leaf.relay_record:
         raise Refusal(
             "PROOF",

@@ -10,12 +10,15 @@ from collections.abc import Callable
 
 from keys_tooling.audit.findings import Report
 from keys_tooling.audit.mirror import Entry, Log, Mirror
+from keys_tooling.audit.retaining import Runs, let_go, on_record, shortest_of, too_early
 from schemas.audit import Leaf, tag_text
 from schemas.checkpoint import Checkpoint, LogKey, open_checkpoint
 from schemas.directory import Directory
 from schemas.errors import Refusal
 from schemas.merkle import Frontier, leaf_hash
 from schemas.partnership import Partnership
+from schemas.policing import LATE
+from schemas.ranges import names
 from schemas.record_sealing import MAGIC, record_hash
 
 
@@ -31,9 +34,18 @@ def verify(mirror: Mirror, partnership: Partnership, progress: Callable[[int], N
     notes = _Checkpoints(mirror, "log", partnership.log_key, report)
     if not notes.all and report.whole:
         raise Refusal("MIRROR", "Nothing was pulled yet. Run: fenpost-audit pull")
-    _entries(mirror, notes, report, progress)
-    _directory(mirror, partnership, report)
+    view = _directory(mirror, partnership, report)
+    gone = _let_go(mirror, view, report)
+    _entries(mirror, notes, report, progress, gone)
     return report
+
+
+def _let_go(mirror: Mirror, view: Directory, report: Report) -> Runs:
+    """Entries whose records may be missing; what was named before its time is a finding (Y6)."""
+    lists = on_record(mirror, view)
+    for index in {*mirror.named_early(), *too_early(mirror, lists, shortest_of(mirror, view))}:
+        report.find("log", index, "early")
+    return let_go(lists, max((note.seen for note in mirror.notes("log")), default=0) + LATE)
 
 
 class _Checkpoints:
@@ -89,14 +101,16 @@ class _Checkpoints:
                 self.report.find(self.log, at, "unproven")
 
 
-def _entries(mirror: Mirror, notes: _Checkpoints, report: Report, progress: Callable[[int], None]) -> None:
+def _entries(
+    mirror: Mirror, notes: _Checkpoints, report: Report, progress: Callable[[int], None], gone: Runs
+) -> None:
     frontier = Frontier()
     notes.meet(frontier)
     for entry in mirror.entries():
         if entry.index != frontier.size:
             # Behind a gap nothing can be held against a checkpoint: the gap is the finding.
             break
-        _entry(entry, report)
+        _entry(entry, report, gone)
         frontier = frontier.append(entry.hash)
         notes.meet(frontier)
         if not frontier.size % 256:
@@ -105,7 +119,7 @@ def _entries(mirror: Mirror, notes: _Checkpoints, report: Report, progress: Call
     report.entries, report.root = frontier.size, frontier.root().hex()
 
 
-def _entry(entry: Entry, report: Report) -> None:
+def _entry(entry: Entry, report: Report, gone: Runs) -> None:
     try:
         leaf = Leaf.parse(entry.leaf)
     except Refusal:
@@ -113,6 +127,10 @@ def _entry(entry: Entry, report: Report) -> None:
         return
     if leaf_hash(entry.leaf) != entry.hash:
         report.find("log", entry.index, "entry")
+    elif not entry.relay:
+        report.deleted += 1
+        if not names(gone, entry.index):
+            report.find("log", entry.index, "gone")
     elif record_hash(entry.relay) != leaf.relay_record:
         report.find("log", entry.index, "record")
     elif not _belongs(entry.relay, leaf):
@@ -126,7 +144,7 @@ def _belongs(record: bytes, leaf: Leaf) -> bool:
     return record.startswith(MAGIC) and record.startswith(context, len(MAGIC) + 4)
 
 
-def _directory(mirror: Mirror, partnership: Partnership, report: Report) -> None:
+def _directory(mirror: Mirror, partnership: Partnership, report: Report) -> Directory:
     notes = _Checkpoints(mirror, "keys", partnership.keys_log_key, report)
     view = Directory(partnership.charter.oversight)
     notes.meet(view.frontier)
@@ -135,10 +153,11 @@ def _directory(mirror: Mirror, partnership: Partnership, report: Report) -> None
             view.apply(signed)
         except Refusal:
             report.find("keys", at, "statement")
-            return
+            return view
         notes.meet(view.frontier)
     notes.end(view.size)
     report.statements = view.size
+    return view
 
 
 def _claimed_size(text: str) -> int:
