@@ -2,11 +2,15 @@
 
 1. JavaScript, with libsodium and the hpke package, opens the published vectors and refuses the broken ones.
 2. http-message-signatures accepts our request signatures, and we accept its.
+3. Go's x/mod (sumdb/note, sumdb/tlog) verifies checkpoint, inclusion and consistency of a running relay's log over
+   HTTP, and refuses every change to them.
+4. Sigstore's client verifies checkpoint and inclusion of the same log, and @noble/post-quantum its ML-DSA-44 line.
 
 Packages go into a temporary folder by the npm client; nothing is left behind, and no lock file names a registry.
 """
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +20,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from tests.interop import rfc9421
+from tests.interop.running_log import running_log
 
 HERE = Path(__file__).parent
 VECTORS = HERE.parent / "vectors"
@@ -24,7 +29,12 @@ PACKAGES = (
     "@panva/hpke-noble@1.0.3",
     "@noble/post-quantum@0.5.4",
     "libsodium-wrappers-sumo@0.8.4",
+    "@sigstore/verify@3.1.1",
 )
+GOCODE = "/usr/share/gocode"
+"""Where Debian and Ubuntu keep the source of Go's libraries."""
+GO_PACKAGES = ("golang.org/x/mod/sumdb/note", "golang.org/x/mod/sumdb/tlog")
+Row = dict[str, object]
 NODE = 20
 QUIET = ("--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
 
@@ -52,6 +62,30 @@ def tools() -> tuple[str, str]:
     return node, npm
 
 
+def go_tool() -> tuple[str, dict[str, str]]:
+    """go, and the environment in which it finds x/mod and fetches nothing; or an explanation and exit 1."""
+    go = shutil.which("go")
+    if go is None:
+        stop(
+            "make interop needs Go with its x/mod library, and go is not on the PATH.",
+            "On Debian and Ubuntu: apt install golang-go golang-golang-x-mod-dev, then run it again.",
+            "Nothing else in this project needs them.",
+        )
+    own = subprocess.run([go, "env", "GOPATH"], capture_output=True, text=True, check=False).stdout.strip()
+    path = os.pathsep.join(part for part in (GOCODE, own) if part)
+    environment = {**os.environ, "GO111MODULE": "off", "GOPATH": path, "GOFLAGS": "", "CGO_ENABLED": "0"}
+    found = subprocess.run(
+        [go, "list", *GO_PACKAGES], capture_output=True, text=True, env=environment, check=False
+    )
+    if found.returncode:
+        stop(
+            "make interop needs Go's x/mod library, and this Go does not find it.",
+            "On Debian and Ubuntu: apt install golang-golang-x-mod-dev, then run it again. Go said:",
+            found.stderr.strip()[-1000:],
+        )
+    return go, environment
+
+
 def install(npm: str, folder: Path) -> None:
     (folder / "package.json").write_text('{"private": true, "type": "module"}', encoding="ascii")
     done = subprocess.run(
@@ -72,34 +106,35 @@ def install(npm: str, folder: Path) -> None:
         )
 
 
-def javascript(node: str, npm: str) -> list[dict[str, object]]:
-    """What the JavaScript program found, check by check."""
-    with tempfile.TemporaryDirectory(prefix="fenpost-interop-") as name:
-        folder = Path(name)
-        install(npm, folder)
-        for source in HERE.glob("*.mjs"):
-            shutil.copy(source, folder)
-        try:
-            done = subprocess.run(
-                [node, "open_vectors.mjs", str(VECTORS)],
-                cwd=folder,
-                capture_output=True,
-                text=True,
-                timeout=45,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return [{"name": "the JavaScript program ends", "ok": False, "said": "not within 45 seconds"}]
+def checks(command: list[str], what: str, seconds: int, **named: object) -> list[Row]:
+    """What a program found, check by check: it prints a line of JSON for each."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False, **named)  # type: ignore[call-overload]  # a folder or an environment
+    except subprocess.TimeoutExpired:
+        return [{"name": f"{what} ends", "ok": False, "said": f"not within {seconds} seconds"}]
     found = [json.loads(line) for line in done.stdout.splitlines()]
     if done.returncode:
-        found.append(
-            {"name": "the JavaScript program ends well", "ok": False, "said": done.stderr.strip()[-500:]}
-        )
+        found.append({"name": f"{what} ends well", "ok": False, "said": done.stderr.strip()[-500:]})
     return found
 
 
-def signatures() -> list[dict[str, object]]:
-    found = []
+def javascript(node: str, folder: Path, source: str, *arguments: Path) -> list[Row]:
+    words = [node, source, *map(str, arguments)]
+    return checks(words, f"the JavaScript program {source}", 45, cwd=folder)
+
+
+def logs(node: str, folder: Path, go: str, environment: dict[str, str]) -> tuple[list[Row], list[Row]]:
+    """What Go and Sigstore found of a running relay's log."""
+    with running_log() as plan, tempfile.TemporaryDirectory(prefix="fenpost-interop-") as cache:
+        environment = {"GOCACHE": cache, **environment}  # one's own, if there is one, is faster
+        words = [go, "run", str(HERE / "tlog.go"), str(plan)]
+        return checks(words, "the Go program", 240, env=environment), javascript(
+            node, folder, "tlog.mjs", plan
+        )
+
+
+def signatures() -> list[Row]:
+    found: list[Row] = []
     for name, work in rfc9421.checks():
         try:
             work()
@@ -109,7 +144,7 @@ def signatures() -> list[dict[str, object]]:
     return found
 
 
-def report(title: str, found: list[dict[str, object]], least: int) -> tuple[int, int]:
+def report(title: str, found: list[Row], least: int) -> tuple[int, int]:
     """Print what failed; fewer checks than `least` are a failure too, so that an empty run cannot pass."""
     failed = [row for row in found if not row["ok"]]
     for row in failed:
@@ -123,9 +158,19 @@ def report(title: str, found: list[dict[str, object]], least: int) -> tuple[int,
 def main() -> None:
     began = time.monotonic()
     node, npm = tools()
+    go, environment = go_tool()
+    with tempfile.TemporaryDirectory(prefix="fenpost-interop-") as name:
+        folder = Path(name)
+        install(npm, folder)
+        for source in HERE.glob("*.mjs"):
+            shutil.copy(source, folder)
+        vectors = javascript(node, folder, "open_vectors.mjs", VECTORS)
+        by_go, by_sigstore = logs(node, folder, go, environment)
     counts = [
-        report("JavaScript with libsodium and hpke, on the published vectors", javascript(node, npm), 240),
+        report("JavaScript with libsodium and hpke, on the published vectors", vectors, 240),
         report("http-message-signatures and ours, on each other's requests", signatures(), 32),
+        report("Go's note and tlog, on a running relay's log", by_go, 240),
+        report("Sigstore's verifier and noble's ML-DSA-44, on the same log", by_sigstore, 30),
     ]
     passed, failed = (sum(column) for column in zip(*counts, strict=True))
     print(f"in {time.monotonic() - began:.0f} s")
