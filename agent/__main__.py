@@ -153,6 +153,9 @@ async def _run(settings: Any, passphrase: bytes) -> None:
 @click.option("--gid", help="The agreement that it rests on.")
 @click.option("--answers", metavar="ID", help="The message in the inbox that this one answers.")
 @click.option(
+    "--passes-on", metavar="ID", multiple=True, help="A message in the inbox that this one passes on."
+)
+@click.option(
     "--law", type=click.File("rb"), help="JSON: entries of the law block where the defaults do not fit."
 )
 @click.option(
@@ -177,6 +180,8 @@ def send(home: Path, as_json: bool, form: Any, key: str | None, **given: Any) ->
             value[name] = given[name]
     if given["to"]:
         value["to"] = [_desk(text) for text in given["to"]]
+    if given["passes_on"]:
+        value["passes_on"] = list(given["passes_on"])
     if given["anyway"]:
         value["anyway"] = True
     answer = line(home).ask("POST", "/v1/messages", value, key)

@@ -45,7 +45,8 @@ class Send(Frozen):
     `case` is a full case record, from which only what `kind` carries is taken; `payload` is a finished message.
     `law` names entries of the header's law block where the defaults do not fit. `answers` is the id of the message in
     the inbox that this one answers. `anyway` sends although the rule would refuse it: the relay then decides.
-    `override` is the id of an override of a thread, which the message then belongs to.
+    `override` is the id of an override of a thread, which the message then belongs to. `passes_on` are ids of
+    messages of the inbox that it passes on; those of its own thread need not be said.
     """
 
     kind: Annotated[str, Field(pattern=r"^[a-z]+\.[a-z]+$", max_length=64)]
@@ -59,6 +60,7 @@ class Send(Frozen):
     gid: Id16 | None = None
     law: Json = Field(default_factory=dict)
     answers: Annotated[str, Field(max_length=80)] | None = None
+    passes_on: tuple[Annotated[str, Field(max_length=80)], ...] = Field(default=(), max_length=16)
     author: Role = "worker"
     case_ref: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     life: Annotated[int, Field(ge=3600, le=14 * DAY)] = LIFE

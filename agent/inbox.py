@@ -30,13 +30,14 @@ from agent.notices import Notices
 from agent.overriding import decided_at, outer_text
 from agent.pairs import gap_before
 from agent.receipts import Receipts
+from agent.references import at_hand
 from agent.rules import Clear, NoAuthority, Shown, clear, parse, sealed
 from agent.store import Store, note
 from agent.tables import inbox, seen
 from agent.trust import LogTrust
 from schemas.api import PageItem
 from schemas.canonical import b64
-from schemas.envelope import Delivery, parse_header
+from schemas.envelope import Delivery, Header, parse_header
 from schemas.errors import Refusal
 from schemas.keyring import AgentKeys
 from schemas.lawful import RejectReason
@@ -248,18 +249,20 @@ class Inbox:
             await self._consent.ask(gid)  # as it stands now: what ended meanwhile is not handed over (V8)
 
     async def _shown(self, row: Row[Any], gone: str, after: bool) -> Shown:
+        header = parse_header(row.header.encode("ascii"))
+        known = await self._store.run(lambda c: at_hand(c, header))
         try:
-            return self._open_one(row, gone, after)
+            return self._open_one(row, gone, after, known)
         except NoAuthority:  # a policy may have come in force that this agent has not heard of
             await self._book.refresh()
-            return self._open_one(row, gone, after)
+            return self._open_one(row, gone, after, known)
 
-    def _open_one(self, row: Row[Any], gone: str, after: bool) -> Shown:
+    def _open_one(self, row: Row[Any], gone: str, after: bool, known: Sequence[Header]) -> Shown:
         # Rules 2 to 5 held before it was stored; they are cheap, and the key is found on the way.
         passed = self._clear(Delivery.parse(row.delivery), row.d)
         view, around = self._book.view(), self._book.policies.around
         policies = around(decided_at(passed.header, row.override, view, around, self._clock()))
-        weigh = partial(sealed, passed, view, policies, override=row.override, switched=after)
+        weigh = partial(sealed, passed, view, policies, override=row.override, switched=after, at_hand=known)
         shown = weigh(withdrawn=False)
         if not gone or shown.alone:
             return shown

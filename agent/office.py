@@ -20,6 +20,7 @@ from agent.forms import Json, Reject, Send, TakeOn
 from agent.outbox import Outbox, Queued
 from agent.overrides import OverrideDesk
 from agent.receipts import Receipts
+from agent.references import at_hand, sources
 from agent.send import Plan, compose, foresee, plan_of, seal_plan, subject_of
 from agent.store import Store, note
 from agent.tables import inbox as inbox_table
@@ -139,11 +140,14 @@ class Office:
         form = form.model_copy(update={"gid": None if held is None else held.grant.gid})
         composed = compose(form, recipients, held, view, _day(now))
         policy = self._book.policies.now
-        plan = plan_of(form, composed, desk, recipients, thread, held, view, self._keys, policy, now)
+        to, named = {agency for agency, _ in recipients}, form.passes_on
+        src = await self._store.run(lambda c: sources(c, thread, named, to, form.purpose, _day(now)))
+        plan = plan_of(form, composed, desk, recipients, thread, held, view, self._keys, policy, now, src)
         plan = replace(plan, agreement=rest.agreement, override=None if under is None else under.to_json())
         plan = plan.numbered(await self._outbox.numbers(recipients))
         sealed = seal_plan(plan, held, view, self._keys, self._trust.gossip, now, self._draw)
-        facts = foresee(sealed, held, view, policy, plan.rests)
+        known = await self._store.run(lambda c: at_hand(c, sealed.upload.envelope.header))
+        facts = foresee(sealed, held, view, policy, plan.rests, known)
         decision = decide(facts)
         explanation = explain(facts, decision)
         if decision.outcome == Outcome.BLOCK and not form.anyway:

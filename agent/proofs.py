@@ -5,7 +5,7 @@ The relay's word counts for nothing here: each statement is held against the dir
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from agent.overriding import weighed
@@ -31,6 +31,7 @@ from schemas.grants import (
 from schemas.keys import Use
 from schemas.override import Override, leads
 from schemas.policy import Policy
+from schemas.references import onward_facts, request_facts
 from schemas.sealing import status_hash
 from schemas.signing import Purpose, Signed
 
@@ -114,6 +115,7 @@ def decision(
     override: Override | None = None,
     *,
     switched: bool = False,
+    at_hand: Sequence[Header] = (),
 ) -> Decision:
     """The consent rule's answer for a header, as every party works it out; what one policy lets pass, passes (Q9).
 
@@ -121,7 +123,8 @@ def decision(
         Refusal: UNKNOWN_AGENCY.
     """
     said = (
-        decide(facts_of(header, covered, view, policy, override, switched=switched)) for policy in policies
+        decide(facts_of(header, covered, view, policy, override, switched=switched, at_hand=at_hand))
+        for policy in policies
     )
     return min(said, key=lambda decision: decision.outcome)
 
@@ -134,14 +137,28 @@ def facts_of(
     override: Override | None = None,
     *,
     switched: bool = False,
+    at_hand: Iterable[Header] = (),
 ) -> Facts:
     """What the rule may know of a header under one policy. Raises Refusal UNKNOWN_AGENCY.
 
     Args:
         switched: it was written after the agreement that it names was withdrawn (row 17).
+        at_hand: the headers that this agency holds of what it refers to (rows 19 and 22).
     """
     sender, parties = view.party(header.sender.a), tuple(view.party(recipient.a) for recipient in header.to)
     worth = weighed(header, override, view, policy)
     held, at = worth.facts, header.ts if worth.code else moment(header, override)
     lead = (held is None and header.law.why_no != "G") or bool(leads(view, header.sender.a, at))
-    return Facts(header, covered, sender, parties, policy, at, held, switched=switched, leads=lead)
+    return Facts(
+        header,
+        covered,
+        sender,
+        parties,
+        policy,
+        at,
+        held,
+        request_facts(header, at_hand),
+        onward_facts(header, at_hand),
+        switched=switched,
+        leads=lead,
+    )

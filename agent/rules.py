@@ -24,6 +24,7 @@ from schemas.keyring import PREKEY_KEPT, AgentKeys
 from schemas.keys import OpeningKey, Use
 from schemas.messages.attested import check_attested
 from schemas.messages.catalogue import Message, class_of, parse_payload
+from schemas.messages.heading import check_heading
 from schemas.opening import Opened, open_delivery, own_row
 from schemas.policy import Policy
 from schemas.signing import Purpose, verify
@@ -108,10 +109,12 @@ def sealed(
     withdrawn: bool,
     override: str | None = None,
     switched: bool = False,
+    at_hand: Sequence[Header] = (),
 ) -> Shown:
     """Rules 6 to 8, and that the message is what its header says. `policies` are those of the time that counts (Q9).
 
-    `switched` says that it was written after the agreement that it names was withdrawn.
+    `switched` says that it was written after the agreement that it names was withdrawn; `at_hand` are the headers that
+    this agency holds of what it refers to.
 
     Raises:
         Refusal: CANNOT_OPEN, COMMITMENT, PADDING, FORM (6); RECORD, RECORD_DIFFERS (7); the consent rule's own (8);
@@ -124,12 +127,13 @@ def sealed(
         raise Refusal("CLASS_DIFFERS")
     if getattr(message, "rag", header.rag) != header.rag:
         raise Refusal("CLASS_DIFFERS", detail=("rag",))
+    check_heading(message, header.law)
     check_categories(message, header.cat)
     check_flags(message, spec=header.law.spec, crim=header.law.crim, child=header.law.child)
     check_attested(message, header.law, policies)
     proven = prove(header, opened.grant, opened.status, view, withdrawn=withdrawn)
     rests = beside(opened.override, override)
-    verdict = decision(header, proven.coverage, view, policies, rests, switched=switched)
+    verdict = decision(header, proven.coverage, view, policies, rests, switched=switched, at_hand=at_hand)
     if not verdict.passes:
         exact = weighed(header, rests, view, next(iter(policies), None)).code
         raise NoAuthority(exact or verdict.code, proven.code)
@@ -137,7 +141,7 @@ def sealed(
         (at for at, row in enumerate(header.to) if row.k == found.key.kid and row.d == found.desk), 0
     )
     number = opened.seq[place] if opened.seq else None
-    without = decision(header, "withdrawn", view, policies, rests, switched=switched)
+    without = decision(header, "withdrawn", view, policies, rests, switched=switched, at_hand=at_hand)
     alone = header.gid is None or without.passes
     return Shown(opened, message, alert=verdict.outcome > 0, number=number, alone=alone)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 from agent.consent import Held
@@ -18,6 +18,7 @@ from agent.proofs import coverage, facts_of
 from schemas.canonical import Json, b64
 from schemas.categories import Flags, categories_of, flags_of
 from schemas.directory import Directory
+from schemas.envelope import Header
 from schemas.errors import Refusal
 from schemas.facts import Facts
 from schemas.hashing import labelled
@@ -133,14 +134,15 @@ def plan_of(
     keys: AgentKeys,
     policy: Policy | None,
     now: int,
+    src: Sequence[Json] = (),
 ) -> Plan:
-    """A form with every default filled in. Raises Refusal FORM, UNKNOWN_AGENCY."""
+    """A form with every default filled in. `src` is what it passes on (H8). Raises Refusal FORM, UNKNOWN_AGENCY."""
     sender = view.member(keys.agency).flags
     if sender is None:
         raise Refusal("UNKNOWN_AGENCY")
     agreed = None if held is None else Agreed(held.grant, held.agree_by)
     law = law_block(
-        composed.message, composed.flags, composed.categories, sender, agreed, form.law, policy, now
+        composed.message, composed.flags, composed.categories, sender, agreed, form.law, policy, now, src
     )
     rag = getattr(composed.message, "rag", None)
     if rag is not None and form.rag is not None and rag != form.rag:
@@ -209,14 +211,18 @@ def foresee(
     view: Directory,
     policy: Policy | None,
     override: Override | None = None,
+    at_hand: Sequence[Header] = (),
 ) -> Facts:
-    """What the relay's gate will decide on, as far as this agent can know."""
+    """What the relay's gate will decide on, as far as this agent can know.
+
+    `at_hand` are the headers that this agency holds of what the message refers to.
+    """
     header = sealed.upload.envelope.header
     ended = None if held is None else held.withdrawal
     signed, staple = (None, None) if held is None else (held.signed, held.status)
     covered = coverage(header, signed, staple, view, withdrawn=ended is not None)
     after = ended is not None and header.ts > ended.ts
-    return facts_of(header, covered, view, policy, override, switched=after)
+    return facts_of(header, covered, view, policy, override, switched=after, at_hand=at_hand)
 
 
 def limits_of(held: Held) -> Limits:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from sqlalchemy import update
 
+from broker.inquiries import inquiry_facts
 from broker.intake import MAX_SKEW, passes_without, switched
 from broker.overrides import shown
 from broker.recalls import owe
@@ -155,8 +156,8 @@ def _take_back(held: Held, signed: Signed, turn: Turn, *, recall: bool = True) -
         return 0
     header = held.header()
     new_basis = switched(header, turn.agreements.get(header.gid or ""))
-    facts = shown(header, turn).facts
-    if passes_without(header, turn.view, turn.policy, turn.now, facts, new_basis=new_basis):
+    facts, asked = shown(header, turn).facts, inquiry_facts(header, turn)
+    if passes_without(header, turn.view, turn.policy, turn.now, facts, new_basis=new_basis, request=asked):
         return 0
     stopped = 0
     for desk in held.desks:

@@ -18,6 +18,7 @@ from typing import Any
 from sqlalchemy import Row, bindparam, delete, insert, select, update
 
 from broker import queries
+from broker.inquiries import inquiry_facts, note_inquiry
 from broker.intake import Examined, check_parties, covered, record_facts, said_of, switched
 from broker.intake import facts as rule_facts
 from broker.ledger import Growth
@@ -121,12 +122,15 @@ def _ask_again(header: Header, override: Override, turn: Turn) -> tuple[Decision
         raise Refusal("OVERRIDE_POLICY")
     agreement = queries.agreement(turn, header.gid)
     coverage, new_basis = covered(header, agreement, turn.now), switched(header, agreement)
+    asked = inquiry_facts(header, turn)
 
     def judged(at: int) -> tuple[Decision, Facts]:
         weighed = weigh(header, override, turn.view, terms_of(turn.policy), at)
         if weighed.code:
             raise Refusal(weighed.code)
-        known = rule_facts(header, coverage, turn.view, turn.policy, at, weighed.facts, new_basis=new_basis)
+        known = rule_facts(
+            header, coverage, turn.view, turn.policy, at, weighed.facts, new_basis=new_basis, request=asked
+        )
         decision = decide(known)
         if not decision.passes:
             raise Refusal(decision.code or "UNFORESEEN")
@@ -143,6 +147,7 @@ def _let_go(found: Waiting, decision: Decision, known: Facts, override: Override
     facts = record_facts(envelope, said, queries.agreement(turn, header.gid), override)
     entry = turn.log(Event.ACCEPT, held.eid, agencies, facts, (found.record, unb64(header.ar, 32)))
     turn.remember(held.eid, header.exp, entry.index)
+    note_inquiry(header, turn)
     under = json.dumps(override.signed.to_json())
 
     def proven(growth: Growth) -> None:

@@ -21,7 +21,7 @@ from schemas.decision import Decision, Outcome
 from schemas.directory import Directory
 from schemas.envelope import Envelope, Header, Upload
 from schemas.errors import Refusal
-from schemas.facts import Coverage, Facts, OverrideFacts
+from schemas.facts import Coverage, Facts, OverrideFacts, RequestFacts
 from schemas.grants import check_grant, parse_withdrawal, uncovered
 from schemas.hashing import labelled
 from schemas.keys import Use
@@ -29,6 +29,7 @@ from schemas.override import Override, leads
 from schemas.policy import Policy
 from schemas.record import SealedRecord
 from schemas.recorded import print_facts
+from schemas.references import onward_facts
 from schemas.signing import Check, Purpose
 
 MAX_SKEW = 300
@@ -136,6 +137,7 @@ def judge(
     now: int,
     policy: Policy | None,
     override: Weighed = NONE,
+    request: RequestFacts | None = None,
 ) -> Accept | Repeat | Wait | Refuse:
     """Whether this envelope passes, given everything the relay knows at this moment."""
     if (index := seen.get(item.eid)) is not None:
@@ -150,7 +152,9 @@ def judge(
         return Refuse(refusal, refusal.code)
     coverage = covered(item.header, agreement, now)
     new_basis = switched(item.header, agreement)
-    known = facts(item.header, coverage, view, policy, now, override.facts, new_basis=new_basis)
+    known = facts(
+        item.header, coverage, view, policy, now, override.facts, new_basis=new_basis, request=request
+    )
     decision = decide(known)
     if decision.passes:
         return Accept(decision, known)
@@ -229,6 +233,7 @@ def facts(
     override: OverrideFacts | None = None,
     *,
     new_basis: bool = False,
+    request: RequestFacts | None = None,
 ) -> Facts:
     return Facts(
         header,
@@ -238,6 +243,8 @@ def facts(
         policy,
         now,
         override,
+        request,
+        onward_facts(header),
         switched=new_basis,
         leads=(override is None and header.law.why_no != "G") or not wanting(header, view, now),
     )
@@ -265,9 +272,10 @@ def passes_without(
     override: OverrideFacts | None = None,
     *,
     new_basis: bool = False,
+    request: RequestFacts | None = None,
 ) -> bool:
     """Whether a waiting message may go on although its agreement was withdrawn: the rule, asked again."""
-    known = facts(header, "withdrawn", view, policy, now, override, new_basis=new_basis)
+    known = facts(header, "withdrawn", view, policy, now, override, new_basis=new_basis, request=request)
     return decide(known).passes
 
 

@@ -23,6 +23,7 @@ from broker.tables import (
     epochs,
     grants,
     heads,
+    inquiries,
     leaves,
     nodes,
     notices,
@@ -228,6 +229,7 @@ def _prune(connection: Connection, now: int) -> None:
     connection.execute(recalls.DELETE_ENDED)
     connection.execute(delete(notices).where(notices.c.ts < now - NOTICE_KEPT))
     connection.execute(delete(overrides).where(overrides.c.until < now))
+    connection.execute(delete(inquiries).where(inquiries.c.until < now))
 
 
 def _wrap_row(wrap: Wrapped) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 from broker import queries
 from broker.breakglass import awaits_lead, watch
 from broker.holding import hold_tag, note_hold
+from broker.inquiries import inquiry_facts, note_inquiry
 from broker.intake import Accept, Examined, Refuse, Repeat, Wait, judge, record_facts, said_of
 from broker.ledger import Growth
 from broker.overrides import shown
@@ -91,12 +92,13 @@ def submit(item: Examined, turn: Turn) -> Result:
     """Decide one upload and note all that follows."""
     agreement = turn.agreements.get(item.header.gid or "")
     weighed = NONE if item.header.ovr is None else shown(item.header, turn)
-    verdict = judge(item, turn.view, agreement, turn.seen, turn.now, turn.policy, weighed)
+    request = inquiry_facts(item.header, turn)
+    verdict = judge(item, turn.view, agreement, turn.seen, turn.now, turn.policy, weighed, request)
     if _wants_lead(verdict) and item.header.ovr is None:
         early = shown(item.header, turn)  # its lead may have signed before it came
         if early.facts is not None and (isinstance(verdict, Wait) or not early.code):
             weighed = early
-            verdict = judge(item, turn.view, agreement, turn.seen, turn.now, turn.policy, weighed)
+            verdict = judge(item, turn.view, agreement, turn.seen, turn.now, turn.policy, weighed, request)
     if isinstance(verdict, Repeat):
         return Result(item.eid, "repeat", index=verdict.index)
     if isinstance(verdict, Wait):
@@ -166,6 +168,7 @@ def _accept(item: Examined, verdict: Accept, turn: Turn, override: Override | No
     entry = turn.log(Event.ACCEPT, item.eid, agencies, facts, record)
     turn.remember(item.eid, header.exp, entry.index)
     turn.remember(item.mid_key, max(header.exp, header.ts + MID_KEPT), None)
+    note_inquiry(header, turn)
     if verdict.alert:
         # Told in the reply too; the notice is for when the reply gets lost.
         turn.tell(header.sender.a, "alert", _held(item), (header.sender.a, header.sender.d), None)

@@ -123,6 +123,16 @@ dues = Table(  # messages that went, and whose lead has still to sign
     Index(None, "next"),
 )
 
+inquiries = Table(  # requests for information that went through, as hashes of who asked whom
+    "inquiries",
+    metadata,
+    Column("mark", Hash, primary_key=True),
+    Column("asks", Text, nullable=False),  # JSON: the categories that an answer may hold
+    Column("ts", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Index(None, "until"),
+)
+
 missed = Table(  # agencies at which a lead's signature was missing once
     "missed",
     metadata,

@@ -14,8 +14,9 @@ from schemas.directory import Party
 from schemas.directory_statement import Flags
 from schemas.envelope import Frozen, Header
 from schemas.errors import Refusal
-from schemas.facts import Coverage, Facts, OverrideFacts
+from schemas.facts import Coverage, Facts, OverrideFacts, RequestFacts
 from schemas.policy import Policy
+from schemas.references import onward_facts
 from schemas.sectors import Sector
 
 LETTERS = {"p": "public_authority", "s": "s16la_member", "c": "cda_relevant"}
@@ -43,12 +44,23 @@ class OverrideSaid(Frozen):
     reason: Annotated[str, Field(max_length=32)]
 
 
+class RequestSaid(Frozen):
+    """schemas.facts.RequestFacts."""
+
+    asked: Annotated[tuple[str, ...], Field(max_length=64)]
+    open: bool
+
+    def facts(self) -> RequestFacts:
+        return RequestFacts(open=self.open, asked=frozenset(self.asked))
+
+
 class Known(Frozen):
-    """What the relay knew besides the header."""
+    """What the relay knew besides the header. `request` stands only beside an answer to one that it knows of."""
 
     coverage: Coverage
     leads: bool
     override: OverrideSaid | None
+    request: RequestSaid | None = None
     sender: PartySaid
     switched: bool
     to: tuple[PartySaid, ...] = Field(min_length=1, max_length=64)
@@ -56,8 +68,12 @@ class Known(Frozen):
 
 def print_facts(facts: Facts) -> Json:
     """The facts as canonical JSON."""
-    override = facts.override
+    override, request = facts.override, facts.request
+    asked: dict[str, Json] = (
+        {} if request is None else {"request": {"asked": sorted(request.asked), "open": request.open}}
+    )
     return {
+        **asked,
         "coverage": facts.coverage,
         "leads": facts.leads,
         "override": None
@@ -67,6 +83,15 @@ def print_facts(facts: Facts) -> Json:
         "switched": facts.switched,
         "to": [_party(party) for party in facts.parties],
     }
+
+
+def read_request(said: Json) -> RequestFacts | None:
+    """What a record's `known` says of the request that a message answers. Raises Refusal FORM."""
+    found = said.get("request") if isinstance(said, dict) else None
+    try:
+        return None if found is None else RequestSaid.model_validate_json(encode(found)).facts()
+    except ValidationError:
+        raise Refusal("FORM") from None
 
 
 def read_facts(header: Header, said: Json, policy: Policy | None, now: int) -> Facts:
@@ -95,6 +120,8 @@ def read_facts(header: Header, said: Json, policy: Policy | None, now: int) -> F
         policy,
         now,
         None if override is None else OverrideFacts(**override.model_dump()),
+        None if known.request is None else known.request.facts(),
+        onward_facts(header),
         switched=known.switched,
         leads=known.leads,
     )

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from keys_tooling.audit.mirror import Entry, Epoch, Mirror
+from keys_tooling.audit.referring import References
 from keys_tooling.audit.told import Told, compare, tell
 from keys_tooling.directory_reading import replay
 from schemas.audit import Event, Leaf, tag_text
@@ -53,11 +54,12 @@ class Opener:
 
     def opened(self, start: int = 0) -> Iterator[tuple[int, Told | None]]:
         """Each entry from `start` on, in order: as it tells itself, or None when it is not hers."""
-        ring = _EpochRing(self.epochs, self.keys.ig)
+        ring, references = _EpochRing(self.epochs, self.keys.ig), References()
         for entry in self.mirror.entries(start):
             if not entry.relay:  # deleted; whether that was let go is for verify.py
                 continue
-            yield entry.index, _open(entry, ring, self.keys, self.view, self.shelf)
+            told = _open(entry, ring, self.keys, self.view, self.shelf)
+            yield entry.index, None if told is None else references.held(told)
 
     def settled(self) -> int:
         """Entries before this one open as they always will: their epochs, and those around them, are here."""

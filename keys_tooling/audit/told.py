@@ -46,6 +46,8 @@ FAULTS = {
     "covered": "The relay says that an agreement covers this, and its record does not show one that does.",
     "signed": "The relay says what an override is worth here, and its record does not show one that is worth that.",
     "switched": "What the relay says of a withdrawal before the message is not what its record shows.",
+    "request": "What the relay says that it knew of the request is not what the entry of that request shows.",
+    "source": "The sender says of what it passes on other than the entry of that message shows.",
     "decided": "The relay decided otherwise than the rule does on what it says that it knew.",
     "epoch": "The key of these entries does not open. Pull again; if it stays so, tell oversight.",
 }
