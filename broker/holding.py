@@ -174,8 +174,8 @@ class Lapses(Unasked):
 
 def _look(eid: bytes, turn: Turn) -> bool:
     row = turn.db.execute(select(holds).where(holds.c.eid == eid)).first()
-    if row is None:
-        return False
+    if row is None or row.next > turn.now:
+        return False  # somebody looked meanwhile
     held = turn.held.get(eid)
     if held is None or all(desk.state != "held" for desk in held.desks):
         turn.db.execute(DELETE_HOLD, {"named": eid})  # withdrawn, or its own time was over

@@ -1,15 +1,17 @@
-"""Random histories of agreements, messages, withdrawals and overrides, against a model that a person can read.
+"""Random histories of agreements, limits, messages, withdrawals, overrides and emergencies, against a model.
 
-The relay is real, over real HTTP with a real store; the model is the handful of if-statements in `Model`. After each
-step every mailbox must hold exactly what the model says. Time goes by, staples grow old, the relay is restarted.
+The relay is real, over real HTTP with a real store; the model is the handful of if-statements in histories_model. After
+each step every mailbox must hold exactly what the model says, and oversight must have heard exactly what it should.
+Time goes by, staples grow old, leads do not sign, the relay is restarted.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import tempfile
-from dataclasses import dataclass, field
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -26,74 +28,18 @@ from hypothesis.stateful import (
 )
 
 from schemas.canonical import b64
+from schemas.override import parse_override
+from schemas.signing import Purpose, Signed
 from tests.broker.leads import EMERGENCY, REFUSED, People, header_of, post_override
-from tests.simulated_world import World
+from tests.histories_model import DAY, HOUR, Agreed, Message, Model, Thread
+from tests.simulated_world import AGREED, World
 
-HOUR = 3600
 NAMES = ("Peacock", "IDVAS", "Harbour")
 OTHERS = ("IDVAS", "Harbour")
-WISHES = {"refused": {**REFUSED, "why_no": None}, "overriding": REFUSED, "emergency": EMERGENCY}
-"""Messages against a wish, by why: no reason at all, a reason that a lead must sign, danger now."""
-
-
-@dataclass
-class Agreed:
-    """An agreement as the model knows it."""
-
-    grant: Any
-    status: Any
-    to: frozenset[str]
-    purposes: frozenset[str]
-    fresh_until: int
-    withdrawn: bool = False
-
-
-@dataclass
-class Message:
-    """A message as the model knows it: where it waits, what it rests on, whether a lead's word is awaited."""
-
-    sealed: Any
-    to: frozenset[str]
-    agreed: Agreed | None
-    wish: str
-    held: bool = False
-    waiting: set[str] = field(default_factory=set)
-
-
-class Model:
-    """What ought to happen."""
-
-    def __init__(self) -> None:
-        self.messages: dict[str, Message] = {}
-
-    @staticmethod
-    def answer_agreed(agreed: Agreed, to: frozenset[str], purpose: str, now: int) -> str:
-        """To a message that says: she agreed, and here is the agreement."""
-        if agreed.withdrawn:
-            return "GRANT"
-        if not to <= agreed.to or purpose not in agreed.purposes:
-            return "GRANT"
-        if now >= agreed.fresh_until:
-            return "STATUS_STALE"
-        return "accepted"
-
-    @staticmethod
-    def answer_wish(wish: str) -> str:
-        """To a message against her wish."""
-        return {"refused": "REFUSED", "overriding": "held", "emergency": "accepted"}[wish]
-
-    def withdrawn(self, agreed: Agreed) -> int:
-        """She withdrew: what rests on it and waits is gone; how many deliveries that is."""
-        agreed.withdrawn = True
-        stopped = 0
-        for message in self.messages.values():
-            if message.agreed is agreed:
-                stopped += len(message.waiting)
-                message.waiting = set()
-        return stopped
-
-    def mailbox(self, name: str) -> set[str]:
-        return {eid for eid, message in self.messages.items() if name in message.waiting}
+PURPOSES, CATEGORIES = ("SUPPORT", "HOUSING"), ("ask", "risk")
+SOME = st.sets(st.sampled_from(OTHERS), min_size=1)
+KINDS = st.sets(st.sampled_from(CATEGORIES), min_size=1)
+LEADS = st.sampled_from(("lead", "lead", "second author", "their lead"))
 
 
 class Histories(RuleBasedStateMachine):
@@ -105,6 +51,8 @@ class Histories(RuleBasedStateMachine):
     agreements = Bundle("agreements")
     waiting = Bundle("waiting")
     holding = Bundle("holding")
+    threads = Bundle("threads")
+    emergencies = Bundle("emergencies")
 
     def __init__(self) -> None:
         super().__init__()
@@ -119,6 +67,8 @@ class Histories(RuleBasedStateMachine):
     async def _open(self) -> None:
         self.relay = await self.stack.enter_async_context(self.world.relay(sweep_seconds=3600.0))
         self.http = await self.stack.enter_async_context(self.world.session())
+        await self.relay.sweeper.sweep()
+        self.model.looked(self.world.now)
 
     def do(self, work: Any) -> Any:
         return self.runner.run(work)
@@ -136,16 +86,45 @@ class Histories(RuleBasedStateMachine):
 
     @rule(
         target=agreements,
-        to=st.sets(st.sampled_from(OTHERS), min_size=1),
-        purposes=st.sets(st.sampled_from(("SUPPORT", "HOUSING")), min_size=1),
+        to=SOME,
+        purposes=st.sets(st.sampled_from(PURPOSES), min_size=1),
+        kinds=KINDS,
     )
-    def agree(self, to: set[str], purposes: set[str]) -> Agreed:
-        grant = self.world.grant("Peacock", *sorted(to), pur=sorted(purposes))
+    def agree(self, to: set[str], purposes: set[str], kinds: set[str]) -> Agreed:
+        grant = self.world.grant("Peacock", *sorted(to), pur=sorted(purposes), cat=sorted(kinds))
         status = self.world.status("Peacock", grant)
         assert self.said("Peacock", ("grant", grant), ("status", status)) == ["recorded", "recorded"]
         self.note("agreed")
         fresh = self.world.now + 24 * HOUR
-        return Agreed(grant, status, frozenset(to) | {"Peacock"}, frozenset(purposes), fresh)
+        told = frozenset(to) | {"Peacock"}
+        return Agreed(grant, status, told, frozenset(purposes), frozenset(kinds), fresh)
+
+    @rule(agreed=agreements, purposes=st.sets(st.sampled_from(PURPOSES), min_size=1), kinds=KINDS)
+    def limit(self, agreed: Agreed, purposes: set[str], kinds: set[str]) -> None:
+        """She agrees to part of it: a newer version under the same handle, and never to more."""
+        grant = self.version(agreed, pur=sorted(purposes), cat=sorted(kinds))
+        (said,) = self.said("Peacock", ("grant", grant))
+        if agreed.withdrawn or not (purposes <= agreed.purposes and kinds <= agreed.categories):
+            assert said == "refused", "an agreement grew, or came back"
+            self.note("not more")
+            return
+        assert said == "recorded"
+        agreed.grant, agreed.version = grant, agreed.version + 1
+        agreed.purposes, agreed.categories = frozenset(purposes), frozenset(kinds)
+        self.note("limited with mail" if self.model.limited(agreed) else "limited")
+
+    @rule(target=agreements, agreed=agreements, gone=st.sampled_from(OTHERS))
+    def limit_to_fewer(self, agreed: Agreed, gone: str) -> Any:
+        """She rules a recipient out: never under the old handle, so that one ends and a new one begins."""
+        left = sorted(agreed.to - {gone, "Peacock"})
+        if gone not in agreed.to or not left or agreed.withdrawn:
+            return multiple()
+        agencies = [self.world.parties[name].id for name in ("Peacock", *left)]
+        fewer = self.version(agreed, to=agencies, **{"from": agencies})
+        assert self.said("Peacock", ("grant", fewer)) == ["refused"], "a handle changed its parties"
+        self.withdrawn_by(agreed, "Peacock")
+        self.note("fewer")
+        return self.agree(set(left), set(agreed.purposes), set(agreed.categories))
 
     @rule(agreed=agreements)
     def staple(self, agreed: Agreed) -> None:
@@ -170,9 +149,11 @@ class Histories(RuleBasedStateMachine):
 
     @rule(agreed=agreements, who=st.sampled_from(NAMES))
     def withdraw(self, agreed: Agreed, who: str) -> None:
-        answer = self.do(
-            self.world.post_statements(self.http, who, ("withdraw", self.world.withdrawal(who, agreed.grant)))
-        )
+        self.withdrawn_by(agreed, who)
+
+    def withdrawn_by(self, agreed: Agreed, who: str) -> None:
+        word = ("withdraw", self.world.withdrawal(who, agreed.grant))
+        answer = self.do(self.world.post_statements(self.http, who, word))
         (result,) = answer.json()["results"]
         if who not in agreed.to:
             assert result["status"] == "refused", "a stranger ended an agreement"
@@ -186,39 +167,80 @@ class Histories(RuleBasedStateMachine):
         assert (result["status"], result["stopped"]) == ("recorded", stopped)
         self.note("withdrawn with mail" if stopped else "withdrawn")
 
+    # --- what is sent
+
     @rule(
         target=waiting,
         agreed=agreements,
-        to=st.sets(st.sampled_from(OTHERS), min_size=1),
-        purpose=st.sampled_from(("SUPPORT", "HOUSING")),
+        to=SOME,
+        purpose=st.sampled_from(PURPOSES),
+        kinds=KINDS,
+        quotes=st.sampled_from(("newest", "newest", "first")),
     )
-    def send_agreed(self, agreed: Agreed, to: set[str], purpose: str) -> Any:
+    def send_agreed(self, agreed: Agreed, to: set[str], purpose: str, kinds: set[str], quotes: str) -> Any:
+        version = agreed.version if quotes == "newest" else 1
+        law = {**AGREED, "agree": "GIVEN" if version == 1 else "LIMITED", "agree_ver": version}
+        categories = frozenset(kinds)
         sealed = self.world.seal(
-            "Peacock", *sorted(to), grant=agreed.grant, status=agreed.status, purpose=purpose
+            "Peacock", *sorted(to), grant=agreed.grant, status=agreed.status, law=law, purpose=purpose,
+            categories=tuple(sorted(kinds)),
+        )  # fmt: skip
+        expected = self.model.answer_agreed(
+            agreed, version, frozenset(to), purpose, categories, self.world.now
         )
-        expected = self.model.answer_agreed(agreed, frozenset(to), purpose, self.world.now)
-        return self.sent(Message(sealed, frozenset(to), agreed, "agreed"), expected)
+        return self.sent(Message(sealed, frozenset(to), agreed, purpose, categories), expected)
+
+    @rule(to=SOME)
+    def send_refused(self, to: set[str]) -> None:
+        self.sent(self.risky(to, {**REFUSED, "why_no": None}), "REFUSED")
+
+    @rule(
+        targets=(waiting, emergencies),
+        to=SOME,
+        agree=st.sampled_from(("REFUSED", "NOT_SOUGHT")),
+        b6=st.sampled_from((None, "6f")),
+    )
+    def send_emergency(self, to: set[str], agree: str, b6: str | None) -> Any:
+        law = {**EMERGENCY, "agree": agree, "b6": b6}
+        message = self.risky(to, law, rag="RED")
+        self.sent(message, "accepted")
+        self.model.went(message, self.world.now)
+        self.note("rung" if self.model.told["ring"] else "break-glass")
+        return message
+
+    @rule(target=holding, to=SOME, rag=st.sampled_from(("RED", "AMBER")))
+    def send_overriding(self, to: set[str], rag: str) -> Any:
+        return self.sent(self.risky(to, REFUSED, rag=rag), "held")
+
+    @rule(target=threads, to=SOME, days=st.sampled_from((1, 28, 29)), lead=LEADS)
+    def ask_for_a_thread(self, to: set[str], days: int, lead: str) -> Any:
+        header = header_of(self.risky(to, REFUSED).sealed)
+        until = self.world.now + days * DAY
+        whole = {"scope": "thread", "mid": None, "thr": header.thr, "exp": until}
+        signed, record = self.people.override(header, lead=lead, **whole)
+        status, code = self.do(post_override(self.world, self.http, signed, record))
+        if lead != "lead" or days > 28:
+            assert status == "refused", "an override without a lead, or for too long"
+            self.note("too long" if code == "OVERRIDE_LIFE" else "no lead")
+            return multiple()
+        assert status == "recorded"
+        self.model.told["override"] += 1
+        self.note("thread")
+        return Thread(header.thr, frozenset(to), until, signed)
 
     @rule(
         target=waiting,
-        to=st.sets(st.sampled_from(OTHERS), min_size=1),
-        wish=st.sampled_from(("refused", "emergency")),
+        thread=threads,
+        to=SOME,
+        purpose=st.sampled_from(("RISK_MGMT", "RISK_MGMT", "CHILD_PROT")),
     )
-    def send_against(self, to: set[str], wish: str) -> Any:
-        rag = "RED" if wish == "emergency" else "AMBER"
-        sealed = self.world.seal("Peacock", *sorted(to), law=WISHES[wish], purpose="RISK_MGMT", rag=rag)
-        return self.sent(Message(sealed, frozenset(to), None, wish), self.model.answer_wish(wish))
+    def send_in_thread(self, thread: Thread, to: set[str], purpose: str) -> Any:
+        named = (parse_override(thread.signed).hash, thread.signed)
+        message = self.risky(to, REFUSED, purpose=purpose, thread=thread.id, override=named)
+        expected = self.model.answer_thread(thread, message.to, purpose, self.world.now)
+        return self.sent(message, expected)
 
-    @rule(target=holding, to=st.sets(st.sampled_from(OTHERS), min_size=1))
-    def send_overriding(self, to: set[str]) -> Any:
-        sealed = self.world.seal("Peacock", *sorted(to), law=REFUSED, purpose="RISK_MGMT")
-        return self.sent(Message(sealed, frozenset(to), None, "overriding"), "held")
-
-    @rule(
-        target=waiting,
-        message=consumes(holding),
-        lead=st.sampled_from(("lead", "second author", "their lead")),
-    )
+    @rule(target=waiting, message=consumes(holding), lead=LEADS)
     def override(self, message: Message, lead: str) -> Any:
         signed, record = self.people.override(header_of(message.sealed), lead=lead)
         status, _ = self.do(post_override(self.world, self.http, signed, record))
@@ -227,9 +249,26 @@ class Histories(RuleBasedStateMachine):
             self.note("no lead")
             return multiple()
         assert status == "recorded"
+        self.model.told["override"] += 1
+        if not message.held:
+            self.note("signed too late")
+            return multiple()
         message.held, message.waiting = False, set(message.to)
         self.note("released")
         return message
+
+    @rule(message=emergencies, lead=LEADS, basis=st.sampled_from(("6f", "6d")))
+    def sign_afterwards(self, message: Message, lead: str, basis: str) -> None:
+        signed, record = self.people.override(header_of(message.sealed), lead=lead, basis=basis)
+        status, _ = self.do(post_override(self.world, self.http, signed, record))
+        if lead != "lead":
+            assert status == "refused", "somebody who is no lead of this agency signed for an emergency"
+            self.note("no lead")
+            return
+        assert status == "recorded"
+        self.model.told.update(["override"] if message.due is None else ["override", "lead-signed"])
+        self.note("signed twice" if message.due is None else "signed afterwards")
+        message.due = None
 
     @rule(message=waiting)
     def send_again(self, message: Message) -> None:
@@ -254,6 +293,18 @@ class Histories(RuleBasedStateMachine):
         self.world.clock.advance(hours * HOUR)
         self.note("time")
 
+    @rule(hours=st.sampled_from((0, 1, 6, 25)))
+    def the_relay_looks(self, hours: int) -> None:
+        """What time brings: bells, lapses, missing signatures; and oversight reads what it was told."""
+        self.world.clock.advance(hours * HOUR)
+        self.do(self.relay.sweeper.sweep())
+        self.model.looked(self.world.now)
+        for kind in ("lead-missing", "hold-escalated", "lapsed"):
+            if self.model.told[kind]:
+                self.note(kind)
+        self.oversight_reads()
+        self.note("looked")
+
     @rule()
     def restart(self) -> None:
         self.do(self.stack.aclose())
@@ -269,7 +320,29 @@ class Histories(RuleBasedStateMachine):
             page = self.do(self.world.mailbox(self.http, name))
             assert {item.eid for item in page.head.items} == self.model.mailbox(name)
 
+    def oversight_reads(self) -> None:
+        heard: Counter[str] = Counter()
+        while notices := self.do(self.world.mailbox(self.http, "oversight")).head.notices:
+            heard.update(notice.kind for notice in notices)
+            read = tuple(notice.id for notice in notices)
+            self.do(self.world.post_receipts(self.http, "oversight", notices=read))
+        assert heard == +self.model.told
+        self.model.told.clear()
+
     # --- how it is asked
+
+    def version(self, agreed: Agreed, **changes: Any) -> Signed:
+        """A later version of an agreement, limited."""
+        consent = self.world.parties["Peacock"].member.agent.consent
+        later = {**agreed.grant.peek(), "ver": agreed.version + 1, "limited": True, **changes}
+        return Signed.make(consent, Purpose.GRANT, later)
+
+    def risky(self, to: set[str], law: Any, rag: str = "AMBER", **changes: Any) -> Message:
+        """A message of a risk, against a wish or without one."""
+        values = {"purpose": "RISK_MGMT", "thread": b64(secrets.token_bytes(16)), **changes}
+        sealed = self.world.seal("Peacock", *sorted(to), law=law, rag=rag, **values)
+        purpose = values["purpose"]
+        return Message(sealed, frozenset(to), None, purpose, frozenset({"ask"}), red=rag == "RED")
 
     def said(self, who: str, *pairs: Any) -> list[str]:
         answer = self.do(self.world.post_statements(self.http, who, *pairs))
@@ -283,15 +356,20 @@ class Histories(RuleBasedStateMachine):
         if expected not in ("accepted", "held"):
             return multiple()
         self.model.messages[message.sealed.eid] = message
-        message.held = expected == "held"
-        message.waiting = set() if message.held else set(message.to)
+        if expected == "held":
+            self.model.held(message, self.world.now)
+        else:
+            message.waiting = set(message.to)
         return message
 
 
 EVERYTHING = frozenset({
     "agreed", "stapled", "no new life", "replayed", "withdrawn", "withdrawn with mail", "withdrawn twice", "stranger",
+    "limited", "limited with mail", "not more", "fewer",
     "sent: accepted", "sent: GRANT", "sent: STATUS_STALE", "sent: REFUSED", "sent: held", "released", "no lead",
-    "repeated", "ended", "time", "restarted",
+    "thread", "too long", "sent: OVERRIDE_RECIPIENTS", "sent: OVERRIDE_DIFFERS", "sent: OVERRIDE_EXPIRED",
+    "break-glass", "rung", "signed afterwards", "signed twice", "signed too late", "lead-missing", "hold-escalated",
+    "lapsed", "repeated", "ended", "time", "looked", "restarted",
 })  # fmt: skip
 
 
