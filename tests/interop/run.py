@@ -73,7 +73,9 @@ def go_tool() -> tuple[str, dict[str, str]]:
         )
     own = subprocess.run([go, "env", "GOPATH"], capture_output=True, text=True, check=False).stdout.strip()
     path = os.pathsep.join(part for part in (GOCODE, own) if part)
-    environment = {**os.environ, "GO111MODULE": "off", "GOPATH": path, "GOFLAGS": "", "CGO_ENABLED": "0"}
+    environment = {**os.environ, "GO111MODULE": "off", "GOPATH": path, "GOFLAGS": ""}
+    if not shutil.which("gcc"):
+        environment["CGO_ENABLED"] = "0"
     found = subprocess.run(
         [go, "list", *GO_PACKAGES], capture_output=True, text=True, env=environment, check=False
     )
