@@ -140,6 +140,9 @@ def show(home: Path, as_json: bool, agreement: str | None) -> None:
         "\n  ".join([f"{one['id']}  {one['label']}: {one['says']}", *one["prompts"]])
         for one in answer["agreements"]
     ]
+    rows += [
+        f"message {one['id']}: {one['say']} See: fenpost-agent statement kept" for one in answer["reviews"]
+    ]
     say(as_json, answer, "\n".join(rows) or "No agreement is recorded here.")
 
 

@@ -16,13 +16,16 @@ from agent.consent_ledger import Kept, find
 from agent.consent_words import ENDS_SOON, LOOK_AGAIN, STOPPED, UNANSWERED, did, label, says
 from agent.directory import Book
 from agent.forms import DAY, Json
+from agent.shares import kept_back
 from agent.store import Store
 from agent.tables import agreements, answers, grants, journal, outbox, posts, shares
 from schemas.agreement import prompts as ends_soon
 from schemas.canonical import unb64
+from schemas.errors import Refusal
 from schemas.grants import parse_grant, parse_recalled, parse_status, parse_withdrawal
 from schemas.signing import Signed
 
+REVIEW = Refusal("TOLD_REVIEW").say
 PROMPT_DAYS = 14
 """When no policy is at hand to say otherwise."""
 
@@ -49,7 +52,8 @@ class AgreementView:
         return await self._store.run(work)
 
     async def listing(self) -> Json:
-        """Every agreement of this agency's own, shortly; what needs somebody first."""
+        """Every agreement of this agency's own, shortly; what needs somebody first. And the messages marked as not safe
+        to tell whose day to look again has passed."""
         now = int(self._clock())
 
         def work(c: Connection) -> list[Json]:
@@ -59,7 +63,14 @@ class AgreementView:
             return [self._brief(c, find(c, name, now), now) for name in list(names)]
 
         found = await self._store.run(work)
-        return {"agreements": sorted(found, key=lambda one: not one["prompts"])}
+        kept = await self._store.run(kept_back)
+        due = sorted((day, place) for place, day in kept if day <= now)
+        return {
+            "agreements": sorted(found, key=lambda one: not one["prompts"]),
+            "reviews": [
+                {"id": place, "since": day, "code": "TOLD_REVIEW", "say": REVIEW} for day, place in due
+            ],
+        }
 
     def _brief(self, c: Connection, kept: Kept, now: int) -> Json:
         standing = kept.standing

@@ -21,7 +21,8 @@ from agent.outbox import Outbox, Queued
 from agent.overrides import OverrideDesk
 from agent.receipts import Receipts
 from agent.references import at_hand, sources
-from agent.send import Plan, compose, foresee, plan_of, seal_plan, subject_of
+from agent.send import Plan, case_of, compose, foresee, plan_of, seal_plan, subject_of
+from agent.standing import as_recorded, of_case, on_record
 from agent.store import Store, note
 from agent.tables import inbox as inbox_table
 from agent.trust import LogTrust
@@ -135,10 +136,16 @@ class Office:
         desk = form.from_desk or (answered.d if answered is not None else self._only_desk())
         rest = await self._rest(form, recipients)
         held = rest.held
-        if rest.state is not None:
-            form = form.model_copy(update={"law": {"agree": rest.state, **form.law}})
         form = form.model_copy(update={"gid": None if held is None else held.grant.gid})
         composed = compose(form, recipients, held, view, _day(now))
+        kept = on_record(rest)
+        if form.gid is None and kept is None:
+            subject, agencies = (
+                case_of(form, composed, thread, self._keys),
+                frozenset(a for a, _ in recipients),
+            )
+            kept = await self._store.run(lambda c: of_case(c, subject, agencies, now))
+        form = form.model_copy(update={"law": as_recorded(form.law, kept)})
         policy = self._book.policies.now
         to, named = {agency for agency, _ in recipients}, form.passes_on
         src = await self._store.run(lambda c: sources(c, thread, named, to, form.purpose, _day(now)))
@@ -150,6 +157,8 @@ class Office:
         facts = foresee(sealed, held, view, policy, plan.rests, known)
         decision = decide(facts)
         explanation = explain(facts, decision)
+        if not decision.code:  # a reminder alone: it goes, and somebody looks again
+            explanation = replace(explanation, code=next(iter(decision.notes), ""))
         if decision.outcome == Outcome.BLOCK and not form.anyway:
             raise explained(explanation)
         return plan, sealed, explanation, composed.left_out

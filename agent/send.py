@@ -157,7 +157,7 @@ def plan_of(
         categories=composed.categories,
         law=law,
         payload=composed.text,
-        subject=_subject(form, composed, thread, keys),
+        subject=case_of(form, composed, thread, keys),
         author=form.author,
         gid=form.gid,
         life=form.life,
@@ -250,7 +250,7 @@ def _profiles(form: Send, recipients: tuple[tuple[str, str], ...], view: Directo
     ]
 
 
-def _subject(form: Send, composed: Composed, thread: str, keys: AgentKeys) -> str:
+def case_of(form: Send, composed: Composed, thread: str, keys: AgentKeys) -> str:
     """The keyed reference by which only this agency finds the case again in its audit records (S3)."""
     person = getattr(composed.message, "person", None)
     noted = (form.case or {}).get("case_ref")

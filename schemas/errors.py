@@ -192,6 +192,9 @@ KINDS: Mapping[str, Kind] = {
         "The person agreed, so a condition that presumes no agreement does not fit. Choose another."
     ),
     "GRANT": Kind("The agreement on record does not cover this message."),
+    "AGREE_DIFFERS": Kind(
+        "Your agency's record of the person's agreement says otherwise. Leave it out: the agent writes what is there."
+    ),
     "CLAIMED": Kind(
         "It rests on the person's agreement alone, and nothing shows it. It goes because it is red, and both sides and "
         "the partnership are told as of an emergency. Record the agreement, or name the basis that is really yours."
