@@ -28,7 +28,6 @@ from schemas.nondisclosure import parse_undisclosed, undisclosed_tag
 from schemas.override import parse_override, terms_of, verify_override
 from schemas.policing import PolicyBody
 from schemas.policy import Policy
-from schemas.ranges import count_of
 from schemas.ranges import count_of, spelled
 from schemas.receipt import parse_receipt
 from schemas.shelf import Shelf
@@ -144,13 +143,6 @@ class Reader(Said):
     a: str
     kid: str
     first: int
-    count: int
-
-
-class Gone(Said):
-    """A list of records that were deleted on schedule."""
-
-    digest: str = Field(max_length=64)
     count: int
 
 
@@ -327,12 +319,7 @@ def _statement(told: Told, facts: dict[str, Json], view: Directory) -> Told:
         reader = Reader.model_validate(facts)
         told = replace(told, more={"signer": reader.kid, "first": reader.first, "count": reader.count})
         return replace(told, sender=Place(reader.a), what=f"{reader.count} from {reader.first}")
-    if told.event == Event.DELETED:
-        gone = Gone.model_validate(facts)
-        return replace(told, ref=gone.digest, what=f"{gone.count} records", more={"count": gone.count})
     signed = Signed.from_json(facts.get("statement"))
-    if told.event in (Event.HOLD, Event.LIFT):
-        return _held_back(told, signed, view)
     if told.event == Event.GRANT:
         grant = parse_grant(signed)
         parties = tuple(Place(agency) for agency in sorted(grant.parties() - {grant.iss}))
@@ -367,19 +354,6 @@ def _statement(told: Told, facts: dict[str, Json], view: Directory) -> Told:
             told = replace(told, to=(Place(body.member),))
         told = replace(told, more=more)
         fits = _stated(signed, statement, view)
-    return told if fits else told.blamed("quoted")
-
-
-def _held_back(told: Told, signed: Signed, view: Directory) -> Told:
-    """A hold, or its end; `mid` is its id, and `what` the entries that it holds."""
-    said = parse_hold(signed) if told.event == Event.HOLD else parse_lift(signed)
-    told = replace(told, sender=Place(said.by), mid=said.hid, more={"signer": said.signer, "signed": said.ts})
-    purpose = Purpose.LIFT
-    if isinstance(said, Hold):
-        purpose, runs = Purpose.HOLD, said.ranges
-        more: dict[str, Json] = {"first": runs[0][0], "count": count_of(runs)}
-        told = replace(told, what=spelled(runs), more={**told.more, **more})
-    fits = _holds(signed, said.signer, Use.IG_AUTH, said.ts, said.by, purpose, view)
     return told if fits else told.blamed("quoted")
 
 
@@ -475,6 +449,7 @@ def _held_back(told: Told, signed: Signed, view: Directory) -> Told:
     more: dict[str, Json] = {"signer": said.signer, "signed": said.ts}
     if isinstance(said, Hold):
         more |= {"first": said.ranges[0][0], "count": count_of(said.ranges)}
+        told = replace(told, what=spelled(said.ranges))
     told = replace(told, sender=Place(said.by), mid=said.hid, more=more)
     fits = _holds(signed, said.signer, Use.IG_AUTH, said.ts, said.by, purpose, view)
     return told if fits else told.blamed("quoted")
