@@ -4,12 +4,14 @@ import json
 
 import pytest
 
+from agent.overriding import decided_at
 from agent.rules import NoAuthority, clear, parse, sealed
 from schemas.api import PageItem
 from schemas.canonical import b64
 from schemas.directory import Directory
 from schemas.envelope import Delivery
-from schemas.override import parse_override
+from schemas.errors import Refusal
+from schemas.override import authorise_override, parse_override
 from schemas.policy import founding
 from tests.agent.test_rules import HELD, TEXT, proof_of
 from tests.broker.leads import DAY, REFUSED, People, fresh_mid, header_of, risky
@@ -34,7 +36,7 @@ def delivery_of(world, message, place=0):
     return Delivery(upload.envelope, upload.wraps[place], upload.record, proof_of(world, upload.envelope))
 
 
-def opened(world, message, beside=None, view: Directory | None = None):
+def opened(world, message, beside=None, view: Directory | None = None, **how):
     """The recipient's own decision; `beside` is what the relay hands out with it."""
     delivery = delivery_of(world, message)
     item = PageItem(eid=b64(delivery.envelope.eid), d="intake", state="queued")
@@ -42,7 +44,8 @@ def opened(world, message, beside=None, view: Directory | None = None):
     log_key = world.founded.partnership.log_key
     passed = clear(parse(delivery.to_bytes(), item), "intake", view, keys, log_key, world.now)
     outer = None if beside is None else json.dumps(beside.to_json())
-    return sealed(passed, view, (founding(),), withdrawn=False, override=outer)
+    values = {"withdrawn": False, **how}
+    return sealed(passed, view, (founding(),), override=outer, **values)
 
 
 def refused(world, message, beside=None, **how):
@@ -62,6 +65,58 @@ def test_a_message_that_was_released_opens_with_the_override_beside_it(world, pe
     assert opened(world, message, signed).alert
 
 
+def test_a_red_without_a_basis_opens_with_the_one_that_two_people_named(world, people):
+    message = held(world, payload=TEXT.replace("AMBER", "RED"), rag="RED", law={**REFUSED, "b6": None})
+    signed, _ = people.override(header_of(message), basis="6f")
+    assert opened(world, message, signed).alert
+    signed, _ = people.override(header_of(message), basis="6z")
+    assert refused(world, message, signed) == "VOCABULARY"
+
+
+def test_another_basis_after_a_withdrawal_wants_a_lead_even_for_a_red(world, people):
+    """Row 17, which the relay should have held: the recipient knows when it was written too."""
+    grant = world.grant("Peacock", "IDVAS", pur=["RISK_MGMT"], cat=list(HELD))
+    status = world.status("Peacock", grant)
+    law = {**REFUSED, "agree": "WITHDRAWN", "why_no": "A"}
+    red = {
+        "payload": TEXT.replace("AMBER", "RED"),
+        "rag": "RED",
+        "grant": grant,
+        "status": status,
+        "law": law,
+    }
+    message = held(world, **red)
+    assert opened(world, message, withdrawn=True).alert  # nobody foresaw it, and it is RED
+    with pytest.raises(NoAuthority) as refusal:
+        opened(world, message, withdrawn=True, switched=True)
+    assert refusal.value.code == "BASIS_SWITCH"
+    signed, _ = people.override(header_of(message))
+    assert opened(world, message, signed, withdrawn=True, switched=True).alert
+
+
+def test_the_policy_of_the_leads_moment_decides_if_she_really_signed(world, people):
+    message = held(world)
+    header, change = header_of(message), world.now + 3600
+
+    def around(at):
+        return (founding(),) if at < change else (founding(version=2),)
+
+    def decided(signed, now=change + DAY):
+        outer = None if signed is None else json.dumps(signed.to_json())
+        return decided_at(header, outer, world.directory, around, now)
+
+    good = authorise_override(
+        parse_override(people.override(header)[0]).request, people.keys["lead"], change + 60
+    )
+    assert (decided(None), decided(good)) == (header.ts, change + 60)
+    other = authorise_override(
+        parse_override(people.override(header, reason="E")[0]).request, people.keys["lead"], change + 60
+    )
+    assert decided(other) == header.ts  # what is worth nothing moves nothing
+    with pytest.raises(Refusal, match="FUTURE"):
+        decided(good, now=change - 3600)
+
+
 def test_a_relay_that_released_it_without_one_is_found_out(world, people):
     assert refused(world, held(world)) == "HOLD_LEAD"
 
@@ -79,7 +134,9 @@ def test_a_relay_that_released_it_without_one_is_found_out(world, people):
         ({"mid": fresh_mid()}, "OVERRIDE_USED"),
         ({"cat": ["ask"]}, "OVERRIDE_CATEGORIES"),
         ({"basis": "6d"}, "OVERRIDE_DIFFERS"),
+        ({"basis": "6ea:safeguarding"}, "OVERRIDE_DIFFERS"),
         ({"reason": "E"}, "OVERRIDE_DIFFERS"),
+        ({"reason": "F"}, "OVERRIDE_DIFFERS"),
         ({"exp": 9_999_999_999}, "OVERRIDE_LIFE"),
     ],
 )

@@ -16,8 +16,10 @@ from schemas.override import (
     parse_override,
     read_override,
     request_override,
+    terms_of,
     verify_override,
 )
+from schemas.policy import Policy, founding
 from schemas.signing import Purpose, Signed
 from tests.simulated_world import DESK, NO_PERSON, World
 from tests.tools.override_world import DAY, add_person, core_for, introduce, override, reason_record
@@ -91,6 +93,79 @@ def test_an_author_never_authorises_another_authors_request(world):
     second = add_person(world, "Peacock", "author-7")
     PEOPLE["second author"] = second
     assert refused(world, lead="second author") == "AUTHORISER_ROLE"
+
+
+REASONS = [
+    ("G", "AMBER", "G", True),
+    ("G", "RED", "F", False),
+    ("A", "AMBER", "F", False),
+    ("A", "RED", "F", False),
+    ("F", "RED", "F", True),
+    ("F", "RED", "G", False),
+    ("E", "AMBER", "E", True),
+    (None, "RED", "F", True),
+    (None, "AMBER", "F", False),
+    (None, "AMBER", "A", True),
+    (None, "AMBER", "E", True),
+    (None, "RED", "G", False),
+    (None, "RED", "Z", False),
+]
+"""What the message says, its colour, what the override says, whether they go together."""
+
+
+@pytest.mark.parametrize(("said", "rag", "named", "fits"), REASONS)
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_reason_is_the_messages_own_and_an_emergency_is_red(world, said, rag, named, fits, gone):
+    header = header_of(world, rag=rag, law={**REFUSED, "why_no": said})
+    signed, _ = override(world, header, PEOPLE["author"], PEOPLE["lead"], reason=named)
+    args = (parse_override(signed), header, world.directory, TERMS, world.now)
+    if fits:
+        check_covers(*args, gone=gone)
+        return
+    with pytest.raises(Refusal, match="OVERRIDE_DIFFERS"):
+        check_covers(*args, gone=gone)
+
+
+BASES = [
+    ("6f", "6f", False, ""),
+    ("6f", "6d", False, "OVERRIDE_DIFFERS"),
+    ("6f", "6d", True, ""),
+    ("6a", "6d", False, "OVERRIDE_DIFFERS"),
+    ("6a", "6d", True, ""),
+    (None, "6d", False, ""),
+    (None, "6d", True, ""),
+    (None, "6z", True, "VOCABULARY"),
+    ("6f", "6z", True, "VOCABULARY"),
+    (None, "6ea:crime", True, ""),
+]
+"""What the message says, what the override says, whether it has gone, the refusal."""
+
+
+@pytest.mark.parametrize(("said", "named", "gone", "code"), BASES)
+def test_a_basis_is_the_messages_own_or_a_lawful_one(world, said, named, gone, code):
+    header = header_of(world, law={**REFUSED, "b6": said})
+    signed, _ = override(world, header, PEOPLE["author"], PEOPLE["lead"], basis=named)
+    args = (parse_override(signed), header, world.directory, TERMS, world.now)
+    if not code:
+        check_covers(*args, gone=gone)
+        return
+    with pytest.raises(Refusal, match=code):
+        check_covers(*args, gone=gone)
+
+
+def test_a_recognised_interest_is_none_before_its_day_and_none_for_a_public_authority(world):
+    header = header_of(world, law={**REFUSED, "b6": None})
+    signed, _ = override(world, header, PEOPLE["author"], PEOPLE["lead"], basis="6ea:crime")
+    found = parse_override(signed)
+    first = founding().bases["6ea:crime"].since
+    check_covers(found, header, world.directory, TERMS, first)
+    with pytest.raises(Refusal, match="PAPER_DATES"):
+        check_covers(found, header, world.directory, TERMS, first - 1)
+    public = {"public_authority": True, "s16la_member": None, "cda_relevant": None}
+    value = decode(founding().text, 128 * 1024)
+    policy = Policy.parse(encode({**value, "flags": {header.sender.a: public}}))
+    with pytest.raises(Refusal, match="PAPER_PUBLIC"):
+        check_covers(found, header, world.directory, terms_of(policy), first)
 
 
 def test_an_agency_without_a_lead_overrides_nothing(world):
