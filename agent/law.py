@@ -74,8 +74,8 @@ def law_block(
         "why_no": None,
         "hc": _harm_causer(sender) if "hc" in categories else None,
         **(_unagreed(now) if agreed is None else _agreed(agreed, data)),
-        **(_NOBODY if follows.get("pd") == "none" else {}),
         **said,
+        **(_NOBODY if follows.get("pd") == "none" else {}),
         **follows,
     }
     if src:
