@@ -22,7 +22,14 @@ from schemas.envelope import Id16
 from schemas.errors import Refusal
 from schemas.lawful import Attestation, Onward, Rag
 from schemas.messages.asked import Asked, Block, Codes, Day, Ref, Some
-from schemas.messages.handling import FreeTextHolds, HandlingBanner, Reasons, ReplyTo, StatementKind
+from schemas.messages.handling import (
+    FreeTextHolds,
+    Handling,
+    HandlingBanner,
+    Reasons,
+    ReplyTo,
+    StatementKind,
+)
 from schemas.messages.person import Ident
 from schemas.messages.text import Short, Text
 
@@ -48,7 +55,7 @@ WithheldWhy = Literal[
     "no_agreement", "not_needed_for_this", "could_endanger", "about_others", "confidence", "checking"
 ]
 
-ANSWERED_WITH = frozenset({"contact", "reasons", "response", "statements", "third_party"})
+ANSWERED_WITH = frozenset({"reasons", "response", "statements", "third_party"})
 """Categories that every answer may hold: its lines, who said them, how to handle it, and why."""
 
 _MARKS: Mapping[str, str] = {
@@ -156,7 +163,7 @@ class InfoGive(Block):
     type: Annotated[Literal["info.give"], Holds(None, "O")]
     v: Annotated[Literal[1], Holds(None, "O")]
     rfi_ref: Annotated[Id16, Holds(None, "O")]
-    handling: HandlingBanner = NOT_ASKED
+    handling: Annotated[Asked[Codes[Handling]], Holds("response", "O")] = NOT_ASKED
     given: Asked[Some[Given]] = NOT_ASKED
     not_held: Annotated[Asked[Codes[Item]], Holds("response", "O")] = NOT_ASKED
     withheld: Asked[Some[Withheld]] = NOT_ASKED
