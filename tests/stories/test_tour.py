@@ -41,10 +41,11 @@ def town(tmp_path: Path) -> Iterator[Path]:
 
 
 def commands() -> list[str]:
-    """The lines of the tour's block, continued lines joined."""
+    """The commands of the tour's block, continued lines joined."""
     block = re.search(r"<!-- tour:.*?```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert block is not None
-    return [line for line in block[1].replace("\\\n", " ").splitlines() if line.strip()]
+    lines = block[1].replace("\\\n", " ").splitlines()
+    return [line for line in lines if line.strip() and not line.startswith("#")]
 
 
 def typed(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
