@@ -8,6 +8,8 @@ and does the same sum here.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import sys
 from collections import deque
 from collections.abc import Callable
@@ -18,6 +20,8 @@ from broker.calculator import asked
 
 STARTS = 3
 """How often a calculator is started; one that keeps dying is not what a relay should spend its time on."""
+ROOM = 1024 * 1024
+"""Bytes that a pipe may hold."""
 Tell = Callable[[bytes | None], None]
 """Hears the answer, or None when there will be none."""
 
@@ -69,6 +73,8 @@ class Line(asyncio.SubprocessProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if isinstance(transport, asyncio.SubprocessTransport):
             self._transport = transport
+            for end in (0, 1):
+                _widen(transport.get_pipe_transport(end))
             pipe = transport.get_pipe_transport(0)
             self._input = pipe if isinstance(pipe, asyncio.WriteTransport) else None
 
@@ -112,6 +118,13 @@ class Line(asyncio.SubprocessProtocol):
             self.away.popleft().tell(None)
 
 
+def _widen(pipe: asyncio.BaseTransport | None) -> None:
+    """Room for a whole turn's records, where the system lets us: else they go in a dozen pieces, each a wake-up."""
+    if pipe is not None and sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(pipe.get_extra_info("pipe"), fcntl.F_SETPIPE_SZ, ROOM)
+
+
 class Calculator:
     """Takes jobs to a process of their own. `apart` says whether there is a processor for one."""
 
@@ -136,7 +149,7 @@ class Calculator:
             self._starting = asyncio.create_task(self._start())
         self._line.send(kind, batch, tell)
 
-    async def ask(self, kind: int, batch: bytes) -> bytes | None:
+    def ask(self, kind: int, batch: bytes) -> asyncio.Future[bytes | None]:
         """The answer, or None when there is nobody to calculate."""
         done: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
 
@@ -145,7 +158,7 @@ class Calculator:
                 done.set_result(answer)
 
         self.send(kind, batch, tell)
-        return await done
+        return done
 
     async def close(self) -> None:
         self._starts = 0

@@ -163,9 +163,8 @@ def _agree(connection: Connection, turn: Turn, gids: list[str]) -> None:
             turn.agreements[row.gid].statuses[row.hash] = (status_of(signed), signed)
 
 
-def write(connection: Connection, turn: Turn, growth: Growth | None, size: int, wraps: list[Wrapped]) -> bool:
-    """Write all that a turn did; False when the stored log is not at `size`, or holds other leaves than were hashed, so
-    that nothing may be committed and no head leaves the relay."""
+def write(connection: Connection, turn: Turn, wraps: list[Wrapped]) -> None:
+    """Write all that a turn did but what waits for its records to be sealed."""
     _write_rows(connection, turn.rows)
     recalls.write(connection, turn)
     if changed := turn.changed():
@@ -178,8 +177,13 @@ def write(connection: Connection, turn: Turn, growth: Growth | None, size: int, 
         DELETE_ENVELOPES.run(connection, eids=gone)
     if wraps:
         store(connection, epochs, [_wrap_row(wrap) for wrap in wraps])
-    if growth is None:
-        return True
+
+
+def write_grown(connection: Connection, turn: Turn, growth: Growth, size: int) -> bool:
+    """Write the log as it grew, and the envelopes with their proofs; False when the stored log is not at `size`, or
+    holds other leaves than were hashed, so that nothing may be committed and no head leaves the relay."""
+    if turn.rows.envelopes:
+        store(connection, envelopes, turn.rows.envelopes)
     store(connection, leaves, [{"idx": e.index, "leaf": e.leaf} for e in turn.entries])
     if not growth.stands(size, SELECT_NEW.rows(connection, size=size)):
         return False
@@ -200,7 +204,6 @@ def _write_rows(connection: Connection, rows: Rows) -> None:
         connection.execute(delete(policies).where(policies.c.digest == row["digest"]))
     for table, values in (
         (seen, rows.seen),
-        (envelopes, rows.envelopes),
         (deliveries, rows.deliveries),
         (notices, rows.notices),
         (grants, rows.grants),

@@ -1,16 +1,33 @@
-"""The records of a turn are sealed: one or two where they arise, more by the calculator, which wants their keys for it."""
+"""The records of a turn are sealed: one or two where they arise, more by the calculator, with the keys they want."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from broker.calculating import Calculator
 from broker.calculator import SEAL
-from broker.drafts import Draft, Sealed, packed, read
+from broker.drafts import packed, read
 from broker.turn import Entry
 
 FEW = 2
 """Records that are not worth the way to another process and back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealing:
+    """Records that are being sealed; `away` is the calculator's answer, where it was asked."""
+
+    entries: Sequence[Entry]
+    away: asyncio.Future[bytes | None] | None
+
+    async def done(self) -> None:
+        """Give each entry its record and its leaf."""
+        answer = None if self.away is None else await self.away
+        sealed = [entry.draft.sealed() for entry in self.entries] if answer is None else read(answer)
+        for entry, record in zip(self.entries, sealed, strict=True):
+            entry.keep(record)
 
 
 class Recorder:
@@ -19,14 +36,8 @@ class Recorder:
     def __init__(self, calculator: Calculator) -> None:
         self._calculator = calculator
 
-    async def seal(self, entries: Sequence[Entry]) -> None:
-        """Give each entry its record and its leaf."""
-        for entry, sealed in zip(entries, await self._sealed([e.draft for e in entries]), strict=True):
-            entry.keep(*sealed)
-
-    async def _sealed(self, drafts: list[Draft]) -> list[Sealed]:
-        if len(drafts) > FEW and self._calculator.ready:
-            answer = await self._calculator.ask(SEAL, packed(drafts))
-            if answer is not None:
-                return read(answer)
-        return [draft.sealed() for draft in drafts]
+    def begin(self, entries: Sequence[Entry]) -> Sealing:
+        """Have it begun at once: the turn writes meanwhile."""
+        if len(entries) <= FEW or not self._calculator.ready:
+            return Sealing(entries, None)
+        return Sealing(entries, self._calculator.ask(SEAL, packed([entry.draft for entry in entries])))

@@ -184,7 +184,9 @@ class Sequencer:
         turn = Turn(now, size, self._view.directory, self._epochs, self._draw, self._view.shelf)
         async with self._store.turn() as connection:
             outcomes = await connection.run_sync(self._decide_all, turn, batch)
-            await self._recorder.seal(turn.entries)
+            sealing = self._recorder.begin(turn.entries)
+            await connection.run_sync(queries.write, turn, self._epochs.unsaved)
+            await sealing.done()
             growth, note = await connection.run_sync(self._write, turn)
         self._epochs.saved()
         if growth is not None:
@@ -207,8 +209,8 @@ class Sequencer:
             growth = self._ledger.grow([entry.leaf for entry in turn.entries])
             for finish in turn.after:
                 finish(growth)
-        if not queries.write(connection, turn, growth, self._ledger.size, self._epochs.unsaved):
-            raise Refusal("UNAVAILABLE")
+            if not queries.write_grown(connection, turn, growth, self._ledger.size):
+                raise Refusal("UNAVAILABLE")
         return growth, self._write_directory(connection, turn)
 
     def _write_directory(self, connection: Connection, turn: Turn) -> str | None:

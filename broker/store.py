@@ -133,6 +133,8 @@ def _engine(path: Path, size: int, pragmas: dict[str, str], begin: str) -> Async
         # The driver's own idea of when a transaction starts would leave reads before a write outside of it.
         connection.isolation_level = None
         cursor = connection.cursor()
+        # Of a new file only. An envelope and its record fill two such pages; smaller ones would be strung together.
+        cursor.execute("PRAGMA page_size=8192")
         for name, value in pragmas.items():
             cursor.execute(f"PRAGMA {name}={value}")
         cursor.close()

@@ -28,7 +28,7 @@ from schemas.errors import Refusal
 from schemas.grants import Grant, Status, parse_grant, parse_status
 from schemas.policy import Policy
 from schemas.receipt import ENDED, State
-from schemas.record_sealing import check_size, record_hash
+from schemas.record_sealing import check_size, record_hash, veil_record
 from schemas.sealing import Draw
 from schemas.shelf import Shelf
 from schemas.signing import Signed
@@ -91,6 +91,7 @@ class Entry:
 
     index: int
     draft: Draft
+    sender: bytes
     ar: bytes
     record: bytes = b""
     veiled: bytes = b""
@@ -101,9 +102,11 @@ class Entry:
         """For the submitter, and then forgotten."""
         return self.draft.rk
 
-    def keep(self, record: bytes, veiled: bytes) -> None:
+    def keep(self, record: bytes) -> None:
         """The leaf is hashed from the very record that is stored."""
-        self.record, self.veiled = record, veiled
+        self.record = record
+        if self.sender:
+            self.veiled = veil_record(self.sender, self.draft.tag, self.draft.rk)
         self.leaf = Leaf(self.draft.tag, record_hash(record), self.ar).to_bytes()
 
 
@@ -246,8 +249,7 @@ class Turn:
         plain = event_facts(event, self.now, policy=None if policy is None else policy.version, **facts)
         check_size(plain)
         sealed, ar = sender_record or (b"", self.draw(32))
-        draft = Draft(tag, plain, keys, blanks, rk, sealed)
-        entry = Entry(self._size + len(self.entries), draft, ar)
+        entry = Entry(self._size + len(self.entries), Draft(tag, plain, keys, blanks, rk), sealed, ar)
         self.entries.append(entry)
         return entry
 

@@ -43,15 +43,15 @@ MIXED = [check(b"a"), forged(b"b"), check(b""), Check(bytes(32), b"c", bytes(64)
 TRUTH = [True, False, True, False, True]
 
 
-def draft(number: int, sender: bytes = b"") -> Draft:
+def draft(number: int) -> Draft:
     """A draft for `number % 4` agencies, with blanks up to four."""
     few = number % 4
     keys = tuple(bytes((number, at)) * 16 for at in range(few))
     blanks = tuple(b64(bytes((number, at)) * 8) for at in range(4 - few))
-    return Draft(bytes((number,)) * 32, b"{}" * number, keys, blanks, bytes((number, 9)) * 16, sender)
+    return Draft(bytes((number,)) * 32, b"{}" * number, keys, blanks, bytes((number, 9)) * 16)
 
 
-DRAFTS = [draft(number, b"sender" * 500 * (number % 2)) for number in range(12)]
+DRAFTS = [draft(number) for number in range(12)]
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ async def listening(calculator: Calculator) -> None:
 
 
 def entries() -> list[Entry]:
-    return [Entry(at, one, bytes(32)) for at, one in enumerate(DRAFTS)]
+    return [Entry(at, one, b"sender" * 500 * (at % 2), bytes(32)) for at, one in enumerate(DRAFTS)]
 
 
 def children() -> list[psutil.Process]:
@@ -148,12 +148,12 @@ async def test_a_record_is_sealed_alike_wherever_it_is(calculator: Calculator, a
     if apart:
         await started(calculator)
     sealed = entries()
-    await Recorder(calculator).seal(sealed)
-    assert [(one.record, one.veiled) for one in sealed] == [one.sealed() for one in DRAFTS]
+    await Recorder(calculator).begin(sealed).done()
+    assert [one.record for one in sealed] == [one.sealed() for one in DRAFTS]
     for one in sealed:
         leaf = Leaf.parse(one.leaf)
         assert (leaf.tag, leaf.relay_record) == (one.draft.tag, record_hash(one.record))
-        assert bool(one.veiled) is bool(one.draft.sender)
+        assert bool(one.veiled) is bool(one.sender)
 
 
 async def test_a_calculator_that_is_killed_leaves_nobody_waiting(calculator: Calculator, checks: Checks):
@@ -162,13 +162,13 @@ async def test_a_calculator_that_is_killed_leaves_nobody_waiting(calculator: Cal
     sealed = entries()
     (child,) = children()
     child.send_signal(signal.SIGSTOP)
-    sealing = asyncio.create_task(Recorder(calculator).seal(sealed))
+    sealing = asyncio.create_task(Recorder(calculator).begin(sealed).done())
     await asyncio.sleep(0.05)
     assert not sealing.done()
     child.send_signal(signal.SIGKILL)
     assert await asyncio.wait_for(asyncio.gather(*waiting), 10) == [TRUTH] * 50
     await asyncio.wait_for(sealing, 10)
-    assert [one.record for one in sealed] == [one.sealed()[0] for one in DRAFTS]
+    assert [one.record for one in sealed] == [one.sealed() for one in DRAFTS]
     assert await checks.held(MIXED) == TRUTH
 
 
@@ -192,8 +192,8 @@ async def test_a_calculator_that_hangs_is_given_up(
     (child,) = children()
     child.send_signal(signal.SIGSTOP)
     waiting, sealed = checks.held(MIXED), entries()
-    await asyncio.wait_for(Recorder(calculator).seal(sealed), 10)
-    assert [one.record for one in sealed] == [one.sealed()[0] for one in DRAFTS]
+    await asyncio.wait_for(Recorder(calculator).begin(sealed).done(), 10)
+    assert [one.record for one in sealed] == [one.sealed() for one in DRAFTS]
     assert await asyncio.wait_for(waiting, 10) == TRUTH
     child.wait(10)
 
