@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.canaries import canaries_of, search, spellings
-from tests.town import DASS, IDVAS, PEACOCK, AgencyPlan, Said, Town, TownError, until
+from tests.town import DASS, IDVAS, PEACOCK, AgencyPlan, Ended, Said, Town, TownError, until
 
 CASES = Path(__file__).parent / "cases"
 CASE, AGREEMENT, RESPONSE = (CASES / f"{name}.json" for name in ("adult_referral", "agreement", "response"))
@@ -96,7 +96,7 @@ class Demonstration:
         with self.story.step("A partnership is founded, and three agencies join it") as record:
             self.town.found()
             self.story.tell(
-                "oversight, its IG officer and the relay have keys; partnership.json is handed round"
+                "oversight, its information-governance (IG) officer and the relay have keys; each agency gets partnership.json"
             )
             for plan in AGENCIES:
                 self.town.join(plan)
@@ -111,10 +111,12 @@ class Demonstration:
             self.story.tell("one relay and three agents run, each a process of its own, over HTTP")
 
     def agree(self) -> str:
-        with self.story.step("At The Peacock Project, she is asked, alone, and says yes") as record:
+        with self.story.step(
+            "At The Peacock Project a woman is asked, alone, whether her story may be passed on; she says yes"
+        ) as record:
             record["gid"] = self._agreement(PEACOCK)
             self.story.tell(
-                "how she was asked stays at the agency; a signed agreement about nobody by name goes out"
+                "how she was asked stays at the agency; the signed agreement that goes out names nobody"
             )
             record["other"] = self._agreement(DASS)
             self.story.tell(f"{DASS.name} records an agreement of its own, with another person")
@@ -141,7 +143,7 @@ class Demonstration:
 
     def refer(self, gid: str) -> str:
         with self.story.step(
-            "A full case record becomes an amber referral that holds what the form may carry"
+            "Her full case record becomes a referral that holds only what its form may carry (amber: medium risk)"
         ) as record:
             sent = self._send(gid)
             left = {item["path"]: item["why"] for item in sent["left_out"]}
@@ -161,7 +163,8 @@ class Demonstration:
             case = json.loads(CASE.read_text())
             kept = [case["refuge"]["address"], case["person"]["legal_name"], case["harm_causers"][0]["name"]]
             self.story.expect(
-                not any(word in text for word in kept), "the desk reads no refuge, legal name or his name"
+                not any(word in text for word in kept),
+                "the desk reads neither the refuge, nor her legal name, nor the name of who harmed her",
             )
             self.story.expect(
                 case["wishes"]["wants"][0] in text, "the desk reads what she wants, in her words"
@@ -274,7 +277,7 @@ class Demonstration:
             searched = {"canaries": len(canaries), "encodings": len(spellings("x")), "files": len(paths)}
             self.story.expect(
                 not found,
-                f"{len(canaries)} texts in {searched['encodings']} spellings, {len(paths)} files: 0 found",
+                f"{len(canaries)} texts from the record, {searched['encodings']} spellings of each, {len(paths)} files: 0 found",
             )
             control = self.town.at("control")
             control.write_bytes(base64.b64encode(b"..." + canaries[0].encode()))
@@ -296,7 +299,7 @@ class Demonstration:
         """Who notices: the relay at its start, or the next officer who pulls."""
         try:
             self.town.start_relay()
-        except TownError:
+        except Ended:
             return "the relay refuses to start over a log that does not hold together"
         fresh = self.town.at("officers", IDVAS.key)
         pulled = self.pull(IDVAS.key, expect=None)

@@ -25,12 +25,16 @@ from pathlib import Path
 from tests.ports import free_port
 
 BIN = Path(sys.executable).parent
-PATIENCE = 30.0
-"""Seconds that anything here may take before it counts as failed; usual is well under one."""
+PATIENCE = 60.0
+"""Seconds that anything here may take before it counts as failed; usual is under two, also on a busy machine."""
 
 
 class TownError(Exception):
     """Something did not happen that should have."""
+
+
+class Ended(TownError):
+    """A process ended by itself while it should have come up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,17 +174,19 @@ class Town:
 
     def start_relay(self) -> None:
         self._start("relay", "fenpost-broker", "run", "--config", self.relay / "relay.toml")
-        until(lambda: answers(f"http://127.0.0.1:{self.admin_port}/readyz"), "the relay is ready")
+        self._until_up(
+            "relay", lambda: answers(f"http://127.0.0.1:{self.admin_port}/readyz"), "the relay is ready"
+        )
 
     def start_agent(self, plan: AgencyPlan) -> None:
         self._start(plan.key, "fenpost-agent", "run", "--dir", self.at(plan.key))
-        until(
-            lambda: (
-                self.run("fenpost-agent", "status", "--dir", self.at(plan.key), "--json", expect=None).exit
-                == 0
-            ),
-            f"the agent of {plan.name} answers",
-        )
+        home = self.at(plan.key)
+
+        def answering() -> bool:
+            asked = ("fenpost-agent", "status", "--dir", home, "--json")
+            return (home / "agent.port").exists() and self.run(*asked, expect=None).exit == 0
+
+        self._until_up(plan.key, answering, f"the agent of {plan.name} answers")
 
     def stop(self, who: str, how: int = signal.SIGTERM) -> int:
         """End a process and return its exit code."""
@@ -200,6 +206,18 @@ class Town:
             command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=clean_environment()
         )
         log.close()
+
+    def _until_up(self, who: str, ready: Callable[[], object], what: str) -> None:
+        """Wait until a process is ready; raises Ended when it ends instead, and TownError when neither comes."""
+
+        def up() -> object:
+            code = self.running[who].poll()
+            if code is not None:
+                said = self.at(f"{who}.log").read_text(errors="replace").splitlines()[-3:]
+                raise Ended("\n".join([f"{who} ended with {code} when it was started; it said last:", *said]))
+            return ready()
+
+        until(up, what)
 
 
 def clean_environment() -> dict[str, str]:
