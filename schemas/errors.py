@@ -400,6 +400,10 @@ KINDS: Mapping[str, Kind] = {
     "ANCHOR": Kind(
         "The relay's database is older than what it has signed, so it does not start. Find a newer copy of it.", "relay"
     ),
+    "CROSS": Kind(
+        "Figures narrowed like that would single people out, so they are never published. Choose fewer."
+    ),
+    "NO_PDF": Kind("Nothing here writes PDF. Install Fenpost with its extra 'pdf', or leave out --pdf."),
     "MIRROR": Kind(
         "The mirror of the log is damaged or of another log. Keep it, and pull into a new folder."
     ),
