@@ -154,23 +154,29 @@ def audit_pull(
 @audit.command("verify")
 @_dir
 @_json
-def audit_verify(folder: Path, as_json: bool) -> None:
+@click.option(
+    "--new", "only_new", is_flag=True, help="Read only the entries that came since it was last found whole."
+)
+def audit_verify(folder: Path, as_json: bool, only_new: bool) -> None:
     """Prove, without the relay, that your copy is whole: every entry, record and checkpoint. Exit code 1 if not.
 
     \b
     Example:
       fenpost-audit verify --dir officer
     """
-    from keys_tooling.audit import officer_folder
+    from keys_tooling.audit import officer_folder, verified
     from keys_tooling.audit.mirror import open_mirror
-    from keys_tooling.audit.verify import verify
+    from keys_tooling.audit.verify import NOTHING, verify
     from schemas.directory import safety_number
 
     partnership = officer_folder.believed(folder)
     with open_mirror(folder, write=False) as mirror:
         size = mirror.size()
         with _bar("Entries") as progress:
-            found = verify(mirror, partnership, lambda at: progress(at, size))
+            since = verified.kept(folder) if only_new else NOTHING
+            found = verify(mirror, partnership, lambda at: progress(at, size), since)
+    if found.whole:
+        verified.keep(folder, found.edge)
     number = safety_number(partnership.charter.oversight)
     report({**found.to_json(), "oversight_safety_number": number}, found.text(number), as_json=as_json)
     if not found.whole:

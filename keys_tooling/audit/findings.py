@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from keys_tooling.audit.mirror import Log
 from schemas.canonical import Json
-from schemas.merkle import EMPTY_ROOT
+from schemas.merkle import EMPTY_ROOT, Frontier
 
 MOST = 100
 """Findings that are listed; more are only counted."""
@@ -25,6 +25,7 @@ MEANS = {
     "entry": "The stored entry is not the one that was proven when it was pulled: it was changed in this mirror.",
     "record": "The relay's sealed record is not the one that this entry commits to: it was changed in this mirror.",
     "context": "The relay's sealed record belongs to another entry.",
+    "sender": "The sealed sender's record of this entry is not the one that was pulled: it was changed in this mirror.",
     "gone": "The record of this entry is missing, and no retention statement whose notice is over lets it go. "
     "Tell oversight.",
     "early": "A retention statement names this entry, and its time was not over. Tell oversight, and keep this mirror.",
@@ -33,7 +34,7 @@ MEANS = {
 
 
 OF_CHECKPOINTS = ("checkpoint", "rollback", "fork", "unproven")
-PINNED = ("entry", "record", "context")
+PINNED = ("entry", "record", "context", "sender")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +71,18 @@ class Finding:
 
 @dataclass(slots=True)
 class Report:
-    """What verifying found. `root` is that of all stored entries, in hex."""
+    """What verifying found. `root` is that of all stored entries, in hex; those before `first` were not read again."""
 
     entries: int = 0
+    first: int = 0
     checkpoints: int = 0
     statements: int = 0
     deleted: int = 0
     root: str = EMPTY_ROOT.hex()
     findings: list[Finding] = field(default_factory=list)
     unlisted: int = 0
+    edge: Frontier = field(default_factory=Frontier, repr=False)
+    """The edge of the tree over all that was read."""
 
     @property
     def whole(self) -> bool:
@@ -108,6 +112,7 @@ class Report:
             "entries": self.entries,
             "findings": findings,
             "first": findings[0] if findings else None,
+            "from": self.first,
             "ok": self.whole,
             "root": self.root,
             "statements": self.statements,
@@ -119,6 +124,7 @@ class Report:
         counts = [
             "",
             f"Entries        {self.entries:,}, root {self.root[:16]}",
+            *([f"Read           from entry {self.first:,} on"] if self.first else []),
             *(
                 [f"Deleted        {self.deleted:,} records, on schedule unless said above"]
                 if self.deleted
@@ -129,7 +135,10 @@ class Report:
             f"Oversight      safety number {number}",
         ]
         if self.whole:
-            return "\n".join(["WHOLE. Everything stored is what the relay signed, in one history.", *counts])
+            said = "WHOLE. Everything stored is what the relay signed, in one history."
+            if self.first:
+                said = "WHOLE since it was verified last. What is new continues the one history that the relay signed."
+            return "\n".join([said, *counts])
         found = self.ordered()
         lines = [f"NOT WHOLE. The first bad position is {found[0].place}."]
         lines += [f"  {finding.place}: {finding.means}" for finding in found[:10]]

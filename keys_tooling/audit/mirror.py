@@ -23,6 +23,7 @@ from urllib.parse import quote
 from schemas.api import EpochItem
 from schemas.canonical import unb64
 from schemas.errors import Refusal
+from schemas.hashing import labelled
 from schemas.merkle import Frontier
 from schemas.ranges import each, ranges_of, spelled, unspelled
 from schemas.signing import Signed
@@ -35,7 +36,7 @@ Log = Literal["log", "keys"]
 SCHEMA = """
 CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE entry (i INTEGER PRIMARY KEY, leaf BLOB NOT NULL, hash BLOB NOT NULL, relay BLOB NOT NULL,
-  sender BLOB NOT NULL) STRICT;
+  sender BLOB NOT NULL, mark BLOB NOT NULL) STRICT;
 CREATE TABLE epoch (id TEXT NOT NULL, kid TEXT NOT NULL, first INTEGER NOT NULL, wrap BLOB NOT NULL,
   PRIMARY KEY (kid, first, id)) STRICT;
 CREATE TABLE note (n INTEGER PRIMARY KEY, log TEXT NOT NULL, text TEXT NOT NULL, seen INTEGER NOT NULL,
@@ -56,6 +57,18 @@ class Entry:
     hash: bytes
     relay: bytes
     sender: bytes
+
+
+Stored = tuple[int, bytes, bytes, bytes, bytes, bytes]
+"""A row as it is: index, leaf, hash, relay's record, veiled sender's record, and the mark of the last (mark_of)."""
+
+
+def mark_of(sender: bytes) -> bytes:
+    """What is kept beside a veiled sender's record, so that a change of it shows without any key; b"" for none.
+
+    The entry commits to what is under the veil, so only its officers can prove that it is the true one, by opening it.
+    """
+    return labelled("fenpost/v1/mirror", sender, size=16) if sender else b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +109,12 @@ class Mirror:
         )
         return (Entry(*row) for row in rows)
 
+    def stored(self, start: int) -> Iterator[Stored]:
+        """The same as they are, each with its mark: for whoever goes through all of them."""
+        return self._db.execute(
+            "SELECT i, leaf, hash, relay, sender, mark FROM entry WHERE i >= ? ORDER BY i", (start,)
+        )
+
     def hashes(self, start: int) -> Iterator[bytes]:
         rows = self._db.execute("SELECT hash FROM entry WHERE i >= ? ORDER BY i", (start,))
         return (row[0] for row in rows)
@@ -105,9 +124,9 @@ class Mirror:
         return [row[0] for row in rows]
 
     def add_entries(self, entries: Iterable[Entry]) -> None:
-        rows = [(e.index, e.leaf, e.hash, e.relay, e.sender) for e in entries]
+        rows = [(e.index, e.leaf, e.hash, e.relay, e.sender, mark_of(e.sender)) for e in entries]
         with self._db:
-            self._db.executemany("INSERT INTO entry VALUES (?, ?, ?, ?, ?)", rows)
+            self._db.executemany("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     def missing(self) -> tuple[tuple[int, int], ...]:
         """Runs of entries whose records are not here: deleted, or never had."""
@@ -119,7 +138,7 @@ class Mirror:
         before = self._db.total_changes
         with self._db:
             self._db.executemany(
-                "UPDATE entry SET relay = x'', sender = x'' WHERE i BETWEEN ? AND ? AND length(relay) > 0",
+                "UPDATE entry SET relay = x'', sender = x'', mark = x'' WHERE i BETWEEN ? AND ? AND length(relay) > 0",
                 runs,
             )
         return self._db.total_changes - before

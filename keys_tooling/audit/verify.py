@@ -8,25 +8,36 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from keys_tooling.audit.entries import check_entries
 from keys_tooling.audit.findings import Report
-from keys_tooling.audit.mirror import Entry, Log, Mirror
+from keys_tooling.audit.mirror import Log, Mirror
 from keys_tooling.audit.retaining import Runs, let_go, on_record, shortest_of, too_early
-from schemas.audit import Leaf, tag_text
 from schemas.checkpoint import Checkpoint, LogKey, open_checkpoint
 from schemas.directory import Directory
 from schemas.errors import Refusal
-from schemas.merkle import Frontier, leaf_hash
+from schemas.merkle import Frontier
 from schemas.partnership import Partnership
 from schemas.policing import LATE
-from schemas.ranges import names
-from schemas.record_sealing import MAGIC, record_hash
+
+NOTHING = Frontier()
+UNVOUCHED = (
+    "What was verified before is in no checkpoint that this mirror has. Verify it whole: fenpost-audit verify"
+)
 
 
-def verify(mirror: Mirror, partnership: Partnership, progress: Callable[[int], None]) -> Report:
-    """Verify all that a mirror holds.
+def verify(
+    mirror: Mirror,
+    partnership: Partnership,
+    progress: Callable[[int], None],
+    since: Frontier = NOTHING,
+) -> Report:
+    """Verify all that a mirror holds; with `since`, of the entries only those behind that edge.
+
+    Args:
+        since: the edge of the entries that an earlier run found whole (keys_tooling.audit.verified).
 
     Raises:
-        Refusal: MIRROR when it is of another log, or when there is nothing in it.
+        Refusal: MIRROR when it is of another log, when there is nothing in it, or no checkpoint in it is of `since`.
     """
     charter = partnership.charter
     mirror.claim(charter.origin, charter.oversight)
@@ -36,7 +47,13 @@ def verify(mirror: Mirror, partnership: Partnership, progress: Callable[[int], N
         raise Refusal("MIRROR", "Nothing was pulled yet. Run: fenpost-audit pull")
     view = _directory(mirror, partnership, report)
     gone = _let_go(mirror, view, report)
-    _entries(mirror, notes, report, progress, gone)
+    if since.size and not notes.vouches(since):
+        raise Refusal("MIRROR", UNVOUCHED)
+    notes.meet(since)
+    report.first = since.size
+    frontier = check_entries(mirror, since, notes.sizes, notes.meet, report, gone, progress)
+    notes.end(frontier.size)
+    report.entries, report.root, report.edge = frontier.size, frontier.root().hex(), frontier
     return report
 
 
@@ -74,6 +91,14 @@ class _Checkpoints:
         self.vouched = 0
         self._odd: list[tuple[int, int]] = []
 
+    @property
+    def sizes(self) -> set[int]:
+        return set(self._waiting)
+
+    def vouches(self, frontier: Frontier) -> bool:
+        """Whether the log signed this very tree."""
+        return frontier.root() in self._waiting.get(frontier.size, ())
+
     def meet(self, frontier: Frontier) -> None:
         """Hold the checkpoints of this size against the tree."""
         roots = self._waiting.pop(frontier.size, None)
@@ -99,49 +124,6 @@ class _Checkpoints:
         for at in self._waiting:
             if at > max(size, self.believed):
                 self.report.find(self.log, at, "unproven")
-
-
-def _entries(
-    mirror: Mirror, notes: _Checkpoints, report: Report, progress: Callable[[int], None], gone: Runs
-) -> None:
-    frontier = Frontier()
-    notes.meet(frontier)
-    for entry in mirror.entries():
-        if entry.index != frontier.size:
-            # Behind a gap nothing can be held against a checkpoint: the gap is the finding.
-            break
-        _entry(entry, report, gone)
-        frontier = frontier.append(entry.hash)
-        notes.meet(frontier)
-        if not frontier.size % 256:
-            progress(frontier.size)
-    notes.end(frontier.size)
-    report.entries, report.root = frontier.size, frontier.root().hex()
-
-
-def _entry(entry: Entry, report: Report, gone: Runs) -> None:
-    try:
-        leaf = Leaf.parse(entry.leaf)
-    except Refusal:
-        report.find("log", entry.index, "entry")
-        return
-    if leaf_hash(entry.leaf) != entry.hash:
-        report.find("log", entry.index, "entry")
-    elif not entry.relay:
-        report.deleted += 1
-        if not names(gone, entry.index):
-            report.find("log", entry.index, "gone")
-    elif record_hash(entry.relay) != leaf.relay_record:
-        report.find("log", entry.index, "record")
-    elif not _belongs(entry.relay, leaf):
-        report.find("log", entry.index, "context")
-
-
-def _belongs(record: bytes, leaf: Leaf) -> bool:
-    # A head is canonical, so its context stands first. Parsing every record would take five times as long and tell
-    # no more: the entry commits to its bytes, and reading parses what it opens.
-    context = b'{"ctx":"' + tag_text(leaf.tag).encode("ascii") + b'",'
-    return record.startswith(MAGIC) and record.startswith(context, len(MAGIC) + 4)
 
 
 def _directory(mirror: Mirror, partnership: Partnership, report: Report) -> Directory:

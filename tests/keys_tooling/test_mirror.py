@@ -284,7 +284,7 @@ async def test_a_gap_is_named(relay: PaperRelay, tmp_path: Path):
 
 async def test_an_added_entry_is_named(relay: PaperRelay, tmp_path: Path):
     await pull(relay, tmp_path)
-    touch(tmp_path, "INSERT INTO entry SELECT 20, leaf, hash, relay, sender FROM entry WHERE i = 10")
+    touch(tmp_path, "INSERT INTO entry SELECT 20, leaf, hash, relay, sender, mark FROM entry WHERE i = 10")
     assert found(verified(relay, tmp_path)) == [("extra", 20)]
 
 
