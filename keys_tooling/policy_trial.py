@@ -15,9 +15,10 @@ from schemas.decision import Decision
 from schemas.directory import Directory
 from schemas.envelope import Header, parse_header
 from schemas.errors import Refusal
-from schemas.facts import Coverage, Facts
+from schemas.facts import Coverage, Facts, RequestFacts
 from schemas.policy import Policy
 from schemas.recorded import read_facts
+from schemas.references import onward_facts
 
 LINE_LIMIT = 64 * 1024
 WORDS = ("delivered", "delivered with an alert", "held", "refused")
@@ -38,7 +39,9 @@ class Past:
             return read_facts(header, self.known, policy, self.ts)
         coverage: Coverage = "none" if header.gid is None else "covers"
         parties = tuple(view.party(recipient.a) for recipient in header.to)
-        return Facts(header, coverage, view.party(header.sender.a), parties, policy, self.ts)
+        sender, onward = view.party(header.sender.a), onward_facts(header)
+        asked = None if header.law.rfi is None else RequestFacts(open=True, asked=frozenset(header.cat))
+        return Facts(header, coverage, sender, parties, policy, self.ts, request=asked, onward=onward)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ def read_past(lines: Iterable[bytes]) -> Iterator[Past]:
     """Headers, one a line: {"header", "known", "ts"} as `fenpost-audit headers` prints them, or a header alone.
 
     A header alone is taken at its own time, its parties as the directory has them now, and the agreement that it names
-    is taken to cover it.
+    is taken to cover it, the request that it answers to be open and to have asked for it.
 
     Raises:
         Refusal: FORM, NOT_CANONICAL, TOO_BIG and what parse_header says, with the line's number.

@@ -17,7 +17,15 @@ from tests.simulated_world import World
 
 pytestmark = pytest.mark.filterwarnings("ignore:shutdown_timeout:DeprecationWarning")
 DESK = "intake"
-DUTY = {"why_no": "E", "gw": ["COURT"], "b6": "6c", "conf": "statute", "told": "YES", "b9": "9g", "s1": ["s1:6"]}
+DUTY = {
+    "why_no": "E",
+    "gw": ["COURT"],
+    "b6": "6c",
+    "conf": "statute",
+    "told": "YES",
+    "b9": "9g",
+    "s1": ["s1:6"],
+}
 """Nothing but the rows about requests and passing on has anything to say."""
 
 
@@ -89,7 +97,7 @@ async def relay_says(agent, asked):
     return await state(agent, (await send(agent, asked.model_copy(update={"anyway": True})))["mid"])
 
 
-async def test_a_request_is_answered_and_every_party_finds_the_same(world):
+async def test_a_request_is_answered_while_it_is_open_and_every_party_finds_the_same(world):
     async with world.relay(), quiet(world, "IDVAS") as asker, quiet(world, "Peacock") as holder:
         asked = await carry(asker, holder, request())
         header = json.loads(asked.header)
@@ -105,6 +113,19 @@ async def test_a_request_is_answered_and_every_party_finds_the_same(world):
         given = await carry(holder, asker, answer(asked.mid, answers=asked.id))
         assert (given.state, given.thr) == ("opened", asked.thr)
         assert json.loads(given.header)["law"]["rfi"] == asked.mid
+        for age, said in ((OPEN_FOR - 60, None), (OPEN_FOR, "NO_REQUEST")):
+            header = json.loads(asked.header)
+            header |= {"ts": header["ts"] - age, "exp": header["exp"] - age}
+            text = json.dumps(header, sort_keys=True, separators=(",", ":"))
+            await holder.store.run(lambda c, t=text: c.execute(update(inbox).values(header=t)).close())
+            if said:
+                assert (await refused(holder, answer(asked.mid)))[0] == said
+            else:
+                assert (await holder.office.send(answer(asked.mid)))["warnings"] == []
+        for law in ({"asks": ["health"]}, {"src": []}, {"vir": ["VIR-LINE"]}):
+            with pytest.raises(Refusal) as caught:
+                await asker.office.send(request(law={**DUTY, **law}))
+            assert caught.value.code == "FORM"
 
 
 async def test_an_answer_without_an_open_request_is_refused_before_sealing_and_at_the_relay(world):
@@ -145,28 +166,6 @@ async def test_a_relay_that_let_an_unasked_answer_through_is_found_out(world, mo
         assert await asker.store.run(lambda c: c.execute(faults).scalars().all()) == ["NO_REQUEST"] * 2
 
 
-async def test_after_four_weeks_a_request_is_closed_for_its_holder_too(world):
-    async with world.relay(), quiet(world, "IDVAS") as asker, quiet(world, "Peacock") as holder:
-        asked = await carry(asker, holder, request())
-        for age, said in ((OPEN_FOR - 60, None), (OPEN_FOR, "NO_REQUEST")):
-            header = json.loads(asked.header)
-            header |= {"ts": header["ts"] - age, "exp": header["exp"] - age}
-            text = json.dumps(header, sort_keys=True, separators=(",", ":"))
-            await holder.store.run(lambda c, t=text: c.execute(update(inbox).values(header=t)).close())
-            if said:
-                assert (await refused(holder, answer(asked.mid)))[0] == said
-            else:
-                assert (await holder.office.send(answer(asked.mid)))["warnings"] == []
-
-
-async def test_what_follows_from_the_message_cannot_be_set_beside_it(world):
-    async with world.relay(), quiet(world, "IDVAS") as asker:
-        for law in ({"asks": ["health"]}, {"src": []}, {"vir": ["VIR-LINE"]}):
-            with pytest.raises(Refusal) as caught:
-                await asker.office.send(request(law={**DUTY, **law}))
-            assert caught.value.code == "FORM"
-
-
 async def test_a_header_that_is_not_its_forms_is_rejected(world, monkeypatch):
     from agent import office
 
@@ -180,21 +179,21 @@ async def test_a_header_that_is_not_its_forms_is_rejected(world, monkeypatch):
         assert (got.state, got.code) == ("rejected", "CLASS_DIFFERS")
 
 
-@pytest.mark.parametrize("rag", ["AMBER", "RED"])
-async def test_a_police_request_attests_and_says_what_the_victim_was_told(tmp_path, rag):
+async def test_a_police_request_attests_and_says_what_the_victim_was_told(tmp_path):
     world = World.found(tmp_path, "Peacock", "IDVAS", sectors={"IDVAS": "police"})
     async with world.relay(), quiet(world, "IDVAS") as police, quiet(world, "Peacock") as holder:
-        plain = least("info.request") | {"rag": rag, "rag_why": "A bail hearing today"}
-        said = {
-            "vir": ["VIR-LINE", "VIR-NECESSARY", "VIR-PROPORTIONATE", "VIR-LAST-RESORT"],
-            "victim_notice": "given",
-        }
-        assert (await refused(police, form("info.request", ("Peacock",), plain)))[0] == "VIR"
-        with pytest.raises(Refusal) as caught:
-            await police.office.send(form("info.request", ("Peacock",), plain | {"vir": said["vir"]}))
-        assert (caught.value.code, caught.value.detail) == ("MISSING", ("victim_notice",))
-        got = await carry(police, holder, form("info.request", ("Peacock",), plain | said))
-        assert (got.state, json.loads(got.header)["law"]["vir"]) == ("opened", sorted(said["vir"]))
+        for rag in ("AMBER", "RED"):
+            plain = least("info.request") | {"rag": rag, "rag_why": "A bail hearing today"}
+            said = {
+                "vir": ["VIR-LINE", "VIR-NECESSARY", "VIR-PROPORTIONATE", "VIR-LAST-RESORT"],
+                "victim_notice": "given",
+            }
+            assert (await refused(police, form("info.request", ("Peacock",), plain)))[0] == "VIR"
+            with pytest.raises(Refusal) as caught:
+                await police.office.send(form("info.request", ("Peacock",), plain | {"vir": said["vir"]}))
+            assert (caught.value.code, caught.value.detail) == ("MISSING", ("victim_notice",))
+            got = await carry(police, holder, form("info.request", ("Peacock",), plain | said))
+            assert (got.state, json.loads(got.header)["law"]["vir"]) == ("opened", sorted(said["vir"]))
 
 
 # --- passed on
@@ -232,13 +231,21 @@ async def test_what_goes_on_in_its_thread_is_passed_on_whether_or_not_anybody_sa
         assert (await refused(holder, note("NONE", to=("Peacock", "Harbour"), answers=got.id)))[0] == "ONWARD"
         back = await carry(holder, source, note("NONE", to=("Peacock",), answers=got.id))
         assert (back.state, "src" in json.loads(back.header)["law"]) == ("opened", False)
+        with pytest.raises(Refusal) as caught:
+            await holder.office.send(note("ASK", to=("Harbour",), passes_on=["nothing-intake"]))
+        assert caught.value.code == "NOT_FOUND"
 
 
-async def test_whoever_had_it_already_is_told_nothing_new(world):
+async def test_whoever_had_it_is_told_nothing_new_and_whoever_had_not_no_more_freely(world):
     async with world.relay(), quiet(world, "Peacock") as source, quiet(world, "IDVAS") as holder:
         got = await carry(source, holder, note("NONE", to=("IDVAS", "Harbour")))
         queued = await holder.office.send(note("NONE", to=("Harbour",), passes_on=[got.id]))
         assert queued["warnings"] == []
+        close = await carry(source, holder, note("ASK"))
+        freer = note("WITHIN_PURPOSE", to=("Harbour",), passes_on=[close.id], anyway=True)
+        with pytest.raises(Refusal) as caught:
+            await holder.office.send(freer)
+        assert (caught.value.code, caught.value.detail) == ("FORM", ("law.onward",))
 
 
 async def test_leave_is_asked_given_for_these_agencies_and_this_purpose_and_taken_back(world):
@@ -256,6 +263,8 @@ async def test_leave_is_asked_given_for_these_agencies_and_this_purpose_and_take
             return form("onward.answer", (), least("onward.answer") | about | said, answers=asked.id, law={})
 
         on = note("ASK", to=("Harbour",), passes_on=[got.id])
+        await carry(third, holder, form("onward.answer", ("IDVAS",), least("onward.answer") | about, law={}))
+        assert (await refused(holder, on))[0] == "ONWARD"  # nobody but its writer gives leave
         for said in (
             {"to": [world.parties["Peacock"].id]}, {"purpose": "HOUSING"}, {"source": "A" * 22}, {"until": "2026-01-01"},
         ):  # fmt: skip
@@ -268,28 +277,6 @@ async def test_leave_is_asked_given_for_these_agencies_and_this_purpose_and_take
         world.clock.advance(2)
         await carry(source, holder, reply(answer="no"))
         assert (await refused(holder, on))[0] == "ONWARD"
-
-
-async def test_nobody_but_its_writer_gives_leave(world):
-    async with (
-        world.relay(),
-        quiet(world, "Peacock") as source,
-        quiet(world, "IDVAS") as holder,
-        quiet(world, "Harbour") as third,
-    ):
-        got = await carry(source, holder, note("ASK"))
-        about = {"source": got.mid, "to": [world.parties["Harbour"].id], "purpose": "SUPPORT"}
-        await carry(third, holder, form("onward.answer", ("IDVAS",), least("onward.answer") | about, law={}))
-        assert (await refused(holder, note("ASK", to=("Harbour",), passes_on=[got.id])))[0] == "ONWARD"
-
-
-async def test_what_is_passed_on_is_kept_as_close_as_its_source_was(world):
-    async with world.relay(), quiet(world, "Peacock") as source, quiet(world, "IDVAS") as holder:
-        got = await carry(source, holder, note("ASK"))
-        freer = note("WITHIN_PURPOSE", to=("Harbour",), passes_on=[got.id], anyway=True)
-        with pytest.raises(Refusal) as caught:
-            await holder.office.send(freer)
-        assert (caught.value.code, caught.value.detail) == ("FORM", ("law.onward",))
 
 
 async def test_a_recipient_that_knows_the_source_goes_by_what_the_source_said(world, monkeypatch):
@@ -312,10 +299,3 @@ async def test_a_recipient_that_knows_the_source_goes_by_what_the_source_said(wo
         await source.inbox.collect(0)
         row = await received(source)
         assert (row.mid, row.state, row.code) == (there.mid, "rejected", "ONWARD")
-
-
-async def test_a_message_that_nobody_received_is_not_passed_on(world):
-    async with world.relay(), quiet(world, "IDVAS") as holder:
-        with pytest.raises(Refusal) as caught:
-            await holder.office.send(note("ASK", to=("Harbour",), passes_on=["nothing-intake"]))
-        assert caught.value.code == "NOT_FOUND"

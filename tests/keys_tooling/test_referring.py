@@ -1,14 +1,18 @@
 """An officer holds what a message refers to against the log itself (PROTOCOL.md C21)."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from broker.intake import said_of
+from schemas.canonical import encode
 from schemas.consent import decide
+from schemas.errors import Refusal
 from schemas.facts import Facts, RequestFacts
 from schemas.policy import founding
+from schemas.recorded import print_facts, read_facts, read_request
 from schemas.references import onward_facts, request_facts
 from schemas.sealing import Sealed
 from tests.broker.test_inquiries import ASKS, LEGAL, answer, header_of, request
@@ -113,3 +117,22 @@ async def test_leave_that_somebody_else_gave_is_named(relay: PaperRelay, tmp_pat
     log(relay, passed(world, source, leave=header_of(leave).mid), "Peacock", "IDVAS")
     log(relay, passed(world, source, leave=header_of(own).mid), "Peacock", "IDVAS")
     assert faults(await reading(relay, tmp_path)) == [(), (), (), (), ("source",)]
+
+
+@pytest.mark.parametrize("known", [OPEN, RequestFacts(open=False, asked=frozenset()), None])
+def test_what_is_printed_of_a_request_and_its_sources_reads_back(world: World, known: RequestFacts | None):
+    source = told(world, "ASK")
+    header = header_of(passed(world, source))
+    view = world.directory
+    facts = Facts(
+        header, "none", view.party(header.sender.a), (view.party(header.to[0].a),), founding(), world.now, request=known,
+        onward=onward_facts(header),
+    )  # fmt: skip
+    said = json.loads(encode(print_facts(facts)))
+    assert ("request" in said) == (known is not None)
+    assert read_facts(header, said, facts.policy, facts.now) == facts
+    for wrong in ({"open": True}, {"asked": [], "open": "yes"}, {"asked": [], "open": True, "more": 1}):
+        with pytest.raises(Refusal):
+            read_facts(header, {**said, "request": wrong}, facts.policy, facts.now)
+        with pytest.raises(Refusal):
+            read_request({"request": wrong})
