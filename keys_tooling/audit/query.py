@@ -50,7 +50,7 @@ def ask(
         officer = index.officer
         read = read_params(question.params, given, officer.view, officer.agency.id)
         session.announce("query", question.name, index.range(), officer.agency.id, officer.view, purpose)
-        return question.answer(_desk(index, session), read)
+        return question.ask(_desk(index, session), read)
 
 
 def _desk(index: Index, session: Session) -> Desk:

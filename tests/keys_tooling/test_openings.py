@@ -69,6 +69,19 @@ async def test_it_is_at_the_relay_before_anything_is_shown(world: World, tmp_pat
     assert [one.state for one in Journal(place.folder).kept()] == ["void"]
 
 
+async def test_a_question_is_an_opening_and_the_answer_shows_the_ones_before(place: Place):
+    await place.type("query", "sent-to", "--agency", "IDVAS", "--reason", "review", "--json")
+    await place.type("pull")
+    asked = await place.type("query", "officers-acts", "--csv")
+    assert asked.out.startswith('"time","officer","act","why","first","entries","words"')
+    assert '"query sent-to","review","0","1"' in asked.out
+    assert "NOT COMPLETE: What an officer does with her keys outside this program" in asked.out
+    refused = await place.type("query", "sent-to", "--agency", "Nobody")
+    assert refused.refusal is not None
+    assert refused.refusal.code == "UNKNOWN_AGENCY"
+    assert [one.state for one in Journal(place.folder).kept()] == ["told", "told"]
+
+
 async def test_oversight_reads_it_and_another_agency_does_not(place: Place, tmp_path: Path):
     await place.type("read", "--reason", "breach")
     for party, found in (("oversight", ["breach"]), ("IDVAS", [])):

@@ -14,7 +14,7 @@ KEY = Param("key", "A key's id.")
 WHY = Param("why", "Only this reason, such as C.")
 BASIS = Param("basis", "Only this code.")
 COLOUR = Param("colour", "RED, AMBER or GREEN; RED when left out.")
-AT = Param("at", "The time; now when left out.", "time")
+WHEN = Param("when", "The time; now when left out.", "time")
 SIGNED_IN = Param("hours", "Hours instead of 24.", "number")
 OLDER = Param("hours", "Older than so many hours; 24 when left out.", "number")
 DAYS = Param("days", "Days instead of 90.", "number")
@@ -176,7 +176,7 @@ QUESTIONS: tuple[Question, ...] = (
         WINDOW,
         people.officers_acts,
     ),
-    Question(24, "in-force", "Which policy was in force at a time", (AT,), law.in_force),
+    Question(24, "in-force", "Which policy was in force at a time", (WHEN,), law.in_force),
     Question(
         25,
         "deleted",

@@ -40,7 +40,7 @@ HOUR = 3600
 def out_of_dates(desk: Desk, given: Given) -> Answer:
     code, rows, unread = given.text("basis"), [], 0
     for row in desk.accepted(given):
-        policy = desk.policy(row.ts)
+        policy = desk.policy_of(row)
         if policy is None:
             unread += 1
             continue
@@ -75,7 +75,7 @@ def special_without_condition(desk: Desk, given: Given) -> Answer:
 def without_sharing_agreement(desk: Desk, given: Given) -> Answer:
     rows, unread = [], 0
     for row in desk.accepted(given):
-        policy = desk.policy(row.ts)
+        policy = desk.policy_of(row)
         if policy is None:
             unread += 1
         elif not policy.shares(row.sender.agency, [place.agency for place in row.to], row.pur, row.ts):
@@ -117,7 +117,7 @@ def timeliness(desk: Desk, given: Given) -> Answer:
     for row in within(desk.rows(Event.ACCEPT), given):
         if row.rag != colour:
             continue
-        policy = desk.policy(row.ts)
+        policy = desk.policy_of(row)
         if policy is None:
             unread += 1
             continue
@@ -230,7 +230,7 @@ def police_requests(desk: Desk, given: Given) -> Answer:
 
 
 def in_force(desk: Desk, given: Given) -> Answer:
-    at = given.time("at")
+    at = given.time("when")
     at = desk.now if at is None else at
     entry = next(iter(desk.view.policies.between(at, at)), None)
     rows: list[tuple[Value, ...]] = []

@@ -26,7 +26,7 @@ HOUR = 3600
 def overrides_after_refusal(desk: Desk, given: Given) -> Answer:
     rows: list[tuple[Value, ...]] = []
     for row in desk.accepted(given):
-        policy = desk.policy(row.ts)
+        policy = desk.policy_of(row)
         state = policy.states.get(row.agree, "") if policy else row.agree.lower()
         if state not in ("refused", "withdrawn"):
             continue

@@ -8,9 +8,10 @@ Rules of this house:
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Literal, TypeVar
@@ -115,12 +116,25 @@ class Desk:
     unlogged: Callable[[], list[Kept]]
     names: Mapping[str, str] = field(default_factory=dict)
     _loaded: dict[tuple[str, ...], tuple[Row, ...]] = field(default_factory=dict)
+    _left_out: set[int] = field(default_factory=set)
 
     def rows(self, *events: str) -> tuple[Row, ...]:
-        """Rows of these kinds, without those that have a fault: nothing is concluded from a misquoted entry."""
+        """Rows of these kinds, without those that cannot be read as what somebody signed; these are counted."""
         if events not in self._loaded:
-            self._loaded[events] = tuple(row for row in self.load(events) if not row.faults)
+            found = tuple(self.load(events))
+            self._loaded[events] = tuple(row for row in found if UNREADABLE.isdisjoint(row.faults))
+            self._left_out |= {row.seq for row in found if not UNREADABLE.isdisjoint(row.faults)}
         return self._loaded[events]
+
+    def said(self, answer: Answer) -> Answer:
+        """The answer, which is not whole when entries that it looked at could not be read."""
+        lost = self._left_out | {
+            row.seq for row in self.load(("",))
+        }  # of which not even the kind can be read
+        if not lost:
+            return answer
+        reason = f"{len(lost):,} entries are left out: they do not fit what was signed. See them: fenpost-audit read"
+        return replace(answer, complete=False, reason=" ".join(filter(None, (answer.reason, reason))))
 
     def accepted(self, given: Given | None = None) -> Iterator[Row]:
         """Accepted messages about a person, within the window that was given."""
@@ -156,6 +170,11 @@ class Desk:
         """The policy in force at a time; None when there was none, or its text is not here."""
         return self.shelf.in_force(self.view.policies, at)
 
+    def policy_of(self, row: Row) -> Policy | None:
+        """The policy that the relay named when it decided; None when it named none, or its text is not here."""
+        found = (one for one in self.view.policies.entries if one.version == row.policy)
+        return next((self.shelf.policies.get(one.digest) for one in found), None)
+
     def sector(self, agency: str) -> str:
         known = self.view.agencies.get(agency)
         return "" if known is None else known.sector
@@ -182,6 +201,9 @@ class Desk:
         return kid
 
 
+UNREADABLE = frozenset({"form", "tag", "quoted", "changed", "epoch"})
+"""Faults after which an entry says nothing that could be counted. With others the signed header still holds: what went
+with a wrong decision went all the same, and is in every answer."""
 STEPS = (
     Event.COLLECTED, Event.EXPIRED, Event.OPENED, Event.REJECTED, Event.TAKEN_ON, Event.WITHDRAWN,
 )  # fmt: skip
@@ -199,6 +221,11 @@ def when(ts: int | None) -> str:
     return "" if ts is None else datetime.fromtimestamp(ts, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
+# Ten digits and no fewer: 20261122 is a day that somebody mistyped, not a second of 1970.
+_SECONDS = re.compile(r"[0-9]{10}")
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2})?Z?)?")
+
+
 def words(items: Iterable[str]) -> str:
     return " ".join(items)
 
@@ -209,14 +236,14 @@ def read_time(text: str, *, end: bool = False) -> int:
     Raises:
         Refusal: BAD_VALUE.
     """
-    if text.isascii() and text.isdigit() and len(text) <= 12:
+    if _SECONDS.fullmatch(text):
         return int(text)
     try:
+        if not _TIME.fullmatch(text):
+            raise ValueError("another spelling")
         found = datetime.fromisoformat(text.removesuffix("Z"))
     except ValueError:
         raise Refusal("BAD_VALUE", "A time is a day, 2026-11-22, or 2026-11-22T09:30 in UTC.") from None
-    if found.tzinfo is not None:
-        raise Refusal("BAD_VALUE", "A time is in UTC, without an offset: 2026-11-22T09:30.")
     return int(found.replace(tzinfo=UTC).timestamp()) + (DAY if end and len(text) == 10 else 0)
 
 
@@ -229,3 +256,7 @@ class Question:
     asks: str
     params: tuple[Param, ...]
     answer: Callable[[Desk, Given], Answer]
+
+    def ask(self, desk: Desk, given: Given) -> Answer:
+        """The answer of this desk. Raises Refusal MISSING, NOT_FOUND."""
+        return desk.said(self.answer(desk, given))

@@ -159,7 +159,7 @@ def _answers(desk: Desk, row: Row) -> Iterable[Row]:
 def without_agreement(desk: Desk, given: Given) -> Answer:
     reason, found = given.text("why"), []
     for row in desk.accepted(given):
-        policy = desk.policy(row.ts)
+        policy = desk.policy_of(row)
         state = policy.states.get(row.agree, "") if policy else row.agree.lower()
         if state not in GIVEN_STATES and reason in (None, row.why_no):
             found.append(row)
