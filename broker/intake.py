@@ -22,7 +22,7 @@ from schemas.directory import Directory
 from schemas.envelope import Envelope, Header, Upload
 from schemas.errors import Refusal
 from schemas.facts import Coverage, Facts, OverrideFacts, RequestFacts
-from schemas.grants import check_grant, parse_withdrawal, uncovered
+from schemas.grants import check_grant, check_scope, parse_withdrawal, uncovered
 from schemas.hashing import labelled
 from schemas.keys import Use
 from schemas.override import Override, leads
@@ -209,7 +209,8 @@ def covered(header: Header, agreement: Agreement | None, now: int) -> Coverage:
     found = agreement.statuses.get(header.st or "")
     status = found or max(agreement.statuses.values(), key=lambda one: one[0].exp, default=None)
     try:
-        if status is None:
+        if status is None:  # forgotten when it was over; what she ruled out stays a no
+            check_scope(header, agreement.grant)
             raise Refusal("STATUS_STALE")
         check_grant(header, agreement.grant, status[0], now)
     except Refusal as refusal:

@@ -167,17 +167,28 @@ def check_grant(header: Header, grant: Grant, status: Status, at: int) -> None:
     Raises:
         Refusal: GRANT, OLDER, OUT_OF_ORDER, SCOPE, EXPIRED, FUTURE, STATUS_STALE. The relay answers all alike.
     """
-    if header.gid != grant.gid or status.gid != grant.gid:
+    if status.gid != grant.gid:
         raise Refusal("GRANT")
-    _same_answer(header, grant)
-    if not within(header, grant):
-        raise Refusal("SCOPE")
+    check_scope(header, grant)
     if at >= grant.exp:
         raise Refusal("EXPIRED")
     if max(grant.nbf, status.ts) > at + AHEAD:
         raise Refusal("FUTURE")
     if at >= status.exp:
         raise Refusal("STATUS_STALE")
+
+
+def check_scope(header: Header, grant: Grant) -> None:
+    """What of C4 no staple can change: this agreement, the version that is quoted, and what it allows.
+
+    Raises:
+        Refusal: GRANT, OLDER, OUT_OF_ORDER, SCOPE.
+    """
+    if header.gid != grant.gid:
+        raise Refusal("GRANT")
+    _same_answer(header, grant)
+    if not within(header, grant):
+        raise Refusal("SCOPE")
 
 
 def within(header: Header, grant: Grant) -> bool:

@@ -15,9 +15,11 @@ from schemas.errors import Refusal
 from schemas.keyfile import QUICK, lock
 from schemas.keyring import PersonKeys
 from schemas.override import authorise_override, parse_core, request_override
+from schemas.policing import LATE
 from schemas.signing import Signed
 from tests.agent.agencies import MESSAGE, eventually, folder_of, form, put, quiet, running
 from tests.broker.leads import DAY, People
+from tests.policy_world import next_policy, publish
 from tests.simulated_world import PASSPHRASE, World
 
 LAW = {"agree": "REFUSED", "agree_by": "SELF", "b6": "6f", "why_no": "G", "told": "YES"}
@@ -44,10 +46,10 @@ def risky(to="IDVAS", **changes):
     return form(to, **{"purpose": "RISK_MGMT", "law": LAW, **changes})
 
 
-async def ask(caller, people, mid, author="author", reason=REASON):
-    """What `override request` does."""
+async def ask(caller, people, mid, author="author", reason=REASON, **named):
+    """What `override request` does; `named` are the basis and the reason that its author names."""
     key = people.keys[author]
-    value = {"author": key.kid, "reason": reason, "mid": mid}
+    value = {"author": key.kid, "reason": reason, "mid": mid, **named}
     status, drafted = await caller.ask("POST", "/v1/overrides", value)
     if status >= 300:
         return status, drafted
@@ -194,6 +196,66 @@ async def test_an_emergency_shows_what_the_lead_has_still_to_sign(world, relay, 
         await eventually(settled)
 
 
+async def test_of_an_emergency_that_named_no_basis_the_author_names_one_and_the_lead_signs(
+    world, relay, people
+):
+    async with running(world, "Peacock") as peacock:
+        red = {**MESSAGE, "rag": "RED"}
+        law = {"agree": "NOT_SOUGHT", "why_no": "F", "told": "YES"}
+        sent = await peacock.ok("POST", "/v1/messages", risky(payload=red, law=law))
+
+        async def due():
+            return (await peacock.ok("GET", "/v1/holds"))["holds"]
+
+        await eventually(due)
+        for basis, code in ((None, "BASIS"), ("6a", "BASIS"), ("6z", "VOCABULARY")):
+            status, problem = await ask(peacock, people, sent["mid"], basis=basis)
+            assert (status, problem["code"]) == (422, code)
+        status, problem = await ask(peacock, people, sent["mid"], basis="6f", why="A")
+        assert (status, problem["code"]) == (422, "OVERRIDE_DIFFERS")
+        status, asked = await ask(peacock, people, sent["mid"], basis="6f")
+        assert (status, asked["basis"], asked["why"]) == (200, "6f", "F")
+        status, done = await authorise(peacock, people, asked["oid"])
+        assert (status, done["state"]) == (200, "recorded")
+
+        async def settled():
+            return not (await peacock.ok("GET", "/v1/holds"))["holds"]
+
+        await eventually(settled)
+
+
+async def test_before_it_goes_nobody_names_another_basis_than_the_message(world, relay, people):
+    async with running(world, "Peacock") as peacock:
+        mid = await held(peacock)
+        status, problem = await ask(peacock, people, mid, basis="6d")
+        assert (status, problem["code"]) == (422, "OVERRIDE_DIFFERS")
+
+
+async def test_a_message_released_under_a_newer_policy_is_opened_at_the_other_agency(world, relay, people):
+    """Under the policy of its own time nobody could have let it go."""
+    async with (
+        world.session() as http,
+        running(world, "Peacock") as peacock,
+        running(world, "IDVAS") as idvas,
+    ):
+        await publish(world, http, next_policy(world, authorisers=["another"]))
+        world.clock.advance(2 * LATE)
+        for one in (peacock, idvas):
+            await one.agent.book.refresh()
+        mid = await held(peacock)
+        _, asked = await ask(peacock, people, mid)
+        status, problem = await authorise(peacock, people, asked["oid"])
+        assert (status, problem["code"]) == (422, "AUTHORISER")
+        world.clock.advance(2 * LATE)
+        await publish(world, http, next_policy(world, 3))
+        world.clock.advance(2 * LATE)
+        _, asked = await ask(peacock, people, mid)
+        status, done = await authorise(peacock, people, asked["oid"])
+        assert (status, done["state"]) == (200, "recorded")
+        item = await idvas.first_in()
+        assert item["alert"]
+
+
 async def test_what_lapsed_is_told_to_its_author_with_a_next_step(world, relay, people):
     async with running(world, "Peacock") as peacock:
         mid = await held(peacock)
@@ -291,6 +353,9 @@ async def test_the_commands_ask_list_and_release(world, relay, people):
         )
         assert asked.returncode == 0, asked.stderr
         oid = json.loads(asked.stdout)["oid"]
+        another = ("--key", str(author), "--reason-file", str(reason), "--basis", "6d", "--why", "G")
+        differs = await run("override", "request", mid, *another, *opens)
+        assert (differs.returncode, differs.stderr.startswith("OVERRIDE_DIFFERS")) == (1, True)
         own = await run("override", "authorise", oid, "--key", str(author), *opens, "--yes")
         assert (own.returncode, own.stderr.splitlines()[-1].split(":")[0]) == (1, "AUTHORISER_SAME")
         unread = await run("override", "authorise", oid, "--key", str(lead), *opens)

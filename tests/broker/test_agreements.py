@@ -161,7 +161,10 @@ async def test_a_narrower_version_stops_what_no_longer_fits_and_nothing_else(wor
     assert relay.relay.log.size == size + 2  # the version, and the message that it stopped
     page = await world.mailbox(http, "IDVAS")
     assert [item.eid for item in page.head.items] == [fits.eid]
-    (stopped,) = [n for n in page.head.notices if n.kind != "receipt"]
+    (stopped,) = [n for n in page.head.notices if n.kind == "withdrawn"]
+    (limited,) = [n for n in page.head.notices if n.kind == "limited"]
+    assert (limited.gid, limited.a) == (less["gid"], world.parties["Peacock"].id)
+    assert limited.evidence.t == narrow.text.decode()
     assert (stopped.kind, stopped.eid, stopped.evidence.t) == ("withdrawn", both.eid, narrow.text.decode())
     assert await said(world, http, "Peacock", "grant", wide) == ("refused", "OLDER")
     # What quotes the older version is not covered any more; what quotes the newer is.
@@ -336,3 +339,16 @@ async def test_nothing_is_released_after_a_withdrawal_was_acknowledged(world: Wo
             await waiting
         notices = tuple({notice.id for page in (after, late) for notice in page.head.notices})
         await world.post_receipts(http, "IDVAS", notices=notices)
+
+
+async def test_what_she_ruled_out_stays_a_no_when_the_staple_is_long_forgotten(world: World, relay, http):
+    """Not even a RED: a staple that was pruned must not turn "not this" into "no proof"."""
+    grant = world.grant("Peacock", "IDVAS", pur=["HOUSING"])
+    status = world.status("Peacock", grant)
+    await world.post_statements(http, "Peacock", ("grant", grant), ("status", status))
+    world.clock.advance(3 * 24 * 3600)
+    await relay.sweeper.sweep()
+    for rag in ("AMBER", "RED"):
+        sealed = world.seal("Peacock", "IDVAS", grant=grant, status=status, rag=rag)
+        answer = await world.post_envelopes(http, "Peacock", sealed)
+        assert (answer.status, answer.json()["code"]) == (403, "GRANT")

@@ -11,9 +11,12 @@ from schemas.canonical import encode
 from schemas.consent import decide
 from schemas.errors import Refusal
 from schemas.facts import Facts, OverrideFacts
+from schemas.override import parse_override
 from schemas.policy import founding
 from schemas.recorded import print_facts, read_facts
 from schemas.sealing import Sealed
+from schemas.signing import Signed
+from tests.broker.leads import REFUSED, People
 from tests.keys_tooling.paper_relay import PaperRelay
 from tests.keys_tooling.test_reading import faults, reading
 from tests.schemas.consent_cases import NO, SIGNED, Case
@@ -132,6 +135,44 @@ async def test_a_refusal_before_the_rule_was_asked_has_nothing_to_ask_again(
 ):
     log(relay, relay.world.seal("Peacock", "IDVAS"), decision={"known": None, "code": "EXPIRED"})
     assert faults(await reading(relay, tmp_path)) == [()]
+
+
+def overridden(world: World, people: People, **changes: Any) -> tuple[Sealed, Signed]:
+    sealed = world.seal("Peacock", "IDVAS", law=REFUSED, purpose="RISK_MGMT")
+    return sealed, people.override(sealed.upload.envelope.header, **changes)[0]
+
+
+def log_overridden(
+    relay: PaperRelay, sealed: Sealed, said: Signed, quoted: Signed | None, ts: int | None = None
+) -> None:
+    """Log it as one that `said` let go, with the statement `quoted` in the record."""
+    world, view = relay.world, relay.world.directory
+    header = sealed.upload.envelope.header
+    found = parse_override(said)
+    facts = OverrideFacts("lead", found.core.author, found.by, "msg", valid=True, covers=True, reason="G")
+    parties = tuple(view.party(to.a) for to in header.to)
+    known = Facts(header, "none", view.party(header.sender.a), parties, founding(), world.now, facts)
+    decision = decide(known)
+    record = said_of("alert", decision, known)
+    shown = {} if quoted is None else {"override": quoted.to_json()}
+    relay.accept(sealed, "Peacock", "IDVAS", decision=record, policy=1, **shown)
+
+
+async def test_an_override_that_the_record_does_not_show_or_that_is_worth_less_is_named(
+    world: World, tmp_path: Path
+):
+    people = People.of(world)
+    relay = PaperRelay(world)
+    relay.policies[world.directory.policies.entries[0].digest] = founding(
+        world.directory.policies.entries[0].effective
+    ).text
+    good, signed = overridden(world, people)
+    log_overridden(relay, good, signed, signed)
+    other, unsigned = overridden(world, people, lead="unsigned lead")
+    log_overridden(relay, other, unsigned, unsigned)
+    log_overridden(relay, other, unsigned, None)
+    log_overridden(relay, good, signed, unsigned)
+    assert faults(await reading(relay, tmp_path)) == [(), ("signed",), ("signed",), ("signed",)]
 
 
 @pytest.mark.parametrize("override", [None, SIGNED])

@@ -57,3 +57,25 @@ async def test_officers_of_the_agency_and_of_oversight_read_the_reason_and_other
     assert "held" not in [told.event for told in read["IDVAS"]]
     assert {"break-glass", "lead-missing"} <= {told.event for told in read["IDVAS"]}
     assert read["DASS"] == []
+
+
+@pytest.mark.parametrize("b6", [None, "6a", "6f"])
+async def test_what_a_lead_signed_afterwards_or_before_it_came_is_no_fault(
+    world: World, tmp_path: Path, b6: str | None
+):
+    people = People.of(world)
+    async with world.relay(), world.session() as http:
+        red = risky(world, rag="RED", law={**EMERGENCY, "agree": "NOT_SOUGHT", "b6": b6})
+        early, waits = risky(world), risky(world)
+        for sealed, basis in ((red, "6d"), (early, "6f"), (waits, "6f")):
+            if sealed is not early:
+                await one(world, http, sealed)
+            world.clock.advance(1200 if sealed is waits else 0)
+            signed, record = people.override(header_of(sealed), basis=basis)
+            assert await post_override(world, http, signed, record) == ("recorded", None)
+            if sealed is early:
+                assert (await one(world, http, sealed))["status"] == "accepted"
+    read = await read_as(world, tmp_path, "oversight")
+    entries = read["oversight"]
+    assert [told.faults for told in entries] == [()] * len(entries)
+    assert [told.event for told in entries].count("override") == 3
