@@ -175,7 +175,8 @@ class ConsentDesk:
         grant = parse_grant(signed_grant(row))
         end = min(grant.exp, kept.standing.until or grant.exp)
         values = {"nbf": grant.nbf}
-        self._write(c, row.gid, kept, scope, grant.parties(), row.purpose, now, end, {}, values)
+        signed = self._write(c, row.gid, kept, scope, grant.parties(), row.purpose, now, end, {}, values)
+        expect_answers(c, grant, signed, self._keys.agency, now)
 
     def _write(
         self,
@@ -189,7 +190,7 @@ class ConsentDesk:
         end: int,
         names: Mapping[str, Any],
         changes: Mapping[str, Any] | None = None,
-    ) -> None:
+    ) -> Signed:
         salt, evidence = self._draw(32), _evidence(scope, gid)
         body = {
             "cat": sorted(scope.kinds),
@@ -219,6 +220,7 @@ class ConsentDesk:
             c.execute(update(grants).where(grants.c.gid == gid).values(**values))
         post(c, "grant", gid, signed)
         post(c, "status", gid, status)
+        return signed
 
     def _below(self, bound: int) -> int:
         return int.from_bytes(self._draw(8), "big") % max(1, bound)

@@ -30,8 +30,9 @@ from agent.consent_ledger import (
 )
 from agent.consent_scope import ScopeReader
 from agent.consent_showing import AgreementView
-from agent.consent_words import says
+from agent.consent_words import ENDED, NARROWED, says
 from agent.directory import Book
+from agent.endings import withdrawn
 from agent.forms import DAY, Give, Json
 from agent.outbox import stop_resting
 from agent.posting import Posting
@@ -271,13 +272,14 @@ class Agreements:
         return {"recalls": await self._store.run(work)}
 
     def _owed(self, c: Connection, row: Row[Any]) -> Json:
-        held = select(inbox.c.id).where(inbox.c.gid == row.gid, inbox.c.handed.is_not(None))
+        held = select(inbox.c.id).where(recalls.about(c, row.gid), inbox.c.handed.is_not(None))
         return {
             "gid": row.gid,
             "since": row.told,
             "by": {"agency": row.by, "name": self._name(row.by)},
             "messages": list(c.execute(held).scalars()),
-            "say": "The agreement was withdrawn. Say what became of these: deleted, or kept and why.",
+            "say": (ENDED if withdrawn(c, row.gid) else NARROWED)
+            + " Say what became of these: deleted, or kept and why.",
         }
 
     # --- looking

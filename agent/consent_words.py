@@ -22,6 +22,8 @@ LOOK_AGAIN = "The day to look again has come: can the person decide now?"
 STOPPED = (
     "The person told another agency to stop. Nothing goes there until your safeguarding lead has settled it."
 )
+ENDED = "The agreement was withdrawn."
+NARROWED = "The person agrees to less than before, and no longer to this."
 UNANSWERED = "Not answered yet"
 
 

@@ -102,6 +102,11 @@ def wrote_after(c: Connection, gid: str | None, ts: int) -> bool:
     return ts > parse_withdrawal(Signed(row.withdrawal_t.encode("ascii"), unb64(row.withdrawal_s, 64))).ts
 
 
+def withdrawn(c: Connection, gid: str) -> bool:
+    """Whether a handle is known here and was withdrawn."""
+    return c.execute(select(grants.c.withdrawal_t).where(grants.c.gid == gid)).scalar() is not None
+
+
 def left_out(header: Header, grant: Grant) -> bool:
     """Whether this version is later than the one that a message quotes and does not cover the message."""
     return grant.ver > (header.law.agree_ver or 0) and not within(header, grant)

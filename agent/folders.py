@@ -20,6 +20,7 @@ from typing import Any
 from sqlalchemy import Row, select, update
 
 from agent.clock import Clock
+from agent.consent_words import ENDED, NARROWED
 from agent.explaining import with_steps
 from agent.forms import Act, Json, Send, read_act
 from agent.limits import FORM_LIMIT
@@ -151,13 +152,16 @@ class Folders:
         """Say in IN which messages' agreement was withdrawn after they were handed over."""
         untold = select(inbox).where(inbox.c.recalled == 0, inbox.c.handed.is_not(None))
         for row in await self._store.run(lambda c: c.execute(untold).all()):
+            less = row.withdrawn is None
             facts = {
                 "id": row.id,
                 "gid": row.gid,
                 "agreement_withdrawn": row.withdrawn,
-                "say": "The agreement was withdrawn. Say what became of this: fenpost-agent consent answer",
+                "agreement_limited": row.limited,
+                "say": f"{NARROWED if less else ENDED} Say what became of this: fenpost-agent consent answer",
             }
-            await asyncio.to_thread(write_whole, self._home / IN / f"{row.id}.withdrawn.json", facts)
+            name = f"{row.id}.{'limited' if less else 'withdrawn'}.json"
+            await asyncio.to_thread(write_whole, self._home / IN / name, facts)
             await self._store.run(
                 lambda c, r=row: c.execute(update(inbox).where(inbox.c.id == r.id).values(recalled=1)).close()  # type: ignore[misc]
             )

@@ -19,12 +19,12 @@ from agent.clock import Clock
 from agent.consent import mark_withdrawn, remember
 from agent.consent_ledger import note_stop
 from agent.directory import Book
-from agent.endings import keep_early, relay_knows
+from agent.endings import keep_early, relay_knows, withdrawn
 from agent.holding import KINDS_OF_NOTICE, hear_lead
 from agent.logs import log
 from agent.outbox import Outbox, forget_ended, step, stop_resting
 from agent.proofs import verified_grant, verified_recalled, verified_withdrawal
-from agent.recalls import expect_answers, grant_of, heard, owed_here
+from agent.recalls import expect_answers, grant_of, heard, narrowed_here, owed_here
 from agent.store import Store, note
 from agent.tables import inbox, sealings
 from schemas.api import Notice, SignedJson
@@ -99,6 +99,9 @@ class Notices:
         if notice.kind == "ended":
             self._ended(c, notice, view, now)
             return None
+        if notice.kind == "limited":
+            self._limited(c, notice, view, now)
+            return None
         if notice.kind == "recalled":
             _recalled(c, notice, view)
             return None
@@ -129,6 +132,15 @@ class Notices:
             expect_answers(c, grant, signed, self._keys.agency, now)
             stop_resting(c, [said.gid], now)
             note_stop(c, said.gid, said.by, now)
+
+    def _limited(self, c: Connection, notice: Notice, view: Directory, now: int) -> None:
+        """An agreement holds less than before: say what became of what is outside of it now (J3, J7)."""
+        signed, before = _withdrawal(c, notice, view, now), grant_of(c, notice.gid)
+        said = verified_grant(signed, view)
+        if before is None or said.iss == self._keys.agency or before.ver != said.ver:
+            raise Refusal("NOT_FOUND")  # ours, or an older version over a newer one
+        if not withdrawn(c, said.gid):  # else the withdrawal is what is answered
+            narrowed_here(c, said, signed, self._keys, now)
 
 
 def _receipt(c: Connection, notice: Notice, row: Row[Any] | None, view: Directory) -> Unread | None:

@@ -1,4 +1,4 @@
-"""Recalls: who owes an answer about a withdrawn handle, here and elsewhere (PROTOCOL.md J7, J8).
+"""Recalls: who owes an answer about a handle that ended or holds less, here and elsewhere (PROTOCOL.md J3, J7, J8).
 
 Rules of this house:
 - what nobody here ever saw is answered at once by the agent; for anything else people say what became of it;
@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
+from agent.endings import left_out, withdrawn
 from agent.tables import grants, inbox, posts, recalls
 from schemas.canonical import b64, unb64
+from schemas.envelope import parse_header
 from schemas.errors import Refusal
-from schemas.grants import Grant, Recalled, parse_grant, parse_recalled, parse_withdrawal, withdrawal_hash
+from schemas.grants import Grant, Recalled, ending, parse_grant, parse_recalled, withdrawal_hash
 from schemas.keyring import AgentKeys
 from schemas.signing import Purpose, Signed
 
@@ -23,25 +25,52 @@ NOTHING: dict[str, Any] = {"did": "nothing-held", "why": None, "passed": [], "ou
 
 
 def expect_answers(c: Connection, grant: Grant, withdrawal: Signed, own: str, now: int) -> None:
-    """Every other party owes an answer about a handle that this agency issued or withdrew."""
-    by = parse_withdrawal(withdrawal).by
+    """Every other party owes an answer about a handle that this agency issued, withdrew or narrowed."""
+    by = _whose(withdrawal)
     for agency in sorted(grant.parties() - {by, own}):
         _owe(c, grant.gid, agency, by, withdrawal, now)
 
 
 def owed_here(c: Connection, gid: str, withdrawal: Signed, keys: AgentKeys, now: int) -> None:
     """We were told, perhaps again: answer for what nobody saw, repeat an answer, or have people asked once more."""
-    row = _row(c, gid, keys.agency)
-    if row is not None and row.text is not None:
-        again = (posts.c.gid == gid) & (posts.c.kind == "recalled") & (posts.c.text == row.text)
-        c.execute(update(posts).where(again).values(posted=0))
+    if _repeated(c, gid, withdrawal, keys):
         return
-    _owe(c, gid, keys.agency, parse_withdrawal(withdrawal).by, withdrawal, now)
+    _owe(c, gid, keys.agency, _whose(withdrawal), withdrawal, now)
     seen = (inbox.c.gid == gid) & inbox.c.handed.is_not(None)
     if c.execute(select(func.count()).where(seen)).scalar_one():
         c.execute(update(inbox).where(seen).values(recalled=0))
     else:
         answer(c, gid, NOTHING, keys, now)
+
+
+def narrowed_here(c: Connection, grant: Grant, signed: Signed, keys: AgentKeys, now: int) -> None:
+    """We were told that the person agrees to less: people say what became of what is outside of it now."""
+    if _repeated(c, grant.gid, signed, keys):
+        return
+    _owe(c, grant.gid, keys.agency, grant.iss, signed, now)
+    seen = select(inbox.c.id, inbox.c.header).where(inbox.c.gid == grant.gid, inbox.c.handed.is_not(None))
+    rows = c.execute(seen.where(inbox.c.message.is_not(None))).all()
+    outside = [row.id for row in rows if left_out(parse_header(row.header.encode()), grant)]
+    if outside:
+        c.execute(update(inbox).where(inbox.c.id.in_(outside)).values(limited=now, recalled=0))
+    else:
+        answer(c, grant.gid, NOTHING, keys, now)
+
+
+def _repeated(c: Connection, gid: str, signed: Signed, keys: AgentKeys) -> bool:
+    """Whether this ending was answered already; the answer is then posted once more."""
+    row = _row(c, gid, keys.agency)
+    if row is None or row.text is None or row.wd != b64(withdrawal_hash(signed)):
+        return False
+    again = (posts.c.gid == gid) & (posts.c.kind == "recalled") & (posts.c.text == row.text)
+    c.execute(update(posts).where(again).values(posted=0))
+    return True
+
+
+def about(c: Connection, gid: str) -> Any:
+    """Which received messages a recall is about: all under a withdrawn handle, of a narrowed one what is outside."""
+    here = inbox.c.gid == gid
+    return here if withdrawn(c, gid) else here & inbox.c.limited.is_not(None)
 
 
 def answer(c: Connection, gid: str, said: dict[str, Any], keys: AgentKeys, now: int) -> Recalled:
@@ -61,7 +90,7 @@ def answer(c: Connection, gid: str, said: dict[str, Any], keys: AgentKeys, now: 
     c.execute(insert(posts).values(kind="recalled", gid=gid, sig=b64(signed.signature), text=text))
     _settle(c, gid, keys.agency, signed)
     if value.did == "deleted":
-        c.execute(update(inbox).where(inbox.c.gid == gid).values(message=None, delivery=None))
+        c.execute(update(inbox).where(about(c, gid)).values(message=None, delivery=None))
     return value
 
 
@@ -106,7 +135,15 @@ def grant_of(c: Connection, gid: str | None) -> Grant | None:
 def _owe(c: Connection, gid: str, agency: str, by: str, withdrawal: Signed, now: int) -> None:
     wd = b64(withdrawal_hash(withdrawal))
     values = {"gid": gid, "a": agency, "by": by, "wd": wd, "told": now}
+    older = (recalls.c.gid == gid) & (recalls.c.a == agency) & (recalls.c.wd != wd)
+    c.execute(delete(recalls).where(older))  # the newest ending is the one that is answered
     c.execute(insert(recalls).prefix_with("OR IGNORE").values(**values))
+
+
+def _whose(signed: Signed) -> str:
+    """Whose word an ending is: who withdrew, or the issuer of what holds less."""
+    end = ending(signed)
+    return end.iss if isinstance(end, Grant) else end.by
 
 
 def _row(c: Connection, gid: str, agency: str) -> Row[Any] | None:

@@ -121,6 +121,7 @@ class Showing:
             "gid": row.gid,
             "alert": bool(row.alert),
             "agreement_withdrawn": row.withdrawn,
+            "agreement_limited": row.limited,
         }
 
     def whole(self, row: Row[Any]) -> Json:

@@ -132,6 +132,9 @@ inbox = Table(
     Column("alone", Integer, nullable=False, default=0),  # the rule lets it pass without its agreement
     Column("handed", Integer),
     Column("withdrawn", Integer),  # when the agreement was withdrawn, after we had shown it
+    Column(
+        "limited", Integer
+    ),  # when we heard that the agreement leaves it out by now, after we had shown it
     Column("recalled", Integer),  # 0 while the case system is still to be told of it
     Column("role", String),
     Column("reason", String),

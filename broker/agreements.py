@@ -82,6 +82,7 @@ def _again(known: Agreement, grant: Grant, signed: Signed, turn: Turn) -> str:
     newer = {"text": signed.text, "sig": signed.signature}
     turn.db.execute(update(grants).where(grants.c.gid == grant.gid).values(**newer))
     turn.log(Event.GRANT, turn.draw(32), set(grant.parties()), {"statement": signed.to_json()})
+    owe(known, grant, signed, turn)
     for held in turn.held.values():
         if held.gid == grant.gid and held.front and not within(held.header(), grant):
             _take_back(held, signed, turn, recall=False)

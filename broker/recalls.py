@@ -1,4 +1,4 @@
-"""Who was told of a withdrawal and still owes an answer (PROTOCOL.md J7, J8).
+"""Who was told of a withdrawal, or that an agreement holds less, and still owes an answer (PROTOCOL.md J3, J7, J8).
 
 Rules of this house:
 - a withdrawal and what is owed for it are written in one transaction;
@@ -22,10 +22,11 @@ from schemas.canonical import b64
 from schemas.errors import Refusal
 from schemas.grants import (
     AHEAD,
+    Grant,
     Recalled,
     Withdrawal,
+    ending,
     parse_recalled,
-    parse_withdrawal,
     withdrawal_hash,
 )
 from schemas.keys import Use
@@ -38,7 +39,14 @@ SELECT_OWED = select(recalls).where(
     recalls.c.gid == bindparam("gid"), recalls.c.agency == bindparam("agency")
 )
 SELECT_UNANSWERED = (
-    select(recalls.c.gid, recalls.c.agency, grants.c.withdrawn_text, grants.c.withdrawn_sig)
+    select(
+        recalls.c.gid,
+        recalls.c.agency,
+        grants.c.text,
+        grants.c.sig,
+        grants.c.withdrawn_text,
+        grants.c.withdrawn_sig,
+    )
     .join_from(recalls, grants, recalls.c.gid == grants.c.gid)
     .where(recalls.c.text.is_(None), recalls.c.told <= bindparam("before"))
     .order_by(recalls.c.told)
@@ -60,6 +68,7 @@ KEPT_FOR_ANSWERS = or_(
     grants.c.withdrawn_text.is_(None),
 )
 """Grants that nobody owes an answer about."""
+DELETE_OLDER = delete(recalls).where(recalls.c.gid == bindparam("whose"), recalls.c.agency == bindparam("by"))
 DELETE_ENDED = delete(recalls).where(recalls.c.gid.not_in(select(grants.c.gid)))
 """Answers about grants that are gone."""
 
@@ -70,7 +79,10 @@ def look(connection: Connection, gid: str, agency: str) -> Any:
 
 
 def write(connection: Connection, turn: Turn) -> None:
-    """Write what a turn did about recalls."""
+    """Write what a turn did about recalls: a newer ending takes the place of an older one."""
+    if turn.rows.recalls:
+        older = [{"whose": row["gid"], "by": row["agency"]} for row in turn.rows.recalls]
+        connection.execute(DELETE_OLDER, older)
     for statement, rows in (
         (insert(recalls), turn.rows.recalls),
         (UPDATE_ANSWER, turn.rows.answers),
@@ -80,11 +92,20 @@ def write(connection: Connection, turn: Turn) -> None:
             connection.execute(statement, rows)
 
 
-def owe(agreement: Agreement, withdrawal: Withdrawal, signed: Signed, turn: Turn) -> None:
-    """Every other party owes an answer from now on, and is told."""
-    for agency in sorted(agreement.grant.parties() - {withdrawal.by}):
-        turn.rows.recalls.append({"gid": withdrawal.gid, "agency": agency, "told": turn.now})
-        tell(turn, agency, "ended", withdrawal.gid, withdrawal.by, signed)
+def owe(agreement: Agreement, end: Withdrawal | Grant, signed: Signed, turn: Turn) -> None:
+    """Every other party owes an answer from now on, and is told; what it owed about an older ending is void."""
+    gid, kind, by = end.gid, *_told_as(end)
+    rows = turn.rows
+    rows.recalls = [row for row in rows.recalls if row["gid"] != gid]
+    rows.answers = [row for row in rows.answers if row["whose"] != gid]
+    for agency in sorted(agreement.grant.parties() - {by}):
+        rows.recalls.append({"gid": gid, "agency": agency, "told": turn.now})
+        tell(turn, agency, kind, gid, by, signed)
+
+
+def _told_as(end: Withdrawal | Grant) -> tuple[str, str]:
+    """The kind of notice for an ending, and whose word it is."""
+    return ("limited", end.iss) if isinstance(end, Grant) else ("ended", end.by)
 
 
 def record_recalled(signed: Signed, requester: str, turn: Turn) -> str:
@@ -97,7 +118,7 @@ def record_recalled(signed: Signed, requester: str, turn: Turn) -> str:
     if said.a != requester:
         raise Refusal("NOT_ALLOWED", "What became of it is said by the agency that signed it.")
     agreement = turn.agreements.get(said.gid)
-    gone = None if agreement is None else agreement.withdrawal
+    gone = None if agreement is None else agreement.withdrawal or agreement.signed
     owed = turn.owed(said.gid, requester)
     if agreement is None or gone is None or owed is None or said.wd != b64(withdrawal_hash(gone)):
         raise Refusal("NOT_FOUND")
@@ -111,7 +132,7 @@ def record_recalled(signed: Signed, requester: str, turn: Turn) -> str:
     turn.rows.answers.append(
         {"whose": said.gid, "by": requester, "said": signed.text, "signed": signed.signature}
     )
-    told = {parse_withdrawal(gone).by, agreement.grant.iss} - {requester}
+    told = {_told_as(ending(gone))[1], agreement.grant.iss} - {requester}
     turn.log(Event.RECALLED, turn.draw(32), {requester, *told}, {"statement": signed.to_json()})
     for agency in sorted(told):
         tell(turn, agency, "recalled", said.gid, requester, signed)
@@ -142,6 +163,8 @@ class Reminding(Unasked):
 
     def decide(self, turn: Turn) -> None:
         for row in self.found:
-            signed = Signed(row.withdrawn_text, row.withdrawn_sig)
+            withdrawn = row.withdrawn_text is not None
+            signed = Signed(row.withdrawn_text, row.withdrawn_sig) if withdrawn else Signed(row.text, row.sig)
             turn.rows.told.append({"whose": row.gid, "by": row.agency, "at": turn.now})
-            tell(turn, row.agency, "ended", row.gid, parse_withdrawal(signed).by, signed)
+            kind, by = _told_as(ending(signed))
+            tell(turn, row.agency, kind, row.gid, by, signed)

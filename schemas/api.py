@@ -187,7 +187,8 @@ class Notice(Frozen):
     withdrawn when the message was stopped before that desk collected it, recall when the desk has it already.
     expired: the message passed its expiry without being taken on. alert: the gate let it pass and rang a bell.
     ended: an agreement was withdrawn (`evidence`), and this agency has not said yet what became of what it holds under
-    it; it names no message, and `a` is who withdrew. recalled: `evidence` is what the agency `a` said about that.
+    it; it names no message, and `a` is who withdrew. limited: a later version of an agreement holds less (`evidence`),
+    with the same question; `a` is its issuer. recalled: `evidence` is what the agency `a` said about that.
     held / released / lapsed / hold-escalated: what became of a message that waits for a lead (O10-O13). override: two
     people of the agency `a` signed one (`evidence`). break-glass / ring / lead-missing / lead-signed: a message that
     went without its lead's signature, and what became of that (O14-O17); `ring` asks oversight to ring now.
@@ -195,7 +196,7 @@ class Notice(Frozen):
 
     id: int
     kind: Literal[
-        "receipt", "withdrawn", "recall", "expired", "alert", "ended", "recalled",
+        "receipt", "withdrawn", "recall", "expired", "alert", "ended", "limited", "recalled",
         "held", "released", "lapsed", "hold-escalated", "override",
         "break-glass", "ring", "lead-missing", "lead-signed",
     ]  # fmt: skip
