@@ -15,7 +15,6 @@ from sqlalchemy import Connection, select
 from agent.consent import Rest
 from agent.consent_ledger import find
 from agent.consent_words import SENTENCES
-from agent.forms import Json
 from agent.tables import outbox, shares
 from schemas.agreement import STRICTNESS, State
 from schemas.errors import Refusal
@@ -47,7 +46,7 @@ def of_case(c: Connection, subject: str, agencies: frozenset[str], now: int) -> 
     return state if state in NO else None
 
 
-def as_recorded(law: Mapping[str, Json], kept: State | None) -> dict[str, Json]:
+def as_recorded(law: Mapping[str, Any], kept: State | None) -> dict[str, Any]:
     """An author's law entries, with the record's word where they say nothing of the agreement.
 
     Raises:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import secrets
 from typing import ClassVar
 
 import pytest
@@ -11,9 +12,10 @@ from agent.client import Relay
 from agent.forms import Give, Send
 from agent.tables import inbox, journal, policies, sealings
 from schemas.errors import Refusal
+from schemas.keys import SigningKey
 from schemas.policing import LATE, policy_digest
 from tests.agent.agencies import MESSAGE, agreement, form, open_agent, quiet
-from tests.policy_world import BLIND, next_policy, own_chain, publish, stated, text_of
+from tests.policy_world import BLIND, next_policy, own_chain, publish, signed, stated, text_of
 from tests.simulated_world import World
 
 
@@ -199,6 +201,18 @@ async def test_a_statement_with_one_signature_does_not_get_into_a_view(world, ts
     one = type(policy)(policy.text, policy.sigs[:1])
     with pytest.raises(Refusal, match="POLICY_SIGNERS"):
         world.directory.apply(stated(world, one, world.now + ts))
+
+
+async def test_a_statement_signed_by_an_unknown_key_does_not_get_into_a_view(world):
+    one, two = (signer.key for signer in world.founded.signers)
+    text = next_policy(world).text
+    world.directory.apply(
+        stated(world, signed(text, one, two), world.now)
+    )  # the same text, signed by both, does
+    stranger = SigningKey(secrets.token_bytes(32))
+    later = next_policy(world, version=3).text
+    with pytest.raises(Refusal, match="UNKNOWN_KEY"):
+        world.directory.apply(stated(world, signed(later, one, stranger), world.now))
 
 
 # --- deciding without one
