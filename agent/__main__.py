@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 import time
 from pathlib import Path
@@ -20,6 +19,7 @@ from agent.consent_commands import consent
 from agent.console import PATH, folder, line, say
 from agent.console import read as _read
 from agent.console import safe as _safe
+from agent.memory import seal_memory
 from agent.override_commands import override
 from agent.statement_commands import nondisclosure, statement
 from schemas.errors import Refusal
@@ -72,8 +72,7 @@ def main() -> None:
     fenpost-agent send --dir peacock --kind referral.universal --case case.json --to "Peterborough IDVAS/duty" --gid GID
     """
     os.umask(0o077)
-    # A core file would hold every key.
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    seal_memory()
 
 
 @main.command()

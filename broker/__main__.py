@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import resource
 import secrets
 import signal
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import click
 
+from broker.memory import seal_memory
 from schemas.errors import Refusal
 
 
@@ -24,8 +24,7 @@ def main() -> None:
 
     Example: fenpost-broker run --config relay.toml
     """
-    # Memory holds a minute of epoch keys and the log's signing key: it must not land in a file.
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    seal_memory()
     os.umask(0o077)
 
 

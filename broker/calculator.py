@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import BinaryIO
 
 from broker import drafts, verdicts
+from broker.memory import seal_memory, wipe
 from schemas.hashing import framed
 
 CHECK, SEAL = 0, 1
@@ -22,25 +23,43 @@ JOBS: Mapping[int, Callable[[bytes], bytes]] = {CHECK: verdicts.answered, SEAL: 
 
 
 def asked(kind: int, batch: bytes) -> bytes:
-    """A job as it travels: one frame, whose first byte says which."""
-    return framed(bytes((kind,)) + batch)
+    """A job as it travels: one frame, whose first byte says which. Made in one piece: it may hold keys."""
+    return b"".join(((len(batch) + 1).to_bytes(4, "big"), bytes((kind,)), batch))
 
 
 def serve(source: BinaryIO, sink: BinaryIO) -> None:
     """Answer jobs until there are no more."""
-    while len(size := source.read(4)) == 4:
-        job = source.read(int.from_bytes(size, "big"))
-        sink.write(framed(JOBS[job[0]](job[1:])))
+    while len(size := _taken(source, 4)) == 4:
+        job = _taken(source, int.from_bytes(size, "big"))
+        batch = bytes(memoryview(job)[1:])
+        answer = framed(JOBS[job[0]](batch))
+        # It may be idle for long: keys that came with the work must not wait here for the next.
+        job[:] = bytes(len(job))
+        wipe(batch)
+        sink.write(answer)
         sink.flush()
+
+
+def _taken(source: BinaryIO, count: int) -> bytearray:
+    """So many bytes, or fewer at the end; into memory that can be overwritten, and through no buffer that cannot."""
+    data = bytearray(count)
+    at = 0
+    while at < count:
+        got = source.readinto(memoryview(data)[at:])  # type: ignore[attr-defined]  # every binary file has it
+        if not got:
+            return data[:at]
+        at += got
+    return data
 
 
 def main() -> None:
     """Run as `python -m broker.calculator`; the relay starts it, nobody else."""
+    seal_memory()
     # Signals of the terminal and of the service's end are the relay's to answer: it still has requests to finish.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     with contextlib.suppress(BrokenPipeError):
-        serve(sys.stdin.buffer, sys.stdout.buffer)
+        serve(sys.stdin.buffer.raw, sys.stdout.buffer)  # type: ignore[union-attr]  # unbuffered: see _taken
     os._exit(0)  # a pipe that broke must not be flushed once more
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from broker.memory import wipe
 from schemas.canonical import b64
 from schemas.hashing import Frames, framed
 from schemas.record_sealing import seal_epoch_record
@@ -31,12 +32,15 @@ class Draft(NamedTuple):
 
 
 def packed(drafts: Sequence[Draft]) -> bytes:
-    """Two frames for each draft: its secrets, and what happened."""
+    """Two frames for each draft: its secrets, and what happened. Wipe it when it has served."""
     frames = []
     for tag, plain, keys, blanks, rk in drafts:
         secrets = b"".join((tag, rk, bytes((len(keys),)), *keys, "".join(blanks).encode("ascii")))
         frames += [framed(secrets), framed(plain)]
-    return b"".join(frames)
+        wipe(secrets)
+    batch = b"".join(frames)
+    wipe(*frames[::2])
+    return batch
 
 
 def unpacked(batch: bytes) -> list[Draft]:
@@ -46,8 +50,12 @@ def unpacked(batch: bytes) -> list[Draft]:
 
 
 def answered(batch: bytes) -> bytes:
-    """A frame for each draft of a packed batch."""
-    return b"".join([framed(draft.sealed()) for draft in unpacked(batch)])
+    """A frame for each draft of a packed batch; the keys that came in it are overwritten."""
+    drafts = unpacked(batch)
+    answer = b"".join([framed(draft.sealed()) for draft in drafts])
+    for draft in drafts:
+        wipe(*draft.keys, draft.rk)
+    return answer
 
 
 def read(answer: bytes) -> list[bytes]:
@@ -61,4 +69,5 @@ def _draft(secrets: bytes, plain: bytes) -> Draft:
     keys = tuple(parts.take(SECRET) for _ in range(count))
     rest = secrets[2 * SECRET + 1 + count * SECRET :].decode("ascii")
     blanks = tuple(rest[at : at + BLANK] for at in range(0, len(rest), BLANK))
+    wipe(secrets)
     return Draft(tag, plain, keys, blanks, rk)

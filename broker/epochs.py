@@ -8,8 +8,10 @@ Rules of this house:
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
+from broker.memory import wipe
 from schemas.canonical import b64
 from schemas.directory import Agency, Directory, Key
 from schemas.keys import Use
@@ -17,6 +19,8 @@ from schemas.record import epoch_info
 from schemas.sealing import Draw, wrap_key
 
 LIFE = 60
+ALONE = 2
+"""References to a key that nothing else holds, as `sys.getrefcount` counts them: the name, and its own argument."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,7 @@ class Epochs:
         self._ends = 0
         self._of = -1
         self.keys: dict[str, bytes] = {}
+        self._over: list[bytes] = []
         self.unsaved: list[Wrapped] = []
 
     def stands(self, now: int, view: Directory) -> bool:
@@ -46,7 +51,8 @@ class Epochs:
 
     def renew(self, now: int, view: Directory, first: int) -> None:
         """Begin an epoch that covers leaves from `first`."""
-        self.keys, self.unsaved = {}, []
+        self._end()
+        self.unsaved = []
         for agency in view.agencies.values():
             if officers := readers(agency, now):
                 key, epoch = self._draw(32), self._draw(32)
@@ -63,7 +69,23 @@ class Epochs:
     def forget(self, now: int) -> None:
         """Drop the keys of an epoch that is over. Its wraps stay for the turn that may be storing them."""
         if self.keys and not self._ends - LIFE <= now < self._ends:
-            self.keys, self._ends = {}, 0
+            self._end()
+            self._ends = 0
+        self._wipe()
+
+    def _end(self) -> None:
+        self._over += self.keys.values()
+        self.keys = {}
+
+    def _wipe(self) -> None:
+        """Overwrite keys that are over. One that a turn is still sealing under waits for the next look."""
+        keys, self._over = self._over, []
+        while keys:
+            key = keys.pop()
+            if sys.getrefcount(key) > ALONE:
+                self._over.append(key)
+            else:
+                wipe(key)
 
     def sealing(self, agencies: set[str]) -> tuple[tuple[bytes, ...], tuple[str, ...]]:
         """The keys for these agencies, and blanks that round their number up to a multiple of four."""

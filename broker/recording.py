@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from broker.calculating import Calculator
 from broker.calculator import SEAL
 from broker.drafts import packed, read
+from broker.memory import wipe
 from broker.turn import Entry
 
 FEW = 2
@@ -40,4 +41,7 @@ class Recorder:
         """Have it begun at once: the turn writes meanwhile."""
         if len(entries) <= FEW or not self._calculator.ready:
             return Sealing(entries, None)
-        return Sealing(entries, self._calculator.ask(SEAL, packed([entry.draft for entry in entries])))
+        batch = packed([entry.draft for entry in entries])
+        away = self._calculator.ask(SEAL, batch)
+        wipe(batch)  # whoever was asked has a copy; the drafts stay, for when there is no answer
+        return Sealing(entries, away)

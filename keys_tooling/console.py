@@ -6,6 +6,7 @@ Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 refused o
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import resource
@@ -36,10 +37,16 @@ class World:
         return int(self.clock())
 
 
+PR_SET_DUMPABLE = 4
+
+
 def guard_process() -> None:
-    """No core dumps, which would hold keys; and files that nobody else may read."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    """No core files, which would hold keys, no look by others of this user, and files that nobody else may read."""
     os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # The limit alone would not stop a core handler that the kernel feeds through a pipe.
+    if sys.platform == "linux" and ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
 def run(command: click.Command, world: World) -> NoReturn:
