@@ -19,6 +19,7 @@ from agent.consent_commands import consent
 from agent.console import PATH, folder, line, say
 from agent.console import read as _read
 from agent.console import safe as _safe
+from agent.extract_commands import extract
 from agent.memory import seal_memory
 from agent.override_commands import override
 from agent.statement_commands import nondisclosure, statement
@@ -293,6 +294,7 @@ def status(home: Path, as_json: bool, mid: str | None, until: str | None, timeou
 main.add_command(consent)
 main.add_command(override)
 main.add_command(statement)
+main.add_command(extract)
 main.add_command(nondisclosure)
 
 

@@ -17,6 +17,7 @@ from aiohttp import web
 
 from agent import consent_routes, override_routes
 from agent.explaining import with_steps
+from agent.extract import Extracted
 from agent.forms import Json, Reject, Send, TakeOn, read_form
 from agent.limits import FORM_LIMIT
 from agent.logs import log
@@ -96,6 +97,9 @@ class Desk:
     async def review(self, request: web.Request) -> tuple[int, Json]:
         return 200, await self.statements.review(read_form(Review, await request.read()))
 
+    async def extract(self, request: web.Request) -> tuple[int, Json]:
+        return 201, await self.statements.extract(read_form(Extracted, await request.read()))
+
     async def reconciliation(self, request: web.Request) -> tuple[int, Json]:
         return 200, await self.showing.reconciliation(every=request.query.get("all") == "1")
 
@@ -126,6 +130,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/statements", "Make a person's sharing statement.", Desk.statement, Tell, 201),
     Route("GET", "/v1/statements/reviews", "Messages that the person may not be told of yet.", Desk.kept),
     Route("POST", "/v1/statements/reviews", "Say whether a message may be told.", Desk.review, Review),
+    Route("POST", "/v1/extracts", "Write an extract for the IG officer.", Desk.extract, Extracted, 201),
     Route(
         "GET",
         "/v1/reconciliation",

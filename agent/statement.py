@@ -20,6 +20,7 @@ from agent.clock import Clock
 from agent.consent_ledger import Kept
 from agent.consent_ledger import find as agreement
 from agent.directory import Book
+from agent.extract import Extracted, extract
 from agent.forms import DAY, Json, Role
 from agent.page import as_html, as_text
 from agent.send import subject_of
@@ -104,6 +105,11 @@ class Statements:
             raise Refusal("MISSING", " ".join(SAFE_DELIVERY), detail=("delivery_checked",))
         now = int(self._clock())
         return await self._store.run(lambda c: self._make(c, form, now))
+
+    async def extract(self, form: Extracted) -> Json:
+        """What the agency's IG officer needs beside the log."""
+        now, keys = int(self._clock()), self._keys
+        return await self._store.run(lambda c: extract(c, form.case_ref, keys.agency, keys.subject, now))
 
     async def review(self, form: Review) -> Json:
         """Note whether a message may be told now. Raises Refusal NOT_FOUND, BAD_VALUE (the day)."""

@@ -57,9 +57,12 @@ class Epochs:
             if officers := readers(agency, now):
                 key, epoch = self._draw(32), self._draw(32)
                 self.keys[agency.id] = key
+                secrets = secrets_for(officers, key, self._draw)
                 self.unsaved += [
-                    Wrapped(epoch, agency.id, first, o.kid, wrap_key(o.public, epoch_info(epoch, o.kid), key))
-                    for o in officers
+                    Wrapped(
+                        epoch, agency.id, first, o.kid, wrap_key(o.public, epoch_info(epoch, o.kid), secret)
+                    )
+                    for o, secret in zip(officers, secrets, strict=True)
                 ]
         self._ends, self._of = now + LIFE, view.size
 
@@ -92,6 +95,20 @@ class Epochs:
         keys = tuple(self.keys[agency] for agency in sorted(agencies) if agency in self.keys)
         blanks = tuple(b64(self._draw(16)) for _ in range(-len(keys) % 4 if keys else 4))
         return keys, blanks
+
+
+SHARES = ("share-1", "share-2")
+"""How the tags of ig keys begin that open together only (PROTOCOL.md U7)."""
+
+
+def secrets_for(officers: list[Key], key: bytes, draw: Draw) -> list[bytes]:
+    """What is wrapped to each officer: the epoch's key, or under dual control her share of it."""
+    kinds = [next((s for s in SHARES if (o.person or "").startswith(s)), "") for o in officers]
+    if not set(SHARES) <= set(kinds):  # a vacancy must not make the log unreadable
+        return [key] * len(officers)
+    one = draw(32)
+    of = {SHARES[0]: one, SHARES[1]: bytes(a ^ b for a, b in zip(one, key, strict=True)), "": key}
+    return [of[kind] for kind in kinds]
 
 
 def readers(agency: Agency, now: int) -> list[Key]:

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import click
 
+from keys_tooling.audit.handover_commands import handover
 from keys_tooling.audit.purpose import Purpose, purposed
 from keys_tooling.audit.query_commands import query
 from keys_tooling.console import REFUSED, World, report, run
+from keys_tooling.report_main import report as reports
 from keys_tooling.retention_main import retention
 from schemas.reasons import Why
 
@@ -206,7 +208,7 @@ def audit_headers(
 
     session = Session.begin(folder, passphrase_file, world)
     with open_mirror(folder, write=False) as mirror:
-        reading = read(mirror, session.partnership, session.keys, lambda _at: None)
+        reading = read(mirror, session.partnership, session.keys, lambda _at: None, session.taken())
     purpose = Purpose(why, words, offline)
     session.announce("headers", "", reading.range(), reading.agency.id, reading.view, purpose)
     for line in header_lines(reading):
@@ -273,7 +275,8 @@ def audit_read(
     with open_mirror(folder, write=False) as mirror:
         size = mirror.size()
         with _bar("Entries") as progress:
-            found = read(mirror, session.partnership, session.keys, lambda at: progress(at, size))
+            handed = session.taken()
+            found = read(mirror, session.partnership, session.keys, lambda at: progress(at, size), handed)
     session.announce("read", "", found.range(), found.agency.id, found.view, Purpose(why, words, offline))
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 200
     if as_json:
@@ -285,6 +288,8 @@ def audit_read(
 
 
 audit.add_command(query)
+audit.add_command(handover)
+audit.add_command(reports)
 
 
 @contextmanager

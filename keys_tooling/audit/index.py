@@ -15,29 +15,36 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlcipher3.dbapi2 as sqlcipher
 
+from keys_tooling.audit.handing import taken
 from keys_tooling.audit.mirror import open_mirror
 from keys_tooling.audit.opened import MESSAGES, Row, linked, read_row, row_of, row_text
 from keys_tooling.audit.read import Opener, opener
+from keys_tooling.audit.referring import Carried, References
 from keys_tooling.audit.told import Place
-from schemas.canonical import encode, unb64
+from schemas.audit import Event
+from schemas.canonical import b64, encode, unb64
+from schemas.envelope import Header, parse_header
 from schemas.errors import Refusal
 from schemas.keyring import OfficerKeys
 from schemas.opening import unwrap_key
 from schemas.partnership import Partnership
 from schemas.sealing import Draw, wrap_key
 
+T = TypeVar("T")
 FILE, KEY = "opened.db", "opened.key"
-VERSION = "1"
+VERSION = 2
 TOGETHER = 1000
 SCHEMA = """
 CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-CREATE TABLE row (i INTEGER PRIMARY KEY, ts INTEGER NOT NULL, event TEXT NOT NULL, text TEXT NOT NULL) STRICT;
+CREATE TABLE row (i INTEGER PRIMARY KEY, ts INTEGER NOT NULL, event TEXT NOT NULL, mid TEXT NOT NULL,
+  text TEXT NOT NULL, header TEXT NOT NULL) STRICT;
 CREATE TABLE whose (eid TEXT PRIMARY KEY, a TEXT NOT NULL, d TEXT NOT NULL) STRICT;
 CREATE INDEX row_event ON row (event, i);
+CREATE INDEX row_mid ON row (mid);
 """
 
 
@@ -85,20 +92,24 @@ class Index:
         start, settled = int(self._about("settled") or 0), self.officer.settled()
         self._db.execute("DELETE FROM row WHERE i >= ?", (start,))
         closed, tail, size = int(self._about("closed") or 0), 0, start
-        batch: list[tuple[int, int, str, str]] = []
-        for index, told in self.officer.opened(start):
+        batch: list[tuple[int | str, ...]] = []
+        for index, told in self.officer.opened(start, References(Past(self._request), Past(self._carried))):
             size = index + 1
             if told is None:
                 closed, tail = (closed + 1, tail) if index < settled else (closed, tail + 1)
             else:
                 row = self._linked(row_of(told))
-                batch.append((row.seq, row.ts, row.event, row_text(row)))
+                asked = told.header if row.cls == "INFOREQ" and row.event == Event.ACCEPT else None
+                header = "" if asked is None else asked.model_dump_json(by_alias=True)
+                batch.append((row.seq, row.ts, row.event, row.mid, row_text(row), header))
             if len(batch) == TOGETHER:
                 self._keep(batch)
                 batch = []
             if not index % 64:
                 progress(index)
         self._keep(batch)
+        for first, last in self.officer.mirror.missing():  # what was deleted goes here too
+            self._db.execute("DELETE FROM row WHERE i BETWEEN ? AND ?", (first, last))
         self._set(settled=max(start, settled), closed=closed, closed_tail=tail, size=size)
 
     def _linked(self, row: Row) -> Row:
@@ -110,8 +121,35 @@ class Index:
         found = self._db.execute("SELECT a, d FROM whose WHERE eid = ?", (row.eid,)).fetchone()
         return linked(row, None if found is None else Place(*found))
 
-    def _keep(self, batch: Iterable[tuple[int, int, str, str]]) -> None:
-        self._db.executemany("INSERT OR REPLACE INTO row VALUES (?, ?, ?, ?)", batch)
+    def _keep(self, batch: Iterable[tuple[int | str, ...]]) -> None:
+        self._db.executemany("INSERT OR REPLACE INTO row VALUES (?, ?, ?, ?, ?, ?)", batch)
+
+    def _request(self, mid: str) -> Header | None:
+        """An earlier request for information."""
+        asked = "SELECT header FROM row WHERE mid = ? AND event = ? AND header != '' ORDER BY i DESC LIMIT 1"
+        found = self._db.execute(asked, (mid, str(Event.ACCEPT))).fetchone()
+        return None if found is None else parse_header(found[0].encode("ascii"))
+
+    def _carried(self, mid: str) -> Carried | None:
+        """An earlier message, as one that is passed on."""
+        asked = "SELECT text FROM row WHERE mid = ? AND event = ? ORDER BY i DESC LIMIT 1"
+        found = self._db.execute(asked, (mid, str(Event.ACCEPT))).fetchone()
+        if found is None:
+            return None
+        row = read_row(found[0])
+        return Carried(row.sender.agency, frozenset(place.agency for place in row.to), (row.onward, row.pur))
+
+
+class Past(dict[str, T]):
+    """What was met in this opening, and behind it what the index remembers."""
+
+    def __init__(self, look: Callable[[str], T | None]) -> None:
+        super().__init__()
+        self._look = look
+
+    def get(self, key: str, default: Any = None) -> Any:
+        found = super().get(key)
+        return self._look(key) or default if found is None else found
 
 
 @contextmanager
@@ -124,7 +162,7 @@ def open_index(
         Refusal: as keys_tooling.audit.read.opener and open_mirror; STORE_BUSY when another command has it.
     """
     with open_mirror(folder, write=False) as mirror:
-        officer = opener(mirror, partnership, keys)
+        officer = opener(mirror, partnership, keys, taken(folder, keys))
         database = _opened(folder, keys, draw)
         try:
             index = Index(database, officer)
@@ -160,7 +198,8 @@ def _judged(officer: Opener) -> str:
         for key in agency.keys.values()
         if key.revoked is not None
     )
-    said = [VERSION, officer.keys.ig.kid, revoked, sorted(officer.shelf.policies)]
+    passed = sorted(b64(epoch.id) for epoch in officer.epochs if epoch.given)
+    said = [officer.keys.ig.kid, revoked, sorted(officer.shelf.policies), passed, len(officer.senders)]
     return hashlib.sha256(encode(said)).hexdigest()
 
 
@@ -208,7 +247,9 @@ def _connect(path: Path, key: bytes) -> Any:
         ):  # fmt: skip
             database.execute(f"PRAGMA {pragma}").close()
         if not database.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-            database.executescript(SCHEMA)
+            database.executescript(f"{SCHEMA} PRAGMA user_version = {VERSION};")
+        if database.execute("PRAGMA user_version").fetchone()[0] != VERSION:
+            raise sqlcipher.DatabaseError("another version")
     except BaseException:
         database.close()
         raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -16,6 +16,7 @@ from schemas.errors import Refusal
 from schemas.keyring import OfficerKeys
 from schemas.keys import OpeningKey
 from schemas.opening import epoch_record_key, open_epoch, open_record, record_key, unveil_record
+from schemas.package import Keyring, combined
 from schemas.partnership import Partnership
 from schemas.record import SealedRecord
 from schemas.record_sealing import epoch_tag, record_hash
@@ -50,24 +51,38 @@ class Opener:
     agency: Agency
     view: Directory
     shelf: Shelf
-    epochs: list[Epoch] = field(repr=False)
+    epochs: tuple[Held, ...] = field(repr=False)
+    senders: Mapping[int, bytes] = field(repr=False)
 
-    def opened(self, start: int = 0) -> Iterator[tuple[int, Told | None]]:
-        """Each entry from `start` on, in order: as it tells itself, or None when it is not hers."""
-        ring, references = _EpochRing(self.epochs, self.keys.ig), References()
+    def opened(
+        self, start: int = 0, references: References | None = None
+    ) -> Iterator[tuple[int, Told | None]]:
+        """Each entry from `start` on, in order: as it tells itself, or None when it is not hers.
+
+        `references` are of the entries before `start`.
+        """
+        ring, references = self.ring(), references or References()
         for entry in self.mirror.entries(start):
             if not entry.relay:  # deleted; whether that was let go is for verify.py
                 continue
-            told = _open(entry, ring, self.keys, self.view, self.shelf)
+            told = _open(entry, ring, self)
             yield entry.index, None if told is None else references.held(told)
+
+    def ring(self) -> EpochRing:
+        return EpochRing(self.epochs, self.keys.ig)
 
     def settled(self) -> int:
         """Entries before this one open as they always will: their epochs, and those around them, are here."""
         return self.epochs[-3].first if len(self.epochs) > 2 else 0
 
 
-def opener(mirror: Mirror, partnership: Partnership, keys: OfficerKeys) -> Opener:
+def opener(
+    mirror: Mirror, partnership: Partnership, keys: OfficerKeys, handed: Iterable[Keyring] = ()
+) -> Opener:
     """Find out what an officer may open.
+
+    Args:
+        handed: keys that other officers of her agency passed on to her (U5).
 
     Raises:
         Refusal: UNKNOWN_KEY when nothing here is sealed to her; MIRROR, FORK, DIRECTORY when the mirror was touched.
@@ -83,14 +98,20 @@ def opener(mirror: Mirror, partnership: Partnership, keys: OfficerKeys) -> Opene
             "Nothing in this mirror is sealed to this officer's key. Check that the key file is the one of this "
             "folder, and pull with it first.",
         )
-    return Opener(mirror, keys, agency, view, _shelf(mirror, view), epochs)
+    rings = tuple(handed)
+    senders = {index: secret for ring in rings for index, secret in ring.senders}
+    return Opener(mirror, keys, agency, view, _shelf(mirror, view), _held(epochs, rings), senders)
 
 
 def read(
-    mirror: Mirror, partnership: Partnership, keys: OfficerKeys, progress: Callable[[int], None]
+    mirror: Mirror,
+    partnership: Partnership,
+    keys: OfficerKeys,
+    progress: Callable[[int], None],
+    handed: Iterable[Keyring] = (),
 ) -> Reading:
     """Open every entry that is sealed to this officer. Raises as `opener` does."""
-    officer = opener(mirror, partnership, keys)
+    officer = opener(mirror, partnership, keys, handed)
     reading = Reading(officer.agency, officer.view)
     for index, told in officer.opened():
         if told is None:
@@ -112,17 +133,41 @@ def _shelf(mirror: Mirror, view: Directory) -> Shelf:
     return shelf
 
 
-class _EpochRing:
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What there is of one epoch: its wrap to this officer, and what others passed on of its key."""
+
+    id: bytes
+    first: int
+    wrap: bytes | None
+    given: tuple[bytes, ...] = field(default=(), repr=False)
+
+
+def _held(epochs: Iterable[Epoch], rings: Iterable[Keyring]) -> tuple[Held, ...]:
+    """The epochs in order, with what was passed on of each."""
+    wraps = {(epoch.first, epoch.id): epoch.wrap for epoch in epochs}
+    given: dict[tuple[int, bytes], list[bytes]] = {}
+    for ring in rings:
+        for id_, first, secret in ring.epochs:
+            given.setdefault((first, id_), []).append(secret)
+    places = sorted(wraps.keys() | given.keys())
+    return tuple(Held(at[1], at[0], wraps.get(at), tuple(given.get(at, ()))) for at in places)
+
+
+class EpochRing:
     """Epoch keys as entries pass by in order. Each is opened when it is first needed, and only three are held."""
 
-    def __init__(self, epochs: list[Epoch], key: OpeningKey) -> None:
+    def __init__(self, epochs: Sequence[Held], key: OpeningKey) -> None:
         self._epochs, self._key = epochs, key
         self._at = 0
-        self._opened: dict[int, bytes | None] = {}
+        self._opened: dict[int, list[bytes | None]] = {}
         self._near: list[bytes | None] = []
 
     def around(self, index: int) -> list[bytes | None]:
-        """The key of the epoch that covers `index`, then its neighbours'; None for one that does not open."""
+        """The key of the epoch that covers `index`, then its neighbours'; None for one that does not open.
+
+        Where others passed on of an epoch, all that may be its key.
+        """
         while self._at + 1 < len(self._epochs) and self._epochs[self._at + 1].first <= index:
             self._at += 1
             self._near = []
@@ -130,17 +175,21 @@ class _EpochRing:
             near = [at for at in (self._at, self._at - 1, self._at + 1) if 0 <= at < len(self._epochs)]
             opened = {at: key for at, key in self._opened.items() if at in near}
             self._opened = {at: opened[at] if at in opened else self._open(self._epochs[at]) for at in near}
-            self._near = [self._opened[at] for at in near]
+            self._near = [key for at in near for key in self._opened[at]]
         return self._near
 
-    def _open(self, epoch: Epoch) -> bytes | None:
-        try:
-            return open_epoch(epoch.id, epoch.wrap, self._key)
-        except Refusal:
-            return None
+    def _open(self, epoch: Held) -> list[bytes | None]:
+        secrets = list(epoch.given)
+        with suppress(Refusal):
+            secrets += [self.own(epoch)] if epoch.wrap is not None else []
+        return [*combined(secrets)] or [None]
+
+    def own(self, epoch: Held) -> bytes:
+        """What the wrap to this officer holds: the epoch's key, or her share. Raises Refusal CANNOT_OPEN."""
+        return open_epoch(epoch.id, epoch.wrap or b"", self._key)
 
 
-def _open(entry: Entry, ring: _EpochRing, keys: OfficerKeys, view: Directory, shelf: Shelf) -> Told | None:
+def _open(entry: Entry, ring: EpochRing, officer: Opener) -> Told | None:
     """The entry as it tells itself to this officer, or None when it is not hers."""
     try:
         leaf = Leaf.parse(entry.leaf)
@@ -151,18 +200,18 @@ def _open(entry: Entry, ring: _EpochRing, keys: OfficerKeys, view: Directory, sh
         record = SealedRecord.parse(entry.relay)
     except Refusal:
         return Told(entry.index).blamed("changed")
-    rk, damaged = _record_key(record, ring, entry.index)
+    rk, damaged = record_key_of(record, ring, entry.index)
     if rk is None:
         return Told(entry.index).blamed("epoch") if damaged else None
     try:
         facts = open_record(record, rk, tag_text(leaf.tag))
     except Refusal:
         return Told(entry.index).blamed("form")
-    told = tell(entry.index, leaf, facts, view, shelf)
+    told = tell(entry.index, leaf, facts, officer.view, officer.shelf)
     if told.event == Event.OVERRIDE and not told.faults:
-        return _reasoned(told, entry, leaf, rk, keys)
+        return _reasoned(told, entry, leaf, rk, officer)
     sealed = told.event in (Event.ACCEPT, Event.NONDISCLOSURE, Event.UNSEALED)
-    return _senders(told, entry, leaf, rk, keys) if sealed else told
+    return _senders(told, entry, leaf, rk, officer) if sealed else told
 
 
 def _is_others(record: bytes, leaf: Leaf, near: list[bytes | None]) -> bool:
@@ -173,7 +222,7 @@ def _is_others(record: bytes, leaf: Leaf, near: list[bytes | None]) -> bool:
     return not any(key is None or epoch_tag(ctx, key).encode("ascii") in head for key in near)
 
 
-def _record_key(record: SealedRecord, ring: _EpochRing, index: int) -> tuple[bytes | None, bool]:
+def record_key_of(record: SealedRecord, ring: EpochRing, index: int) -> tuple[bytes | None, bool]:
     """The record's key, if an epoch key of hers is among its wraps, and whether an epoch could not be opened."""
     damaged = False
     for at, epoch_key in enumerate(ring.around(index)):
@@ -189,28 +238,37 @@ def _record_key(record: SealedRecord, ring: _EpochRing, index: int) -> tuple[byt
     return None, damaged
 
 
-def _senders(told: Told, entry: Entry, leaf: Leaf, rk: bytes, keys: OfficerKeys) -> Told:
+def _senders(told: Told, entry: Entry, leaf: Leaf, rk: bytes, officer: Opener) -> Told:
     """Add the sender's own record: out of its veil, held against the entry, opened with the officer's key."""
     try:
-        data = unveil_record(entry.sender, leaf.tag, rk)
-        if record_hash(data) != leaf.sender_record:
-            raise Refusal("RECORD")
-        record = SealedRecord.parse(data)
-        return compare(told, open_record(record, record_key(record, [keys.ig]), told.mid))
+        record = unveiled(entry, leaf, rk)
+        return compare(told, open_record(record, senders_key(record, entry.index, officer), told.mid))
     except Refusal:
         return told.blamed("sender")
 
 
-def _reasoned(told: Told, entry: Entry, leaf: Leaf, rk: bytes, keys: OfficerKeys) -> Told:
+def unveiled(entry: Entry, leaf: Leaf, rk: bytes) -> SealedRecord:
+    """The sender's record of an entry. Raises Refusal RECORD."""
+    data = unveil_record(entry.sender, leaf.tag, rk)
+    if record_hash(data) != leaf.sender_record:
+        raise Refusal("RECORD")
+    return SealedRecord.parse(data)
+
+
+def senders_key(record: SealedRecord, index: int, officer: Opener) -> bytes:
+    """The key of a sender's record: the officer's own, or one that was passed on to her. Raises Refusal RECORD."""
+    if officer.keys.ig.kid not in record.head.to and index in officer.senders:
+        return officer.senders[index]
+    return record_key(record, [officer.keys.ig])
+
+
+def _reasoned(told: Told, entry: Entry, leaf: Leaf, rk: bytes, officer: Opener) -> Told:
     """Add an override's reason, for officers of its agency and of oversight; others see that there is one."""
     try:
-        data = unveil_record(entry.sender, leaf.tag, rk)
-        record = SealedRecord.parse(data)
-        if record_hash(data) != leaf.sender_record:
-            raise Refusal("RECORD")
-        if keys.ig.kid not in record.head.to:
+        record = unveiled(entry, leaf, rk)
+        if officer.keys.ig.kid not in record.head.to and entry.index not in officer.senders:
             return told
-        reason = open_record(record, record_key(record, [keys.ig]), told.ref).get("reason", "")
+        reason = open_record(record, senders_key(record, entry.index, officer), told.ref).get("reason", "")
     except Refusal:
         return told.blamed("sender")
     return replace(told, what=f"{told.what}: {reason}", more={**told.more, "words": str(reason)})

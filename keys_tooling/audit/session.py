@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.client import Relay
-from keys_tooling.audit import officer_folder, openings
+from keys_tooling.audit import handing, officer_folder, openings
 from keys_tooling.audit.purpose import Purpose
 from keys_tooling.console import World, tell
 from keys_tooling.passphrases import known_passphrase
 from schemas.directory import Directory
 from schemas.keyring import OfficerKeys
+from schemas.package import Keyring
 from schemas.partnership import Partnership
 from schemas.reasons import Act
 from schemas.unsealing import Opening
@@ -42,6 +43,10 @@ class Session:
     def relay(self) -> Relay:
         charter = self.partnership.charter
         return Relay(charter.relay, charter.authority, self.keys.auth, self.world.clock, self.world.draw)
+
+    def taken(self) -> tuple[Keyring, ...]:
+        """What other officers passed on to her. Raises Refusal FORM, SIGNATURE, RECORD for a damaged file."""
+        return handing.taken(self.folder, self.keys)
 
     def announce(
         self,

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 TEXT = PROTOCOL.read_text(encoding="utf-8")
 PROSE = BLOCK.sub("", TEXT)
 DEFINED = re.findall(r"\*\*([A-Z])(\d+)\.\*\*", PROSE)
-FAMILIES = "RFKHEVISLDCAWMGQJNOY"
+FAMILIES = "RFKHEVISLDCAWMGQJNOYU"
 
 
 @pytest.mark.parametrize(("kind", "name", "inside"), [(m[2], m[3], m[4]) for m in BLOCK.finditer(TEXT)])
