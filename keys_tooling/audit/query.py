@@ -50,10 +50,11 @@ def ask(
         officer = index.officer
         read = read_params(question.params, given, officer.view, officer.agency.id)
         session.announce("query", question.name, index.range(), officer.agency.id, officer.view, purpose)
-        return question.ask(_desk(index, session), read)
+        return question.ask(desk_of(index, session), read)
 
 
-def _desk(index: Index, session: Session) -> Desk:
+def desk_of(index: Index, session: Session) -> Desk:
+    """What questions and reports are asked of, in an opened folder."""
     officer = index.officer
 
     def check() -> object:

@@ -1,0 +1,149 @@
+"""fenpost-audit report: what an IG officer types. Parses the command line; the work is in keys_tooling.audit.report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from keys_tooling.audit.purpose import Purpose, purposed
+from keys_tooling.console import World
+
+FILE = click.Path(path_type=Path)
+
+
+@click.group("report")
+def report() -> None:
+    """Write a report as one accessible web page, and with --pdf as PDF. That you did is logged first.
+
+    The file's name begins with INTERNAL (exact figures; not for publication) or PUBLIC (small numbers withheld).
+
+    \b
+    Example:
+      fenpost-audit report weekly --dir officer --to reports --pdf
+    """
+
+
+def _made(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of every report."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON."),
+        click.option("--pdf", is_flag=True, help="Write PDF too; needs Fenpost with its extra 'pdf'."),
+        click.option("--to", type=FILE, default=".", show_default=True, help="The folder for the files."),
+        click.option(
+            "--passphrase-file",
+            type=FILE,
+            help="A file with the passphrase, readable by you only. Asked for otherwise.",
+        ),
+        click.option("--dir", "folder", type=FILE, required=True, help="The officer's folder."),
+    ):
+        command = option(command)
+    return purposed(click.pass_obj(command))
+
+
+@report.command("weekly")
+@_made
+def weekly(world: World, **given: Any) -> None:
+    """What waits: RED that nobody acknowledged, holds, missing signatures, not told and past its review.
+
+    \b
+    Example:
+      fenpost-audit report weekly --dir officer --to reports
+    """
+    _write("weekly", world, given)
+
+
+@report.command("monthly")
+@click.option("--month", help="Such as 2026-10; the last one that is over when left out.")
+@_made
+def monthly(world: World, **given: Any) -> None:
+    """Overrides, RED that became milder, refusals by code, dormant accounts, and the sample to review.
+
+    \b
+    Example:
+      fenpost-audit report monthly --dir officer --month 2026-10
+    """
+    _write("monthly", world, given)
+
+
+@report.command("quarterly")
+@click.option("--quarter", help="Such as 2026-Q3; the last one that is over when left out.")
+@_made
+def quarterly(world: World, **given: Any) -> None:
+    """The partnership pack, for publication: small numbers withheld, also against the packs that you made before.
+
+    Each pack is kept in packs/ in your folder: keep that folder with your keys.
+
+    \b
+    Example:
+      fenpost-audit report quarterly --dir officer --quarter 2026-Q3 --pdf
+    """
+    _write("quarterly", world, given)
+
+
+@report.command("breach")
+@click.option("--since", help="When all was well for the last time: 2026-11-22, or 2026-11-22T09:30 (UTC).")
+@click.option("--until", help="Up to this time; now when left out.")
+@click.option("--known", help="When you learnt of it; now when left out. The 72 hours run from then.")
+@click.option("--desk", help="The mailbox that was lost: AGENCY/DESK.")
+@click.option("--key", help="The id of the key that was lost.")
+@click.option("--agency", help="The agency that lost everything.")
+@_made
+def breach(world: World, **given: Any) -> None:
+    """Who is affected by a lost key, mailbox or device, and what to do first. Pull before you run it.
+
+    \b
+    Example:
+      fenpost-audit report breach --dir officer --since 2026-11-20 --desk "Peterborough IDVAS/duty" --reason breach
+    """
+    _write("breach", world, given)
+
+
+@report.command("ropa")
+@_made
+def ropa(world: World, **given: Any) -> None:
+    """The register of processing of your agency, from what it really shared in twelve months.
+
+    \b
+    Example:
+      fenpost-audit report ropa --dir officer --pdf
+    """
+    _write("ropa", world, given)
+
+
+@report.command("dsa-register")
+@_made
+def dsa_register(world: World, **given: Any) -> None:
+    """The register of data-sharing agreements, from the partnership's signed policies.
+
+    \b
+    Example:
+      fenpost-audit report dsa-register --dir officer
+    """
+    _write("dsa-register", world, given)
+
+
+def _write(kind: str, world: World, given: dict[str, Any]) -> None:
+    from keys_tooling.audit.report.making import Asked, make
+    from keys_tooling.audit.session import Session
+    from keys_tooling.console import report as print_report
+    from keys_tooling.console import shown
+
+    folder, passphrase_file, to = given.pop("folder"), given.pop("passphrase_file"), given.pop("to")
+    pdf, as_json = given.pop("pdf"), given.pop("as_json")
+    purpose = Purpose(given.pop("why"), given.pop("words"), given.pop("offline"))
+    session = Session.begin(folder, passphrase_file, world)
+    asked = Asked(kind, {name: value for name, value in given.items() if value is not None})
+    made = make(asked, session, purpose, to, pdf, lambda _at: None)
+    facts = {
+        "about": made.page.about,
+        "audience": made.page.audience,
+        "entries": made.entries,
+        "files": [str(path) for path in made.files],
+        "kind": kind,
+    }
+    audience = "FOR PUBLICATION" if made.page.audience == "public" else "INTERNAL, not for publication"
+    lines = [f"{made.page.title}, {made.page.about}", audience, *(f"  {path}" for path in made.files)]
+    print_report(facts, "\n".join(map(shown, lines)), as_json=as_json)
