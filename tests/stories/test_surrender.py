@@ -1,4 +1,4 @@
-"""What a seizure gives away is the published list and nothing else (PROTOCOL.md section 20).
+"""What a seizure gives away is the published list and nothing else (schemas/SEIZURE.md).
 
 This takes longer than other tests, because it seizes the real thing: a relay and two agents as processes, every free
 field of every form sown with one token, and then everything that they have on disk, in logs, figures, backups and
@@ -22,6 +22,7 @@ from schemas.messages.catalogue import CLASSES
 from schemas.opening import open_epoch
 from tests.canaries import search, spellings
 from tests.seizure import Seized, files_below
+from tests.surrendered import STORE, fits
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +87,7 @@ def test_keys_of_epochs_that_are_over_are_in_no_memory(seized: Seized, memories:
 
 
 def test_raw_keys_of_single_records_are_in_no_memory_of_the_calculator(seized: Seized, memories: list[Path]):
-    """In the relay's own they may linger as the text that it answered with: section 20 says so."""
+    """In the relay's own they may linger as the text that it answered with: the list says so."""
     calculator = b"".join(path.read_bytes() for path in memories[1:])
     assert len(seized.rks) > 100
     assert not any(unb64(rk, 32) in calculator or rk.encode() in calculator for rk in seized.rks)
@@ -122,6 +123,14 @@ def test_every_table_of_the_relay_held_something(seized: Seized):
         }
     # These hold numbers, hashes and codes, and fill with time: what is deleted, held, asked for, missed for a day.
     assert empty <= {"days", "deletions", "dues", "inquiries", "keeps", "missed", "nodes"}
+
+
+def test_every_value_in_the_relays_store_is_of_the_kind_that_the_list_says(seized: Seized):
+    with sqlite3.connect(seized.relay_folder / "relay.db") as db:
+        for name, (_, columns) in STORE.items():
+            for column, kind in columns.items():
+                for (value,) in db.execute(f"SELECT {column} FROM {name}"):
+                    assert fits(kind, value), (name, column, kind)
 
 
 def test_a_planted_word_is_found_in_every_spelling_and_in_packed_streams(tmp_path: Path):
