@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from keys_tooling.audit.evidence_commands import export
 from keys_tooling.audit.handover_commands import handover
 from keys_tooling.audit.purpose import Purpose, purposed
 from keys_tooling.audit.query_commands import query
@@ -154,18 +155,35 @@ def audit_pull(
 
 
 @audit.command("verify")
-@_dir
+@click.argument("evidence", type=FILE, required=False)
+@click.option("--dir", "folder", type=FILE, help="The officer's folder.")
+@click.option(
+    "--partnership", "given", type=FILE, help="With EVIDENCE: the partnership.json that you believe."
+)
+@click.option("--show", is_flag=True, help="With EVIDENCE: also print the entries that it opens.")
 @_json
 @click.option(
     "--new", "only_new", is_flag=True, help="Read only the entries that came since it was last found whole."
 )
-def audit_verify(folder: Path, as_json: bool, only_new: bool) -> None:
+def audit_verify(
+    evidence: Path | None, folder: Path | None, given: Path | None, show: bool, as_json: bool, only_new: bool
+) -> None:
     """Prove, without the relay, that your copy is whole: every entry, record and checkpoint. Exit code 1 if not.
+
+    With EVIDENCE, a file or folder that an officer exported, prove that instead: on any machine, without her keys.
 
     \b
     Example:
       fenpost-audit verify --dir officer
+      fenpost-audit verify evidence --show
     """
+    if evidence is not None and folder is None:
+        from keys_tooling.audit.evidence_commands import verify_evidence
+
+        verify_evidence(evidence, given, show=show, as_json=as_json)
+        return
+    if folder is None or evidence is not None:
+        raise click.UsageError("Give one: the evidence to verify, or --dir with an officer's folder.")
     from keys_tooling.audit import officer_folder, verified
     from keys_tooling.audit.mirror import open_mirror
     from keys_tooling.audit.verify import NOTHING, verify
@@ -287,6 +305,7 @@ def audit_read(
         sys.exit(REFUSED)
 
 
+audit.add_command(export)
 audit.add_command(query)
 audit.add_command(handover)
 audit.add_command(reports)

@@ -404,6 +404,7 @@ KINDS: Mapping[str, Kind] = {
         "Figures narrowed like that would single people out, so they are never published. Choose fewer."
     ),
     "NO_PDF": Kind("Nothing here writes PDF. Install Fenpost with its extra 'pdf', or leave out --pdf."),
+    "EVIDENCE": Kind("The evidence file was changed or cut off, so it proves nothing. Ask for it again."),
     "MIRROR": Kind(
         "The mirror of the log is damaged or of another log. Keep it, and pull into a new folder."
     ),

@@ -271,7 +271,7 @@ def _reasoned(told: Told, entry: Entry, leaf: Leaf, rk: bytes, officer: Opener) 
         reason = open_record(record, senders_key(record, entry.index, officer), told.ref).get("reason", "")
     except Refusal:
         return told.blamed("sender")
-    return replace(told, what=f"{told.what}: {reason}", more={**told.more, "words": str(reason)})
+    return told.saying(str(reason))
 
 
 def _linked(entries: list[Told]) -> Iterator[Told]:

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from keys_tooling.audit.inert import plain
 from keys_tooling.audit.read import Reading
 from keys_tooling.audit.told import FAULTS, Place, Told
-from keys_tooling.console import shown
 from schemas.canonical import Json
 
 COLUMNS = ("Entry", "Time (UTC)", "Event", "From", "To", "Message", "Categories", "Decision", "Case")
@@ -20,8 +20,8 @@ SHORT = 12
 """Letters of a case reference in the table; --json has all of it."""
 
 
-def table(reading: Reading, width: int) -> str:
-    """The entries as a table of at most `width` columns, the faults below it, and what stays closed."""
+def entries(reading: Reading, width: int) -> str:
+    """The entries as a table of at most `width` columns, and the faults below it."""
     rows = Table(*COLUMNS, box=SIMPLE, show_edge=False, pad_edge=False)
     for told in reading.entries:
         rows.add_row(*(Text(cell) for cell in _cells(told, reading)))
@@ -29,15 +29,21 @@ def table(reading: Reading, width: int) -> str:
     Console(file=out, width=width, color_system=None, highlight=False, markup=False, emoji=False).print(rows)
     faults = [f"entry {told.index}: {FAULTS[fault]}" for told in reading.entries for fault in told.faults]
     lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    return "\n".join([*(lines if reading.entries else []), *faults])
+
+
+def table(reading: Reading, width: int) -> str:
+    """The entries as a table of at most `width` columns, the faults below it, and what stays closed."""
     stay = "1 entry belongs to another agency and stays closed."
     if reading.closed != 1:
         stay = f"{reading.closed:,} entries belong to other agencies and stay closed."
+    if any((key.person or "").startswith("share-") for key in reading.agency.ig.values()):
+        stay += " Under dual control some may be yours: take your second officer's shares first."
     return "\n".join(
         [
-            f"Entries of {shown(_agency(reading, reading.agency.id))}: {len(reading.entries):,}",
+            f"Entries of {plain(named(reading.agency.id, reading))}: {len(reading.entries):,}",
             "",
-            *(lines if reading.entries else []),
-            *faults,
+            *filter(None, (entries(reading, width),)),
             stay,
         ]
     )
@@ -50,7 +56,7 @@ def facts(reading: Reading) -> dict[str, Json]:
         "closed": reading.closed,
         "entries": [_entry(told, reading) for told in reading.entries],
         "faulty": reading.faulty,
-        "name": _agency(reading, reading.agency.id),
+        "name": named(reading.agency.id, reading),
         "opened": len(reading.entries),
     }
 
@@ -74,7 +80,7 @@ def _entry(told: Told, reading: Reading) -> dict[str, Json]:
         "ref": told.ref or None,
         "rows": [] if decision is None else list(decision.rows),
         "rule": told.rule,
-        "time": _time(told.ts),
+        "time": time(told.ts),
         "to": [_place(place, reading) for place in told.to],
         "ts": told.ts,
         "what": told.what or None,
@@ -85,7 +91,7 @@ def _cells(told: Told, reading: Reading) -> tuple[str, ...]:
     decision = told.decision
     cells = (
         f"{'! ' if told.faults else ''}{told.index}",
-        _time(told.ts),
+        time(told.ts),
         told.event,
         "" if told.sender is None else _named(told.sender, reading),
         ", ".join(_named(place, reading) for place in told.to),
@@ -94,7 +100,7 @@ def _cells(told: Told, reading: Reading) -> tuple[str, ...]:
         "" if decision is None else " ".join((decision.outcome, decision.code, _rows(decision.rows))).strip(),
         told.ref[:SHORT],
     )
-    return tuple(shown(cell) for cell in cells)
+    return tuple(plain(cell) for cell in cells)
 
 
 def _rows(rows: list[int]) -> str:
@@ -102,22 +108,22 @@ def _rows(rows: list[int]) -> str:
 
 
 def _place(place: Place, reading: Reading) -> dict[str, Json]:
-    return {"a": place.agency, "d": place.desk or None, "name": _agency(reading, place.agency)}
+    return {"a": place.agency, "d": place.desk or None, "name": named(place.agency, reading)}
 
 
 def _named(place: Place, reading: Reading) -> str:
-    name = _agency(reading, place.agency)
+    name = named(place.agency, reading)
     return f"{name} / {place.desk}" if place.desk else name
 
 
-def _agency(reading: Reading, agency: str) -> str:
+def named(agency: str, reading: Reading) -> str:
     known = reading.view.agencies.get(agency)
     if known is None:
         return "an agency that the directory does not know"
     return known.name or ("oversight" if agency == reading.view.oversight else agency)
 
 
-def _time(ts: int) -> str:
+def time(ts: int) -> str:
     try:
         return datetime.fromtimestamp(ts, UTC).strftime("%Y-%m-%d %H:%M:%S")
     except (ValueError, OverflowError):

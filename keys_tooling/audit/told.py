@@ -185,6 +185,10 @@ class Told:
     def blamed(self, *faults: str) -> Told:
         return replace(self, faults=(*self.faults, *faults))
 
+    def saying(self, words: str) -> Told:
+        """With the reason that somebody gave in words."""
+        return replace(self, what=f"{self.what}: {words}", more={**self.more, "words": words})
+
 
 def tell(index: int, leaf: Leaf, facts: dict[str, Json], view: Directory, shelf: Shelf) -> Told:
     """What a relay's record tells, held against the leaf, the signatures in it, the directory and the rule."""
