@@ -33,7 +33,7 @@ def web_page(page: Page) -> bytes:
             style=Markup(style),  # noqa: S704 - the program's own
             digest=digest,
             draw=lambda chart: Markup(draw(chart, numbers[id(chart)])),  # noqa: S704 - every text in it went through inert
-            none=NONE,
+            nothing=NONE,
             withheld=WITHHELD,
         )
     )
