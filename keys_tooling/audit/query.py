@@ -19,6 +19,7 @@ from keys_tooling.audit.mirror import open_mirror
 from keys_tooling.audit.openings import Journal, unlogged
 from keys_tooling.audit.purpose import Purpose
 from keys_tooling.audit.queries.question import Answer, Desk, Given, Param, Question, read_time
+from keys_tooling.audit.retaining import deleted_on_schedule
 from keys_tooling.audit.session import Session
 from keys_tooling.audit.verify import verify
 from keys_tooling.keyfiles import read_public
@@ -69,6 +70,7 @@ def desk_of(index: Index, session: Session) -> Desk:
     return Desk(
         load=lambda events: index.rows(*events), agency=officer.agency.id, view=officer.view, shelf=officer.shelf,
         now=session.world.now(), closed=index.closed, verify=check, unlogged=lost,  # type: ignore[arg-type]
+        scheduled=lambda: deleted_on_schedule(officer.mirror, officer.view),
     )  # fmt: skip
 
 

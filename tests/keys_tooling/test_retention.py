@@ -155,6 +155,10 @@ def test_what_is_over_goes_and_what_is_about_a_child_stays_and_all_mirrors_stay_
         fresh = place.pull("IDVAS")  # an officer who begins only now
         assert fresh["given_up"] == 0
         rows = place.told("read", "--dir", place.officer("Peacock"))["entries"]
+        asked = place.told("query", "deleted", "--dir", place.officer("Peacock"))
+    said = [row for row in asked["rows"] if "retention statement" in json.dumps(row)]
+    assert "signed by policy-1 and policy-2" in json.dumps(said)
+    assert f"{listed.count} of {listed.count} records gone here, 0 still here" in json.dumps(said)
     for name in ("Peacock", "oversight", "IDVAS"):
         found = place.verify(name)
         assert (found["ok"], found["deleted"]) == (True, listed.count)

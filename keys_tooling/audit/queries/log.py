@@ -13,6 +13,7 @@ from keys_tooling.audit.queries.question import (
     whole,
     within,
 )
+from keys_tooling.audit.retaining import Deleted
 from schemas.audit import Event
 
 DAY = 24 * 3600
@@ -36,12 +37,25 @@ def deleted(desk: Desk, given: Given) -> Answer:
         ("sealed records", row.ref, "", f"{row.count} deleted", when(row.ts), str(row.seq))
         for row in within(desk.rows(Event.DELETED), given)
     ]
+    rows += [
+        ("retention statement", one.digest, when(one.ts), _went(one), when(one.from_), _signed(one))
+        for one in within(desk.scheduled(), given)
+    ]
     reason = (
         "A message leaves the relay with the entry that ends it for its last desk, by the program's rule: an entry "
         "proves that it ended, and no entry can prove that nobody kept a copy. Deletions of sealed records are told to "
         "oversight; the lists are in the directory."
     )
     return partly("what id accepted state deleted entries", rows, reason)
+
+
+def _went(one: Deleted) -> str:
+    early = f"; {len(one.early)} NAMED BEFORE THEIR TIME" if one.early else ""
+    return f"{one.gone} of {one.count} records gone here, {one.left} still here{early}"
+
+
+def _signed(one: Deleted) -> str:
+    return f"directory statement {one.statement}, signed by {' and '.join(one.signers)}"
 
 
 def turning_eighteen(desk: Desk, given: Given) -> Answer:

@@ -21,6 +21,7 @@ from keys_tooling.audit.findings import Report
 from keys_tooling.audit.inert import Value
 from keys_tooling.audit.opened import MESSAGES, Row
 from keys_tooling.audit.openings import Kept
+from keys_tooling.audit.retaining import Deleted
 from keys_tooling.audit.told import Place
 from schemas.audit import Event
 from schemas.directory import Directory
@@ -29,6 +30,7 @@ from schemas.policy import Policy
 from schemas.shelf import Shelf
 
 T = TypeVar("T")
+Timed = TypeVar("Timed", Row, Deleted)
 DAY = 24 * 3600
 Kind = Literal["text", "agency", "desk", "time", "number", "roster", "local", "switch"]
 
@@ -114,6 +116,8 @@ class Desk:
     closed: int
     verify: Callable[[], Report]
     unlogged: Callable[[], list[Kept]]
+    scheduled: Callable[[], tuple[Deleted, ...]] = tuple
+    """What retention statements let go, with the proof of each."""
     names: Mapping[str, str] = field(default_factory=dict)
     _loaded: dict[tuple[str, ...], tuple[Row, ...]] = field(default_factory=dict)
     _left_out: set[int] = field(default_factory=set)
@@ -210,7 +214,7 @@ STEPS = (
 ENDINGS = (Event.TAKEN_ON, Event.REJECTED, Event.WITHDRAWN, Event.EXPIRED)
 
 
-def within(rows: Iterable[Row], given: Given | None) -> Iterator[Row]:
+def within(rows: Iterable[Timed], given: Given | None) -> Iterator[Timed]:
     """Those in the window."""
     since, until = (None, None) if given is None else (given.time("since"), given.time("until"))
     return (r for r in rows if (since is None or r.ts >= since) and (until is None or r.ts < until))
