@@ -13,9 +13,13 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 import click
+import uvloop
 
 from broker.memory import seal_memory
 from schemas.errors import Refusal
+
+SWITCH = 0.0005
+"""Seconds that a thread which comes back from the disk waits at most for the interpreter, when another has it."""
 
 
 @click.group()
@@ -43,7 +47,8 @@ def run(path: Path) -> None:
     try:
         settings = load(path, os.environ)
         logs.configure(settings.log_level)
-        asyncio.run(_run(path))
+        sys.setswitchinterval(SWITCH)
+        uvloop.run(_run(path))
     except Refusal as refusal:
         _refused(refusal)
     except OSError as error:

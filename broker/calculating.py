@@ -8,12 +8,13 @@ and does the same sum here.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import fcntl
+import socket
+import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 from broker import logs
 from broker.calculator import asked
@@ -21,7 +22,7 @@ from broker.calculator import asked
 STARTS = 3
 """How often a calculator is started; one that keeps dying is not what a relay should spend its time on."""
 ROOM = 1024 * 1024
-"""Bytes that a pipe may hold."""
+"""Bytes that may be on the way to it; the system may allow less."""
 Tell = Callable[[bytes | None], None]
 """Hears the answer, or None when there will be none."""
 
@@ -34,7 +35,7 @@ class Job:
     sent: float
 
 
-class Line(asyncio.SubprocessProtocol):
+class Line(asyncio.Protocol):
     """The way to the process and back: jobs out, answers in the same order."""
 
     patience = 5.0
@@ -42,43 +43,43 @@ class Line(asyncio.SubprocessProtocol):
 
     def __init__(self) -> None:
         self.away: deque[Job] = deque()
+        self.process: subprocess.Popen[bytes] | None = None
         self._said = bytearray()
-        self._input: asyncio.WriteTransport | None = None
-        self._transport: asyncio.SubprocessTransport | None = None
-        self._exited = asyncio.Event()
+        self._way: asyncio.Transport | None = None
         self._alarm: asyncio.TimerHandle | None = None
 
     @property
     def ready(self) -> bool:
-        return self._input is not None
+        return self._way is not None
 
     def send(self, kind: int, batch: bytes, tell: Tell) -> None:
-        if self._input is None:
+        if self._way is None:
             tell(None)
             return
         loop = asyncio.get_running_loop()
         self.away.append(Job(tell, loop.time()))
-        self._input.write(asked(kind, batch))
+        self._way.write(asked(kind, batch))
         if self._alarm is None:
             self._alarm = loop.call_later(self.patience, self._late)
 
     async def close(self) -> None:
-        """Let it end, which it does when its input does, and wait for that."""
-        if self._transport is not None:
-            if self._input is not None:
-                self._input.close()
-            await self._exited.wait()
-            self._transport.close()
+        """Let it end, which it does when nothing more can come, and wait for that."""
+        if self._way is not None:
+            self._way.close()
+        if self.process is not None:
+            await asyncio.get_running_loop().run_in_executor(None, self._ended, self.process)
+
+    def _ended(self, process: subprocess.Popen[bytes]) -> None:
+        try:
+            process.wait(self.patience)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.SubprocessTransport):
-            self._transport = transport
-            for end in (0, 1):
-                _widen(transport.get_pipe_transport(end))
-            pipe = transport.get_pipe_transport(0)
-            self._input = pipe if isinstance(pipe, asyncio.WriteTransport) else None
+        self._way = cast("asyncio.Transport", transport)
 
-    def pipe_data_received(self, fd: int, data: bytes) -> None:  # noqa: ARG002 -- only its output is a pipe
+    def data_received(self, data: bytes) -> None:
         self._said += data
         while len(self._said) >= 4:
             end = 4 + int.from_bytes(self._said[:4], "big")
@@ -88,12 +89,14 @@ class Line(asyncio.SubprocessProtocol):
             del self._said[:end]
             self.away.popleft().tell(answer)
 
-    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002
-        self._end()
-
-    def process_exited(self) -> None:
-        self._exited.set()
-        self._end()
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        # Nobody may wait for an answer that will not come.
+        self._way = None
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        while self.away:
+            self.away.popleft().tell(None)
 
     def _late(self) -> None:
         """Give up a calculator whose oldest job has waited too long; else look again when it would have."""
@@ -104,25 +107,17 @@ class Line(asyncio.SubprocessProtocol):
         if left > 0:
             self._alarm = loop.call_later(left, self._late)
             return
-        if self._transport is not None:
-            self._transport.kill()
-        self._end()
-
-    def _end(self) -> None:
-        # Nobody may wait for an answer that will not come.
-        self._input = None
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
-        while self.away:
-            self.away.popleft().tell(None)
+        if self.process is not None:
+            self.process.kill()
+        self.connection_lost(None)
 
 
-def _widen(pipe: asyncio.BaseTransport | None) -> None:
-    """Room for a whole turn's records, where the system lets us: else they go in a dozen pieces, each a wake-up."""
-    if pipe is not None and sys.platform == "linux":
-        with contextlib.suppress(OSError):
-            fcntl.fcntl(pipe.get_extra_info("pipe"), fcntl.F_SETPIPE_SZ, ROOM)
+def _pair() -> tuple[socket.socket, socket.socket]:
+    """Two ends, with room for a whole turn's records: else they go in a dozen pieces, each a wake-up."""
+    ends = socket.socketpair()
+    for end in ends:
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ROOM)
+    return ends
 
 
 class Calculator:
@@ -168,10 +163,24 @@ class Calculator:
 
     async def _start(self) -> None:
         """Only under load: an idle relay on a small machine does with one process."""
-        command = (sys.executable, "-m", "broker.calculator")
         await self._line.close()  # one that died has a process to be done with
         try:
-            _, self._line = await asyncio.get_running_loop().subprocess_exec(Line, *command, stderr=None)
+            self._line = await _started()
         except OSError as error:
             logs.get().warning("calculator", error=type(error).__name__)
-        self._starting = None
+        finally:
+            self._starting = None
+
+
+async def _started() -> Line:
+    line, (ours, theirs) = Line(), _pair()
+    try:
+        with theirs:
+            line.process = subprocess.Popen(  # noqa: ASYNC220 -- a start costs a millisecond, and happens once
+                [sys.executable, "-m", "broker.calculator"], stdin=theirs.fileno(), stdout=theirs.fileno()
+            )
+    except OSError:
+        ours.close()
+        raise
+    await asyncio.get_running_loop().create_connection(lambda: line, sock=ours)
+    return line

@@ -58,9 +58,9 @@ def main() -> None:
     # Signals of the terminal and of the service's end are the relay's to answer: it still has requests to finish.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    with contextlib.suppress(BrokenPipeError):
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         serve(sys.stdin.buffer.raw, sys.stdout.buffer)  # type: ignore[union-attr]  # unbuffered: see _taken
-    os._exit(0)  # a pipe that broke must not be flushed once more
+    os._exit(0)  # a way that broke must not be flushed once more
 
 
 if __name__ == "__main__":
