@@ -80,6 +80,12 @@ class Note:
     believed: bool
 
 
+def claimed_size(note: str) -> int:
+    """The number of entries that a checkpoint names, whoever signed it; 0 when it names none."""
+    line = [*note.split("\n"), "", ""][1]
+    return int(line) if line.isascii() and line.isdigit() and len(line) < 19 else 0
+
+
 @dataclass(frozen=True, slots=True)
 class Epoch:
     """An epoch key wrapped to one officer; it covers entries from `first` on."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keys_tooling.audit.lifetimes import NEVER, Life, counted, lives
-from keys_tooling.audit.mirror import Mirror
+from keys_tooling.audit.mirror import Mirror, claimed_size
 from keys_tooling.audit.opened import Row
 from schemas.audit import Event
 from schemas.canonical import Json
@@ -149,7 +149,7 @@ def shortest_of(mirror: Mirror, view: Directory) -> dict[int, int]:
 
 def too_early(mirror: Mirror, lists: Iterable[OnRecord], shortest: dict[int, int]) -> Iterator[int]:
     """The first entry of each list that cannot have been old enough: the log was seen shorter within that time."""
-    notes = [(note.seen, _size(note.text)) for note in mirror.notes("log") if note.believed]
+    notes = [(note.seen, claimed_size(note.text)) for note in mirror.notes("log") if note.believed]
     for one in lists:
         if one.listed is None:
             continue
@@ -158,10 +158,6 @@ def too_early(mirror: Mirror, lists: Iterable[OnRecord], shortest: dict[int, int
         young = _first_from(one.listed.ranges, min(lately)) if lately else None
         if young is not None:
             yield young
-
-
-def _size(note: str) -> int:
-    return int(note.split("\n")[1])
 
 
 def _first_from(ranges: Ranges, size: int) -> int | None:

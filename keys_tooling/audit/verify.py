@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from keys_tooling.audit.entries import check_entries
 from keys_tooling.audit.findings import Report
-from keys_tooling.audit.mirror import Log, Mirror
+from keys_tooling.audit.mirror import Log, Mirror, claimed_size
 from keys_tooling.audit.retaining import Runs, let_go, on_record, shortest_of, too_early
 from schemas.checkpoint import Checkpoint, LogKey, open_checkpoint
 from schemas.directory import Directory
@@ -76,7 +76,7 @@ class _Checkpoints:
             try:
                 checkpoint = open_checkpoint(note.text, key)
             except Refusal:
-                report.find(log, _claimed_size(note.text), "checkpoint")
+                report.find(log, claimed_size(note.text), "checkpoint")
                 continue
             self.all.append(checkpoint)
             if note.believed:
@@ -140,8 +140,3 @@ def _directory(mirror: Mirror, partnership: Partnership, report: Report) -> Dire
     notes.end(view.size)
     report.statements = view.size
     return view
-
-
-def _claimed_size(text: str) -> int:
-    line = [*text.split("\n"), "", ""][1]
-    return int(line) if line.isascii() and line.isdigit() and len(line) < 19 else 0
