@@ -167,3 +167,32 @@ def test_a_row_is_read_back_as_it_was_printed():
         words="é\u202e",
     )
     assert read_row(row_text(row)) == row
+
+
+async def test_what_was_deleted_is_gone_from_the_index_too(relay: PaperRelay, tmp_path: Path):
+    for _ in range(4):
+        relay.fill(3, "Peacock")
+        relay.epoch()
+    await pull(relay, tmp_path)
+    assert [row.seq for row in indexed(relay, tmp_path)] == list(range(12))
+    with open_mirror(tmp_path, write=True) as mirror:
+        assert mirror.wipe([(0, 1), (5, 5)]) == 3
+    assert [row.seq for row in indexed(relay, tmp_path)] == [2, 3, 4, 6, 7, 8, 9, 10, 11]
+
+
+@pytest.mark.parametrize(("onward", "faults"), [("NONE", ()), ("ASK", ("source",))])
+async def test_a_source_of_long_ago_is_still_known(
+    relay: PaperRelay, tmp_path: Path, onward: str, faults: tuple[str, ...]
+):
+    """What a message passes on is held against its source, although that was opened by an earlier command."""
+    source = relay.world.seal("Peacock", "IDVAS", law=AGREED)
+    relay.accept(source, "Peacock", "IDVAS")
+    for _ in range(4):
+        relay.epoch()
+        relay.fill(1, "Peacock")
+    await pull(relay, tmp_path)
+    indexed(relay, tmp_path)
+    law = {**AGREED, "src": [{"leave": None, "mid": source.mid, "onward": onward, "pur": "SUPPORT"}]}
+    relay.accept(relay.world.seal("IDVAS", "Peacock", law=law), "Peacock", "IDVAS")
+    await pull(relay, tmp_path)
+    assert indexed(relay, tmp_path)[-1].faults == faults
