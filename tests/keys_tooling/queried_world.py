@@ -157,6 +157,7 @@ class Story:
         on = {"grant": ended, "status": status, "subject": b64(b"of the ended one")}
         assert await self._send(http, "before", world.seal("Peacock", "IDVAS", **on)) == "accepted"
         await self._climb(http, "before", "IDVAS", "collected", "opened", "taken-on")
+        assert await self._send(http, "stopped", world.seal("Peacock", "IDVAS", **on)) == "accepted"
         gone = world.withdrawal("Peacock", ended)
         await world.post_statements(http, "Peacock", ("withdraw", gone))
         from schemas.grants import withdrawal_hash
@@ -209,7 +210,12 @@ class Story:
 
     def asked(self, name: str, party: str = "Peacock", at: int | None = None, **given: str) -> Answer:
         """What an officer of `party` is answered, at a time in seconds."""
-        world, folder, question = self.world, self._place(party), BY_NAME[name]
+        question, desk = BY_NAME[name], self.desk(party, at)
+        return question.ask(desk, read_params(question.params, given, desk.view, desk.agency))
+
+    def desk(self, party: str = "Peacock", at: int | None = None) -> Desk:
+        """What questions are asked of, as the officer of `party` has it."""
+        world, folder = self.world, self._place(party)
         partnership, keys = world.founded.partnership, world.parties[party].officer
 
         def check() -> Any:
@@ -220,13 +226,11 @@ class Story:
             with open_index(folder, partnership, keys, secrets.token_bytes, lambda _at: None) as index:
                 self.opened[party] = (tuple(index.rows()), index.officer, index.closed)
         rows, officer, closed = self.opened[party]
-        desk = Desk(
+        return Desk(
             load=lambda events: [row for row in rows if row.event in events], agency=officer.agency.id,
             view=officer.view, shelf=officer.shelf, now=world.now if at is None else at, closed=closed, verify=check,
             unlogged=lambda: unlogged(Journal(folder), rows, world.now),
         )  # fmt: skip
-        read = read_params(question.params, given, officer.view, officer.agency.id)
-        return question.ask(desk, read)
 
     def named(self, answer: Answer) -> set[str]:
         """The names of the messages in an answer."""
