@@ -205,6 +205,9 @@ def _ring(held: Held, row: Row[Any], turn: Turn) -> None:
     if row.loud is not None and turn.now < row.loud:
         coming = (*coming, row.loud)
     turn.db.execute(UPDATE_NEXT, {"named": row.eid, "at": min(coming)})
+    loud = row.loud is not None and turn.now >= row.loud
+    facts = {"a": held.sender, "d": held.desk, "loud": loud, "mid": held.mid}
+    turn.log(Event.ESCALATED, turn.draw(32), {held.sender}, facts)
     _tell(held, "hold-escalated", turn)
     _tell_oversight(held, row, "hold-escalated", turn)
 

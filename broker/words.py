@@ -15,7 +15,9 @@ from broker.retention import Keeping, check_list, put_on_list, record_keeping
 from broker.turn import Quiet, Turn
 from broker.unsealings import Taken, Unsealing, record_handover, record_unsealed
 from schemas.audit import Event
-from schemas.directory_statement import parse_statement
+from schemas.directory import Directory
+from schemas.directory_statement import Admit, Countersign, Statement, parse_statement
+from schemas.envelope import Frozen
 from schemas.errors import Refusal
 from schemas.retention import RetentionBody
 from schemas.signing import Signed
@@ -170,5 +172,15 @@ def record_statement(signed: Signed, requester: str, turn: Turn, text: bytes | N
     turn.rows.statements.append(
         {"n": n, "agency": place[0], "seq": place[1], "text": signed.text, "sig": signed.signature}
     )
-    turn.log(Event.DIRECTORY, turn.draw(32), {statement.agency}, {"statement": signed.to_json()})
+    facts = {"statement": signed.to_json()}
+    turn.log(Event.DIRECTORY, turn.draw(32), concerned(statement, body, view), facts)
     return "recorded"
+
+
+def concerned(statement: Statement, body: Frozen, view: Directory) -> set[str]:
+    """Whose officers find a directory statement among their entries: who made it, and whom it changes."""
+    if isinstance(body, Admit):
+        return {statement.agency, body.member}
+    if isinstance(body, Countersign):
+        return {statement.agency, *(a.id for a in view.agencies.values() if body.kid in a.keys)}
+    return {statement.agency}

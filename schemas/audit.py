@@ -38,6 +38,7 @@ class Event(StrEnum):
     READ = "read"
     HELD = "held"
     LAPSED = "lapsed"
+    ESCALATED = "escalated"
     OVERRIDE = "override"
     BREAK_GLASS = "break-glass"
     LEAD_MISSING = "lead-missing"

@@ -121,12 +121,14 @@ class Weighed(Said):
 
 
 class Missing(Said):
-    """A lead's signature that was still missing, for the `count`th time."""
+    """A lead's signature that was still missing, for the `count`th time; or a held message of which leads were told
+    again, and oversight too when it is `loud`."""
 
     a: str
     d: str
     mid: str
-    count: int
+    count: int = 0
+    loud: bool = False
 
 
 class Deed(Said):
@@ -201,10 +203,11 @@ def tell(index: int, leaf: Leaf, facts: dict[str, Json], view: Directory, shelf:
             return told.blamed(*_otherwise(told, stamp, facts, view, shelf))
         if stamp.event == Event.OVERRIDE:
             return _overridden(told, facts, view, shelf.in_force(view.policies, told.ts))
-        if stamp.event == Event.LEAD_MISSING:
+        if stamp.event in (Event.LEAD_MISSING, Event.ESCALATED):
             missing = Missing.model_validate(facts)
-            told = replace(told, sender=Place(missing.a, missing.d), mid=missing.mid, what=str(missing.count))
-            return replace(told, more={"count": missing.count})
+            what = str(missing.count) if missing.count else "oversight was told" if missing.loud else ""
+            told = replace(told, sender=Place(missing.a, missing.d), mid=missing.mid, what=what)
+            return replace(told, more={"count": missing.count, "outside": missing.loud})
         if "eid" in facts:
             return _step(told, stamp.event, leaf, Step.model_validate(facts), facts, view)
         if stamp.event == Event.NONDISCLOSURE:

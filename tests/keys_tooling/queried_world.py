@@ -65,8 +65,9 @@ class Story:
             await self._worked(http)
             await self._withdrawn(http)
             await self._policy(http)
-            world.clock.advance(3 * DAY)
-            await relay.sweeper.sweep()
+            for seconds in (5 * HOUR, 3 * DAY):
+                world.clock.advance(seconds)
+                await relay.sweeper.sweep()
             world.clock.advance(5 * DAY)
             await relay.sweeper.sweep()
             for party in ("Peacock", "IDVAS", "oversight"):

@@ -12,6 +12,7 @@ from broker import logs
 from keys_tooling.audit import query
 from keys_tooling.audit.queries.catalogue import BY_NAME, QUESTIONS
 from keys_tooling.audit.queries.question import Answer, read_time, when
+from schemas.audit import Event
 from schemas.errors import Refusal
 from tests.keys_tooling.queried_world import CASE, DAY, HOUR, Story
 
@@ -36,6 +37,22 @@ def extract(story: Story, folder: Path, party: str = "Peacock", **changes: Any) 
 def test_there_are_thirty_and_each_has_a_name_of_its_own():
     assert [question.number for question in QUESTIONS] == list(range(1, 31))
     assert len(BY_NAME) == 30
+
+
+def test_everything_that_happened_at_the_relay_is_in_the_log(story: Story):
+    """What an entry can be, all but what has tests of its own: handovers, holds of records, deletions, losses."""
+    story.asked("corrections", "oversight")
+    found = {row.event for row in story.opened["oversight"][0]}
+    apart = {
+        Event.DELETED,
+        Event.HANDOVER,
+        Event.HOLD,
+        Event.LIFT,
+        Event.NONDISCLOSURE,
+        Event.RESTORED,
+        Event.UNSEALED,
+    }
+    assert found == set(Event) - apart
 
 
 def test_1_what_was_shared_about_one_person(story: Story, tmp_path: Path):
