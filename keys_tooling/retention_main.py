@@ -40,8 +40,9 @@ def retention() -> None:
     \b
     Example:
       fenpost-audit retention plan --dir officer --out list.json
-      fenpost-audit retention sign list.json --key policy-1.fpk
-      fenpost-audit retention apply list.json --partnership-dir partnership
+      fenpost-audit retention sign list.json --key policy-1.fpk --out once.json
+      fenpost-audit retention sign once.json --key policy-2.fpk --out signed.json
+      fenpost-audit retention apply signed.json --partnership-dir partnership
     """
 
 
@@ -94,18 +95,17 @@ def retention_plan(
 @retention.command("sign")
 @click.argument("file", type=FILE)
 @click.option("--key", type=FILE, required=True, help="Your own policy key file.")
+@click.option(
+    "--out", type=FILE, required=True, help="The new file, with your signature; it must not be there yet."
+)
 @_passphrase
 @_json
-@click.pass_obj
-def retention_sign(world: World, file: Path, key: Path, passphrase_file: Path | None, as_json: bool) -> None:
-    """Sign a list, as one of the two people who answer for it. Compare its digest aloud first.
-
-    The file is written anew beside the old one, with your signature: list.json becomes
-    list.signed.json.
+def retention_sign(file: Path, key: Path, out: Path, passphrase_file: Path | None, as_json: bool) -> None:
+    """Sign a list, as one of the two people who answer for it. Read its digest to each other first.
 
     \b
     Example:
-      fenpost-audit retention sign list.json --key policy-1.fpk
+      fenpost-audit retention sign list.json --key policy-1.fpk --out once.json
     """
     from keys_tooling.keyfiles import read_public
     from keys_tooling.passphrases import known_passphrase
@@ -114,11 +114,9 @@ def retention_sign(world: World, file: Path, key: Path, passphrase_file: Path | 
     from schemas.policing import FILE_LIMIT
     from schemas.retention import SignedRetention
 
-    del world
     found = SignedRetention.parse(read_public(file, FILE_LIMIT))
     signer = read_signer(key, known_passphrase(passphrase_file, "your policy key"))
     signed = found.signed_by(signer.key)
-    out = file.with_name(f"{file.stem}.signed.json")
     write_new(out, signed.to_bytes())
     body = signed.body()
     text = (
@@ -145,7 +143,7 @@ def retention_apply(
 
     \b
     Example:
-      fenpost-audit retention apply list.signed.json --partnership-dir partnership
+      fenpost-audit retention apply signed.json --partnership-dir partnership
     """
     from agent.client import Relay
     from keys_tooling.admission import Oversight
@@ -235,7 +233,7 @@ def retention_hold(
 
 
 @retention.command("lift")
-@click.argument("hid")
+@click.option("--hold", "hid", required=True, help="The hold's id, as `retention holds` shows it.")
 @_dir
 @_passphrase
 @_json
@@ -245,7 +243,7 @@ def retention_lift(world: World, hid: str, folder: Path, passphrase_file: Path |
 
     \b
     Example:
-      fenpost-audit retention lift 3q2-7wAAAAAAAAAAAAAAAA --dir officer
+      fenpost-audit retention lift --hold 3q2-7wAAAAAAAAAAAAAAAA --dir officer
     """
     from keys_tooling.audit import retention_asking as asking
     from keys_tooling.audit.session import Session
@@ -392,5 +390,5 @@ def _plan_text(found: Plan, out: Path | None) -> str:
         return "\n".join([*lines, "", "Nothing may go now."])
     if out is None:
         return "\n".join([*lines, "", "To go on, write the list: --out list.json"])
-    steps = f"Next, two people:\n  fenpost-audit retention sign {out} --key policy-1.fpk"
+    steps = f"Next, two people:\n  fenpost-audit retention sign {out} --key policy-1.fpk --out once.json"
     return "\n".join([*lines, f"List           {out}", "", steps])

@@ -86,9 +86,12 @@ class Place:
         path = self.folder / name
         self.told("retention", "plan", "--dir", self.officer("oversight"), "--out", path)
         for signer in ("policy-1", "policy-2"):
-            key = self.folder / "P" / f"{signer}.fpk"
-            path = Path(self.told("retention", "sign", path, "--key", key)["out"])
+            path = self.sign(path, signer, path.with_name(f"{signer}-{name}"))
         return path
+
+    def sign(self, path: Path, signer: str, out: Path) -> Path:
+        key = self.folder / "P" / f"{signer}.fpk"
+        return Path(self.told("retention", "sign", path, "--key", key, "--out", out)["out"])
 
     def apply(self, path: Path) -> dict[str, Any]:
         return self.told("retention", "apply", path, "--partnership-dir", self.folder / "P", "--yes")
@@ -209,8 +212,11 @@ def test_a_hold_for_a_review_keeps_a_message_until_it_is_lifted(place: Place):
         assert plan["held"] == len(mine)
         (standing,) = place.told("retention", "holds", "--dir", place.officer("oversight"))["holds"]
         assert standing["agency"] == place.world.parties["Peacock"].id
-        assert place.refused("retention", "lift", held["hid"], "--dir", place.officer("oversight")) == "HOLD"
-        place.told("retention", "lift", held["hid"], "--dir", place.officer("Peacock"))
+        assert (
+            place.refused("retention", "lift", "--hold", held["hid"], "--dir", place.officer("oversight"))
+            == "HOLD"
+        )
+        place.told("retention", "lift", "--hold", held["hid"], "--dir", place.officer("Peacock"))
         place.pull("oversight")
         again = place.told("retention", "plan", "--dir", place.officer("oversight"))
         assert (again["held"], again["count"]) == (0, plan["count"] + len(mine))
@@ -228,7 +234,7 @@ def test_a_hold_that_comes_during_the_notice_is_in_time(place: Place):
         assert brought["given_up"] == done["count"] - 1
         (proof,) = place.told("retention", "deleted", "--dir", place.officer("Peacock"))["deleted"]
         assert proof["left"] == 1
-        place.told("retention", "lift", held["hid"], "--dir", place.officer("Peacock"))
+        place.told("retention", "lift", "--hold", held["hid"], "--dir", place.officer("Peacock"))
         assert place.pull("Peacock")["given_up"] == 1
     assert place.verify("Peacock")["ok"]
 
@@ -298,12 +304,11 @@ def test_a_list_with_one_signature_or_a_changed_one_is_not_applied(place: Place)
         place.pull("oversight")
         path = place.folder / "list.json"
         place.told("retention", "plan", "--dir", place.officer("oversight"), "--out", path)
-        once = Path(
-            place.told("retention", "sign", path, "--key", place.folder / "P" / "policy-1.fpk")["out"]
-        )
+        once = place.sign(path, "policy-1", place.folder / "once.json")
         words = ("--partnership-dir", place.folder / "P", "--yes")
         assert place.refused("retention", "apply", once, *words) == "POLICY_SIGNERS"
-        twice = ("retention", "sign", once, "--key", place.folder / "P" / "policy-1.fpk")
+        key, out = place.folder / "P" / "policy-1.fpk", place.folder / "twice.json"
+        twice = ("retention", "sign", once, "--key", key, "--out", out)
         assert place.refused(*twice) == "POLICY_SAME_PERSON"
         whole = SignedRetention.parse(place.signed_list("again.json").read_bytes())
         other = whole.text.replace(b'"ranges":[[', b'"ranges":[[0,0],[', 1)

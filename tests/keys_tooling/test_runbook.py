@@ -71,6 +71,9 @@ def test_the_session_of_the_runbook_runs_as_printed(tmp_path: Path):
     assert "policy-3 is named." in out
     assert "lead-2 is countersigned." in out
     assert "The Peacock Project  lead-2  counts later" in out
+    assert "Nothing may go now." in out
+    assert "2 entries: 1-2" in out
+    assert "Nothing was deleted yet." in out
     pulling = next(block for block in blocks() if block.startswith("fenpost-audit pull"))
     away = subprocess.run(
         ["sh", "-c", pulling.split("fenpost-audit verify")[0]],
