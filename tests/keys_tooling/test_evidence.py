@@ -1,7 +1,9 @@
 """Evidence verifies on another machine, and anything that was done to it shows at its first bad line (PROTOCOL.md U10)."""
 
+import asyncio
 import json
 import secrets
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -18,15 +20,10 @@ from tests.keys_tooling.officer_place import Place
 from tests.simulated_world import World
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World.found(tmp_path / "world", "Peacock", "IDVAS", "DASS")
-
-
-@pytest.fixture
-async def place(world: World, tmp_path: Path) -> AsyncIterator[Place]:
-    """Peacock's officer, whose mirror has messages of hers, steps, and a message of two others."""
-    place = Place.make(world, tmp_path / "officer", "Peacock")
+async def played(folder: Path) -> Place:
+    """Peacock's officer, whose mirror has messages of hers, steps, and a message of two others; the relay is gone."""
+    world = World.found(folder / "world", "Peacock", "IDVAS", "DASS")
+    place = Place.make(world, folder / "officer", "Peacock")
     async with world.relay(), world.session() as http:
         for sender, to in (("Peacock", "IDVAS"), ("DASS", "IDVAS"), ("IDVAS", "Peacock")):
             answer = await world.post_envelopes(http, sender, world.seal(sender, to))
@@ -35,7 +32,28 @@ async def place(world: World, tmp_path: Path) -> AsyncIterator[Place]:
         for state in ("collected", "opened", "taken-on"):
             await world.post_receipts(http, "Peacock", world.receipt("Peacock", page.deliveries[0], state))
         await place.type("pull")
-        yield place
+        await exported(place)
+    return place
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    return asyncio.run(played(tmp_path_factory.mktemp("kept")))
+
+
+@pytest.fixture(scope="module")
+def data(kept: Place) -> bytes:
+    """Evidence of all her entries."""
+    return (kept.folder / "evidence" / FILE).read_bytes()
+
+
+@pytest.fixture
+async def place(kept: Place, tmp_path: Path) -> AsyncIterator[Place]:
+    """The same officer's folder, by itself, and the relay."""
+    shutil.copytree(kept.folder, tmp_path / "officer")
+    shutil.rmtree(tmp_path / "officer" / "evidence")
+    async with kept.world.relay():
+        yield Place(kept.world, tmp_path / "officer")
 
 
 async def exported(place: Place, *words: str) -> Path:
@@ -57,8 +75,8 @@ def check(data: bytes, given: Partnership | None = None) -> Verified:
     return verify(io.BytesIO(data).readline, given)
 
 
-async def test_evidence_verifies_where_nothing_is_known_and_shows_what_was_opened(place: Place, world: World):
-    path = await exported(place, "--reason", "court_order")
+def test_evidence_verifies_where_nothing_is_known_and_shows_what_was_opened(kept: Place):
+    path = kept.folder / "evidence" / FILE
     done = elsewhere(path, "--show", "--json")
     said = json.loads(done.stdout)
     assert (done.exit_code, said["ok"], said["entries"], said["sealed"]) == (0, True, 5, 0)
@@ -77,7 +95,7 @@ async def test_evidence_verifies_where_nothing_is_known_and_shows_what_was_opene
         assert (path.parent / name).stat().st_mode & 0o777 == 0o600
     assert not (path.parent / PART).exists()
     # Nothing of the message between the others is in it.
-    assert world.parties["DASS"].id not in json.dumps(said)
+    assert kept.world.parties["DASS"].id not in json.dumps(said)
 
 
 async def test_that_it_was_made_is_logged_and_it_names_the_entry(place: Place):
@@ -85,7 +103,7 @@ async def test_that_it_was_made_is_logged_and_it_names_the_entry(place: Place):
     said = json.loads(elsewhere(path, "--json").stdout)
     await place.type("pull")
     read = (await place.type("read", "--json")).json()
-    [entry] = [entry for entry in read["entries"] if entry["event"] == "unsealed"]
+    entry = [entry for entry in read["entries"] if entry["event"] == "unsealed"][-1]
     assert (entry["mid"], entry["what"]) == (said["opening"], "export court_order")
 
 
@@ -132,8 +150,7 @@ async def test_an_export_that_was_broken_off_is_none_and_is_begun_again(
     assert again.refusal.code == "EXISTS"
 
 
-async def test_every_truncation_is_refused(place: Place):
-    data = (await exported(place)).read_bytes()
+def test_every_truncation_is_refused(data: bytes):
     ends = [at + 1 for at, byte in enumerate(data) if byte == 10]
     cuts = {0, 1, *ends[:-1], *(end - 1 for end in ends), *range(7, len(data), 4999)} - {len(data)}
     for cut in sorted(cuts):
@@ -142,8 +159,7 @@ async def test_every_truncation_is_refused(place: Place):
         assert found.value.line <= data[:cut].count(b"\n") + 1
 
 
-async def test_every_change_is_refused_and_the_first_bad_line_named(place: Place):
-    data = (await exported(place)).read_bytes()
+def test_every_change_is_refused_and_the_first_bad_line_named(data: bytes):
     starts = [0, *(at + 1 for at, byte in enumerate(data) if byte == 10)][:-1]
     for at in range(3, len(data), 1009):
         changed = bytearray(data)
@@ -155,8 +171,8 @@ async def test_every_change_is_refused_and_the_first_bad_line_named(place: Place
 
 
 @pytest.mark.parametrize("how", ["taken out", "twice", "swapped", "added", "other index", "other key"])
-async def test_lines_that_were_moved_are_refused(place: Place, how: str):
-    lines = (await exported(place)).read_bytes().splitlines(keepends=True)
+def test_lines_that_were_moved_are_refused(data: bytes, how: str):
+    lines = data.splitlines(keepends=True)
     at = next(n for n, line in enumerate(lines) if line.startswith(b'{"i":')) + 1
     if how == "taken out":
         changed = [*lines[:at], *lines[at + 1 :]]
@@ -182,12 +198,12 @@ async def test_lines_that_were_moved_are_refused(place: Place, how: str):
         assert found.value.entry is not None
 
 
-async def test_who_writes_the_whole_file_anew_still_lacks_the_officers_key(place: Place):
+def test_who_writes_the_whole_file_anew_still_lacks_the_officers_key(data: bytes):
     """A chain that fits, over other contents: the end does not sign it."""
     from keys_tooling.audit.evidence import BEGIN, _next
     from schemas.canonical import b64, encode
 
-    lines = (await exported(place)).read_bytes().splitlines(keepends=True)
+    lines = data.splitlines(keepends=True)
     gone = next(n for n, line in enumerate(lines) if line.startswith(b'{"i":'))
     so_far, forged = BEGIN, []
     for line in [*lines[:gone], *lines[gone + 1 :]]:
@@ -198,20 +214,19 @@ async def test_who_writes_the_whole_file_anew_still_lacks_the_officers_key(place
     assert found.value.line == len(forged)
 
 
-async def test_another_partnership_is_not_the_one_that_was_meant(place: Place, tmp_path: Path):
-    data = (await exported(place)).read_bytes()
+def test_another_partnership_is_not_the_one_that_was_meant(kept: Place, data: bytes, tmp_path: Path):
     other = World.found(tmp_path / "other", "Peacock").founded.partnership
     with pytest.raises(Bad, match="line 1"):
         check(data, other)
-    assert check(data, place.world.founded.partnership).entries == 5
+    assert check(data, kept.world.founded.partnership).entries == 5
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"\n", b"{}\n", b"not json\n", b"[1]\n", b'{"kind":"end"}\n', b"\xff\xfe\n", b'{"p":1}\n']
+    "other", [b"", b"\n", b"{}\n", b"not json\n", b"[1]\n", b'{"kind":"end"}\n', b"\xff\xfe\n", b'{"p":1}\n']
 )
-def test_any_bytes_give_a_refusal(data: bytes):
+def test_any_bytes_give_a_refusal(other: bytes):
     with pytest.raises(Bad):
-        check(data)
+        check(other)
 
 
 def test_a_missing_file_and_too_little_are_said():
