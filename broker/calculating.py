@@ -13,11 +13,12 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from broker import logs
-from broker.calculator import asked
+from broker.calculator import SEAL, asked
+from broker.memory import wipe
 
 STARTS = 3
 """How often a calculator is started; one that keeps dying is not what a relay should spend its time on."""
@@ -29,10 +30,11 @@ Tell = Callable[[bytes | None], None]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Work that is away, and since when."""
+    """Work that is away, and since when. `keys` is what went, where it holds keys: to be overwritten."""
 
     tell: Tell
     sent: float
+    keys: bytes = field(default=b"", repr=False)
 
 
 class Line(asyncio.Protocol):
@@ -57,8 +59,9 @@ class Line(asyncio.Protocol):
             tell(None)
             return
         loop = asyncio.get_running_loop()
-        self.away.append(Job(tell, loop.time()))
-        self._way.write(asked(kind, batch))
+        work = asked(kind, batch)
+        self.away.append(Job(tell, loop.time(), work if kind == SEAL else b""))
+        self._way.write(work)
         if self._alarm is None:
             self._alarm = loop.call_later(self.patience, self._late)
 
@@ -87,7 +90,9 @@ class Line(asyncio.Protocol):
                 return
             answer = bytes(self._said[4:end])
             del self._said[:end]
-            self.away.popleft().tell(answer)
+            job = self.away.popleft()
+            wipe(job.keys)  # it was answered, so all of it was sent, and nothing here reads it again
+            job.tell(answer)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         # Nobody may wait for an answer that will not come.

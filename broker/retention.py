@@ -29,8 +29,8 @@ from schemas.retention import RetentionBody, RetentionList, read_list
 from schemas.signing import Purpose, Signed
 
 DAY = 24 * 3600
-TOGETHER = 512
-"""Entries that one turn looks at."""
+TOGETHER = 128
+"""Entries that one turn looks at: each has some ten thousand bytes to overwrite, and others' work waits meanwhile."""
 MOST_HELD = 10_000
 """Holds that may stand at once."""
 SELECT_LIST = select(deletions.c.text).where(deletions.c.digest == bindparam("named"))

@@ -72,7 +72,7 @@ def retention_plan(
       fenpost-audit retention plan --dir officer --out list.json
     """
     from keys_tooling.audit.mirror import open_mirror
-    from keys_tooling.audit.retaining import plan
+    from keys_tooling.audit.retaining import on_record, plan, stated
     from keys_tooling.audit.session import Session
     from schemas.errors import Refusal
     from schemas.retention import SignedRetention
@@ -83,7 +83,8 @@ def retention_plan(
     if policy is None:
         raise Refusal("POLICY", "Your mirror has no policy in force. Pull, then plan again.")
     with open_mirror(folder, write=False) as mirror:
-        found = plan(rows, mirror.missing(), mirror.size(), policy, world.now())
+        named = stated(on_record(mirror, officer.view))
+        found = plan(rows, mirror.missing(), named, mirror.size(), policy, world.now())
     if out is not None and found.listed is not None:
         from keys_tooling.policy import write_new
 
@@ -382,6 +383,7 @@ def _plan_text(found: Plan, out: Path | None) -> str:
         f"May go now     {sum(found.going.values()):,} records{f' ({kinds})' if kinds else ''}",
         f"Too young      {found.young:,}{later}",
         f"Held           {found.held:,} that would go now",
+        f"On record      {found.stated:,} that wait for their notice to end, or for a hold",
         f"With a fault   {found.faulty:,}: they are evidence, and stay",
         f"Deleted before {found.gone:,}",
         f"Closed to you  {found.closed:,}: what you cannot open stays",

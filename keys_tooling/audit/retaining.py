@@ -26,6 +26,8 @@ from schemas.retention import DAY, Retention, RetentionList, read_list
 from schemas.shelf import read_policy
 
 Runs = tuple[tuple[int, int], ...]
+RUNS = 4000
+"""Runs that one list names; what is beyond them goes with the next list, which may be made at once."""
 OPENED = ("opened.db", "opened.db-journal", "opened.key")
 """The index of opened entries (keys_tooling.audit.index): made again from what is left."""
 
@@ -59,6 +61,7 @@ class Plan:
     going: dict[str, int]
     young: int
     held: int
+    stated: int
     faulty: int
     gone: int
     closed: int
@@ -73,17 +76,19 @@ class Plan:
             "gone": self.gone,
             "held": self.held,
             "next_due": self.next_due,
+            "stated": self.stated,
             "ranges": [] if self.listed is None else [list(run) for run in self.listed.ranges],
             "young": self.young,
         }
 
 
-def plan(rows: Iterable[Row], missing: Runs, size: int, policy: Policy, now: int) -> Plan:
+def plan(rows: Iterable[Row], missing: Runs, stated: Runs, size: int, policy: Policy, now: int) -> Plan:
     """Which records may go now.
 
     Args:
         rows: every entry that the officer can open, in order.
         missing: entries whose records are gone from her mirror.
+        stated: entries that a statement on record names already.
         size: of the log, as she mirrored it.
     """
     kept = list(rows)
@@ -91,16 +96,18 @@ def plan(rows: Iterable[Row], missing: Runs, size: int, policy: Policy, now: int
     found = {seq: life for seq, life in lives(kept, policy.retention).items() if not names(missing, seq)}
     going = {seq: life for seq, life in found.items() if life.until <= now}
     held = {seq for seq in going if any(first <= seq <= last for first, last in standing)}
-    free = {seq: life for seq, life in going.items() if seq not in held}
+    said = {seq for seq in going if names(stated, seq)}
+    free = {seq: life for seq, life in going.items() if seq not in held | said}
+    runs = ranges_of(free)[:RUNS]
     waiting = [life.until for life in found.values() if now < life.until < NEVER]
     notice = policy.retention.notice_days * DAY
     listed = None
-    if free:
-        listed = RetentionList(notice=notice, policy=policy.version, ranges=ranges_of(free), size=size, v=1)
+    if runs:
+        listed = RetentionList(notice=notice, policy=policy.version, ranges=runs, size=size, v=1)
     faulty = sum(life.until == NEVER for life in found.values())
     gone = count_of(missing)
     return Plan(
-        listed, counted(free), len(waiting), len(held), faulty, gone, size - gone - len(found),
+        listed, counted(free), len(waiting), len(held), len(said), faulty, gone, size - gone - len(found),
         min(waiting, default=None),
     )  # fmt: skip
 
@@ -130,6 +137,11 @@ def on_record(mirror: Mirror, view: Directory) -> tuple[OnRecord, ...]:
             listed = read_list(said, texts.get(said.digest, b""))
         found.append(OnRecord(said, listed))
     return tuple(found)
+
+
+def stated(lists: Iterable[OnRecord]) -> Runs:
+    """Every entry that a statement names, whether or not its notice is over."""
+    return ranges_of(index for one in lists if one.listed is not None for index in each(one.listed.ranges))
 
 
 def let_go(lists: Iterable[OnRecord], at: int) -> Runs:

@@ -14,11 +14,12 @@ from click.testing import CliRunner
 
 from keys_tooling.audit.lifetimes import NEVER, lives
 from keys_tooling.audit.opened import Row
+from keys_tooling.audit.retaining import RUNS, plan
 from keys_tooling.audit_main import audit
 from keys_tooling.console import World as Outside
 from schemas.errors import Refusal
 from schemas.keyfile import QUICK, lock
-from schemas.policy import Kept
+from schemas.policy import Kept, founding
 from schemas.retention import RetentionList, SignedRetention
 from tests.keys_tooling.policy_place import served, write_secret
 from tests.policy_world import next_policy, publish
@@ -151,6 +152,9 @@ def test_what_is_over_goes_and_what_is_about_a_child_stays_and_all_mirrors_stay_
         listed = RetentionList.parse(SignedRetention.parse(path.read_bytes()).text)
         done = place.apply(path)
         assert place.apply(path)["before"]
+        place.pull("oversight")
+        again = place.told("retention", "plan", "--dir", place.officer("oversight"))
+        assert (again["count"], again["stated"]) == (0, listed.count)
         assert place.pull("Peacock")["given_up"] == 0  # its notice is not over
         place.wait_gone(done["digest"])
         for name in ("Peacock", "oversight"):
@@ -317,6 +321,17 @@ def test_a_list_with_one_signature_or_a_changed_one_is_not_applied(place: Place)
             "SIGNATURE",
             "RETENTION",
         )
+
+
+def test_a_list_is_never_longer_than_a_statement_takes():
+    rows = [row(2 * n, "read") for n in range(2 * RUNS)]
+    policy = founding().model_copy(update={"retention": KEPT})
+    found = plan(rows, (), (), 4 * RUNS, policy, 10**10)
+    assert found.listed is not None
+    assert len(RetentionList.parse(found.listed.text).ranges) == RUNS
+    rest = plan(rows, found.listed.ranges, (), 4 * RUNS, policy, 10**10)
+    assert rest.listed is not None
+    assert rest.listed.ranges[0][0] > found.listed.ranges[-1][1]
 
 
 KEPT = Kept(log_days=100, child_days=1000, directory_days=50, notice_days=1)
