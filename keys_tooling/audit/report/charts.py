@@ -19,7 +19,7 @@ FONT = 14
 FILLS = ("#1d4e89", "#b03a00", "#5b3a8c", "#2f6b2f", "#4a4a4a")
 INK, RULE, PALE = "#1a1a1a", "#595959", "#f2f2f2"
 SHADES = ("#f2f6fb", "#cfe0f3", "#7da7d4", "#1d4e89")
-LETTER = 8.2
+LETTER = 7.8
 """About the width of a letter of FONT."""
 FAMILY = "Arial, Helvetica, 'Libertinus Serif', sans-serif"
 

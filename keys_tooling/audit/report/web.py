@@ -21,6 +21,7 @@ PACKAGE = "keys_tooling.audit.report"
 def web_page(page: Page) -> bytes:
     """The page as UTF-8 HTML. Every text in it is inert, whoever wrote it."""
     style = files(PACKAGE).joinpath("templates/report.css").read_text(encoding="utf-8")
+    style = style.replace("AUDIENCE", HEADS[page.audience][0])
     digest = base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii")
     charts = [chart for section in page.sections for chart in section.charts]
     numbers = {id(chart): number for number, chart in enumerate(charts, 1)}
