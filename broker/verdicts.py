@@ -9,8 +9,6 @@ from schemas.errors import Refusal
 from schemas.hashing import Frames, framed
 from schemas.signing import PUBLIC_SIZE, SIGNATURE_SIZE, Check
 
-HELD, BROKEN = b"\x01", b"\x00"
-
 
 def packed(checks: Sequence[Check]) -> bytes:
     """A frame for each check."""
@@ -28,14 +26,19 @@ def unpacked(batch: bytes) -> list[Check]:
     return checks
 
 
-def verdict(check: Check) -> bytes:
-    """HELD or BROKEN: a process apart cannot raise."""
+def held(check: Check) -> bool:
+    """Whether it holds: a process apart cannot raise."""
     with contextlib.suppress(Refusal):
         check.hold()
-        return HELD
-    return BROKEN
+        return True
+    return False
 
 
 def answered(batch: bytes) -> bytes:
-    """The verdicts on a packed batch."""
-    return b"".join(map(verdict, unpacked(batch)))
+    """The verdicts on a packed batch: a byte for each."""
+    return bytes(map(held, unpacked(batch)))
+
+
+def read(answer: bytes) -> list[bool]:
+    """What `answered` said."""
+    return list(map(bool, answer))
