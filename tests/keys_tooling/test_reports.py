@@ -272,12 +272,12 @@ def test_the_pack_has_no_time_finer_than_a_month(story: Story):
 
 def test_agencies_without_peers_are_withheld_and_those_with_are_not(story: Story):
     desk = many(story.desk("oversight", at=QUARTER.end + DAY), 20)
-    one = table(quarterly.sections(desk, QUARTER, ())[0], "Messages sent, by agency and colour")
+    one = table(quarterly.sections(desk, QUARTER, ())[0], "Messages sent, by agency and month")
     assert {cell for row in one.rows for cell in row[1:]} == {WITHHELD}
     alike = replace(desk, view=copy.deepcopy(desk.view))
     for agency in alike.view.agencies.values():
         object.__setattr__(agency, "sector", "idva")
-    one = table(quarterly.sections(alike, QUARTER, ())[0], "Messages sent, by agency and colour")
+    one = table(quarterly.sections(alike, QUARTER, ())[0], "Messages sent, by agency and month")
     assert any(isinstance(cell, int) and cell > 0 for row in one.rows for cell in row[1:])
 
 
@@ -296,7 +296,8 @@ def test_a_second_pack_of_the_same_quarter_tells_nothing_of_what_came_late(story
     assert all(shown is None or first.shown[key] == shown for key, shown in second.shown.items())
     assert second.revised
     assert "withheld, because the difference would tell how few came late" in " ".join(sections[0].words)
-    alone = publish(counting.count(more, QUARTER).figures, counting.count(more, QUARTER).apart)
+    pack = counting.count(more, QUARTER)
+    alone = publish(pack.figures, pack.apart, (), pack.twins)
     assert any(shown is not None and first.shown[key] != shown for key, shown in alone.shown.items())
 
 

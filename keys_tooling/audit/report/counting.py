@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from keys_tooling.audit.opened import Row
 from keys_tooling.audit.queries.question import Desk
 from keys_tooling.audit.queries.shares import GIVEN_STATES
 from keys_tooling.audit.report import timeliness
-from keys_tooling.audit.report.bounds import Key
+from keys_tooling.audit.report.bounds import Key, Sum
 from keys_tooling.audit.report.figures import NOTHING, Axis, Figures, name, tabulate
+from keys_tooling.audit.report.page import Drawn
 from keys_tooling.audit.report.periods import Period, month_of, months_until
 from keys_tooling.audit.report.suppression import without_peers
 from schemas.audit import Event
@@ -17,7 +19,9 @@ from schemas.categories import CATEGORIES
 from schemas.lawful import RAGS
 
 COLOURS = Axis("colour", RAGS)
+CATEGORY = Axis("category", tuple(sorted(CATEGORIES)))
 TIMELY = Axis("timely", (timeliness.IN_TIME, timeliness.LATE, timeliness.NEVER))
+SEVERAL, OTHERS, NO_CODE = "several kinds", "others", "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,76 +30,111 @@ class Counted:
 
     statistic: str
     says: str
+    drawn: Drawn
     axes: tuple[Axis, ...]
     figures: Figures
 
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """All tables of a quarter. `apart` are figures of agencies without peers; `unread` messages are not counted."""
+    """All tables of a quarter, and their figures with every sum that readers know to hold between tables.
+
+    `apart` are figures of agencies and kinds of agency without peers; `twins` see `publish`; `unread` messages
+    are not counted.
+    """
 
     tables: tuple[Counted, ...]
+    figures: Figures
     apart: frozenset[Key]
+    twins: tuple[tuple[Key, Key], ...]
     unread: int
-
-    @property
-    def figures(self) -> Figures:
-        found = NOTHING
-        for table in self.tables:
-            found |= table.figures
-        return found
 
 
 def count(desk: Desk, period: Period) -> Pack:
     """Raises Refusal CROSS, FORM."""
-    rows = [row for row in desk.rows(Event.ACCEPT) if period.holds(row.ts)]
+    members = {a.id: str(a.sector) for a in desk.view.agencies.values() if a.member}
+    rows = [r for r in desk.rows(Event.ACCEPT) if period.holds(r.ts) and r.sender.agency in members]
     refused = [row for row in desk.rows(Event.REFUSE) if period.holds(row.ts)]
     overrides = [row for row in desk.overrides if period.holds(row.ts)]
+    unasked = [r for r in rows if r.pd != "none" and _state(desk, r.agree, r.ts) not in GIVEN_STATES]
     delivered, unread = timeliness.deliveries(desk, period)
-    members = {a.id: a.sector for a in desk.view.agencies.values() if a.member}
     agencies = Axis("agency", tuple(sorted(members, key=lambda one: (desk.name(one), one))))
     sectors = tuple(sorted(set(members.values())))
-    source, target = Axis("from", sectors), Axis("to", sectors)
     months = _months(period)
-    reasons = Axis(
-        "reason", tuple(sorted({row.why_no or row.reason or "none" for row in overrides}) or ("none",))
-    )
-    unasked = [
-        row for row in rows if row.pd != "none" and _state(desk, row.agree, row.ts) not in GIVEN_STATES
+    stamp = period.stamp
+
+    def made(
+        statistic: str, says: str, drawn: Drawn, axes: tuple[Axis, ...], cells: Iterable[tuple[str, ...]]
+    ) -> Counted:
+        return Counted(statistic, says, drawn, axes, tabulate(statistic, stamp, axes, cells))
+
+    reasons = [(row.why_no or row.reason or NO_CODE, month_of(row.ts)) for row in overrides]
+    whys = [(row.why_no or NO_CODE, month_of(row.ts)) for row in unasked]
+    codes = [(row.code or NO_CODE, month_of(row.ts)) for row in refused]
+    taken = [
+        (o.agency, o.colour, o.state) for o in delivered if o.agency in members and o.state in TIMELY.values
     ]
-    whys = Axis("reason", tuple(sorted({row.why_no or "none" for row in unasked}) or ("none",)))
-    codes = Axis("code", tuple(sorted({row.code or "none" for row in refused}) or ("none",)))
-    kinds = Axis("category", tuple(sorted(CATEGORIES)))
-
-    def made(statistic: str, says: str, axes: tuple[Axis, ...], cells: Iterator[tuple[str, ...]]) -> Counted:
-        return Counted(statistic, says, axes, tabulate(statistic, period.stamp, axes, cells))
-
+    kinds = tabulate("held", stamp, (CATEGORY,), ((kind,) for row in rows for kind in row.cat))
     tables = (
-        made("sent", "Messages sent, by agency and colour", (agencies, COLOURS),
-             ((row.sender.agency, row.rag) for row in rows if row.sender.agency in members)),
-        made("timely", "How timely they were taken on, by receiving agency and colour", (agencies, COLOURS, TIMELY),
-             ((one.agency, one.colour, one.state) for one in delivered
-              if one.agency in members and one.state in TIMELY.values)),
-        made("overridden", "Overrides, by reason and month", (reasons, months),
-             ((row.why_no or row.reason or "none", month_of(row.ts)) for row in overrides)),
-        made("unasked", "Shared without the person's agreement, by reason and month", (whys, months),
-             ((row.why_no or "none", month_of(row.ts)) for row in unasked)),
-        made("refused", "Refused by the gate, by code and month", (codes, months),
-             ((row.code or "none", month_of(row.ts)) for row in refused)),
-        made("flows", "Messages between kinds of agency", (source, target),
-             ((members[row.sender.agency], sector) for row in rows if row.sender.agency in members
-              for sector in sorted({members[p.agency] for p in row.to if p.agency in members}))),
-        made("held", "Kinds of information, by kind of receiving agency", (kinds, target),
-             ((kind, sector) for row in rows for kind in row.cat
-              for sector in sorted({members[p.agency] for p in row.to if p.agency in members}))),
+        made("sent", "Messages sent, by agency and month", "stacked", (agencies, months),
+             ((row.sender.agency, month_of(row.ts)) for row in rows)),
+        made("timely", "How timely they were taken on, by receiving agency and colour", "stacked",
+             (agencies, COLOURS, TIMELY), taken),
+        made("overridden", "Overrides, by reason and month", "grid", (_axis("reason", reasons), months), reasons),
+        made("unasked", "Shared without the person's agreement, by reason and month", "grid",
+             (_axis("reason", whys), months), whys),
+        made("refused", "Refused by the gate, by code and month", "grid", (_axis("code", codes), months), codes),
+        made("sent", "Messages between kinds of agency", "grid",
+             (Axis("from", sectors), Axis("to", (*sectors, SEVERAL, OTHERS))),
+             ((members[row.sender.agency], _kind(row, members)) for row in rows)),
+        # A message has several kinds, so they add up to nothing that is known.
+        Counted("held", "Messages with each kind of information", "stacked", (CATEGORY,),
+                Figures({key: count for key, count in kinds.counts.items() if key[2:]}, ())),
     )  # fmt: skip
+    figures = _linked(tables, members, stamp)
+    return Pack(tables, figures, _apart(figures, members), _twins(figures, sectors, stamp), unread)
+
+
+def _axis(axis: str, cells: list[tuple[str, str]]) -> Axis:
+    return Axis(axis, tuple(sorted({first for first, _ in cells})) or (NO_CODE,))
+
+
+def _kind(row: Row, members: Mapping[str, str]) -> str:
+    """The kind of agency that a message went to, so that each message counts once."""
+    found = {members.get(place.agency, OTHERS) for place in row.to}
+    return found.pop() if len(found) == 1 else SEVERAL
+
+
+def _linked(tables: tuple[Counted, ...], members: Mapping[str, str], stamp: str) -> Figures:
+    """All figures. Those of one kind's agencies add up to their kind's, and readers can add."""
+    found = NOTHING
+    for table in tables:
+        found |= table.figures
+    counts, sums = dict(found.counts), list(found.sums)
+    for sector in sorted(set(members.values())):
+        own = [agency for agency, of in members.items() if of == sector]
+        for statistic, axis in (("sent", "from"), ("timely", "sector")):
+            parts = tuple(name(statistic, stamp, {"agency": agency}) for agency in own)
+            whole = name(statistic, stamp, {axis: sector})
+            counts[whole] = sum(counts[part] for part in parts)
+            sums.append(Sum(whole, parts))
+    return Figures(counts, tuple(sums))
+
+
+def _apart(figures: Figures, members: Mapping[str, str]) -> frozenset[Key]:
+    """What says something of an agency without peers, or of a kind whose agencies have none."""
     alone = without_peers(members)
-    apart = {key for table in tables for key in table.figures.counts if _agency(key) in alone}
-    return Pack(tables, frozenset(apart), unread)
+    parts = {f"agency:{agency}" for agency in alone}
+    parts |= {f"{axis}:{members[agency]}" for agency in alone for axis in ("from", "to", "sector")}
+    return frozenset(key for key in figures.counts if not parts.isdisjoint(key[2:]))
 
 
-def _agency(key: Key) -> str:
-    return next((part.removeprefix("agency:") for part in key[2:] if part.startswith("agency:")), "")
+def _twins(figures: Figures, sectors: tuple[str, ...], stamp: str) -> tuple[tuple[Key, Key], ...]:
+    """A message mostly has one recipient, and an override one message: these are often equal."""
+    pairs = [(name("sent", stamp, {}), name("timely", stamp, {}))]
+    pairs += [(name("sent", stamp, {"to": s}), name("timely", stamp, {"sector": s})) for s in sectors]
+    pairs += [(key, ("unasked", *key[1:])) for key in figures.counts if key[0] == "overridden"]
+    return tuple(pair for pair in pairs if pair[1] in figures.counts)
 
 
 def _state(desk: Desk, agree: str, ts: int) -> str:

@@ -8,14 +8,10 @@ from itertools import product
 from keys_tooling.audit.queries.question import Desk
 from keys_tooling.audit.report.counting import Counted, Pack, count, figure
 from keys_tooling.audit.report.figures import ALL
-from keys_tooling.audit.report.page import WITHHELD, Chart, Drawn, Section, Table
+from keys_tooling.audit.report.page import WITHHELD, Chart, Section, Table
 from keys_tooling.audit.report.periods import Period
 from keys_tooling.audit.report.suppression import Published, publish
 
-KINDS: dict[str, Drawn] = {
-    "sent": "stacked", "timely": "stacked", "overridden": "grid", "unasked": "grid", "refused": "grid",
-    "flows": "grid", "held": "grid",
-}  # fmt: skip
 NOT_HERE = (
     (
         "Attendance and actions of the forum, how fresh the directory of services is, how language "
@@ -35,7 +31,7 @@ def sections(
 ) -> tuple[tuple[Section, ...], Published]:
     """The pack, and what it publishes, to be kept for the next."""
     pack = count(desk, period)
-    shown = publish(pack.figures, pack.apart, earlier)
+    shown = publish(pack.figures, pack.apart, earlier, pack.twins)
     found = [_section(desk, table, shown, period.stamp) for table in pack.tables]
     return (_about(desk, pack, shown), *found, Section("What this pack cannot hold", NOT_HERE)), shown
 
@@ -69,6 +65,8 @@ def _about(desk: Desk, pack: Pack, shown: Published) -> Section:
 
 
 def _section(desk: Desk, table: Counted, shown: Published, period: str) -> Section:
+    if len(table.axes) == 1:
+        return _single(desk, table, shown, period)
     last = table.axes[-1].values
     heads = [axis.values for axis in table.axes[:-1]]
 
@@ -84,7 +82,7 @@ def _section(desk: Desk, table: Counted, shown: Published, period: str) -> Secti
     columns = tuple(_label(desk, table.axes[-1].name, value) for value in last)
     of = " and ".join(names).capitalize()
     values = tuple(line(*place) for place in places)
-    cells = Chart(KINDS[table.statistic], table.says, of, rows, columns, values)
+    cells = Chart(table.drawn, table.says, of, rows, columns, values)
     charts: tuple[Chart, ...] = (cells,)
     if table.statistic == "overridden":
         months = tuple((shown.shown[figure(table, period, ALL, month)],) for month in last)
@@ -93,6 +91,20 @@ def _section(desk: Desk, table: Counted, shown: Published, period: str) -> Secti
         lines = tuple(tuple(shown.shown[figure(table, period, ALL, c, t)] for t in last) for c in heads[1])
         charts = (Chart("stacked", "How timely, by colour", "Colour", heads[1], columns, lines), cells)
     return Section(table.says, charts=charts, tables=(_totals(desk, table, shown, period),))
+
+
+def _single(desk: Desk, table: Counted, shown: Published, period: str) -> Section:
+    """A list of figures that are no parts of a whole."""
+    [axis] = table.axes
+    found = [(value, shown.shown[figure(table, period, value)]) for value in axis.values]
+    found = [(value, count) for value, count in found if count != 0]
+    rows = tuple(_label(desk, axis.name, value) for value, _ in found)
+    values = tuple((count,) for _, count in found)
+    return Section(
+        table.says,
+        ("A message has several kinds, so these add up to no total.",),
+        charts=(Chart(table.drawn, table.says, axis.name.capitalize(), rows, ("Messages",), values),),
+    )
 
 
 def _totals(desk: Desk, table: Counted, shown: Published, period: str) -> Table:

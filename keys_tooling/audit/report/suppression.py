@@ -50,17 +50,30 @@ def without_peers(kinds: Mapping[str, str]) -> frozenset[str]:
     return frozenset(agency for agency, kind in kinds.items() if sizes[kind] - 1 < PEERS)
 
 
-def publish(figures: Figures, apart: Set[Key] = frozenset(), earlier: Sequence[Published] = ()) -> Published:
+def publish(
+    figures: Figures,
+    apart: Set[Key] = frozenset(),
+    earlier: Sequence[Published] = (),
+    twins: Sequence[tuple[Key, Key]] = (),
+) -> Published:
     """What may be shown of these figures.
 
     Args:
         apart: figures to withhold whatever they are, such as those of an agency without peers.
         earlier: the packs published before; those that share a statistic and its period count.
+        twins: figures of two statistics that are often equal, so that a reader takes one for the other: where one is
+            withheld the other is too.
     """
-    hidden = suppress(figures, apart)
-    withheld = _beside(figures, hidden, earlier)
+    withheld, revised = suppress(figures, apart), frozenset[Key]()
+    while True:
+        beside = _beside(figures, withheld, earlier)
+        withheld, revised = withheld | beside, revised | (beside - withheld)
+        torn = {key for pair in twins for key in pair if not withheld.isdisjoint(pair)} - withheld
+        if not torn:
+            break
+        withheld |= suppress(figures, apart | torn) | torn
     shown = {key: None if key in withheld else rounded(count) for key, count in figures.counts.items()}
-    return Published(shown, figures.sums, withheld - hidden)
+    return Published(shown, figures.sums, revised)
 
 
 def suppress(figures: Figures, apart: Set[Key] = frozenset()) -> frozenset[Key]:
