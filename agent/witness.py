@@ -76,7 +76,7 @@ class Watch:
         self._keys = keys
         self._own = WitnessKey(keys.agency, keys.witness.public)
         self._log, self._mldsa = partnership.log_key, partnership.log_mldsa_key
-        self._floor = partnership.charter.witnesses
+        self._floor, self._outside = partnership.charter.witnesses, partnership.outside
         self._clock = clock
         self._mine: Cosigned | None = None
         self._lock = asyncio.Lock()
@@ -123,6 +123,7 @@ class Watch:
             "say": say,
             "needed": self.wanted(),
             "taking_part": taking_part(watched.members, view, int(now)),
+            "outside_needed": self._outside.needed,
             "members": sum(agency.member for agency in view.agencies.values()),
             "last": watched.last,
             "size": watched.size,
@@ -243,8 +244,10 @@ class Watch:
         now, watched = int(self._clock()), self._trust.watched
         found = witnesses(published, view, now)
         members = {**watched.members, **{a: max(t, watched.members.get(a, 0)) for a, t in found.items()}}
+        outside = self._outside.seen(published, now)
         stood = quorum_time(found, needed(taking_part(members, view, now), self._floor))
-        if found:
+        stood = self._outside.stood(stood, outside)
+        if found or outside:
             await self._trust.believe(published.note)
         fresh = replace(watched, members=members)
         if stood is not None and stood > watched.last:

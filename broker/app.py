@@ -23,6 +23,7 @@ from broker.handlers import Relay
 from broker.ledger import Ledger
 from broker.mailbox import Bells, Mailbox
 from broker.metrics import Metrics
+from broker.outside import Outside
 from broker.problems import answer
 from broker.rates import Buckets
 from broker.reading import Pace
@@ -59,6 +60,7 @@ class Running:
     checks: Checks
     calculator: Calculator
     anchoring: Anchoring
+    outside: Outside
     runners: list[Runner] = field(default_factory=list)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     alone: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
@@ -72,6 +74,7 @@ class Running:
         if not await self.anchoring.save():
             raise Refusal("SETTINGS", "The anchor cannot be written. Give the relay a folder for it.")
         self.tasks.append(asyncio.create_task(self.anchoring.run()))
+        self.tasks.append(asyncio.create_task(self.outside.run()))
 
     async def listen(self, authority: str) -> None:
         """Answer on the public port and the operator's."""
@@ -95,6 +98,7 @@ class Running:
         """Drain: no new work, what waits is committed and answered, then everything ends."""
         self.sweeper.close()
         self.anchoring.close()
+        self.outside.close()
         self.sequencer.close()
         self.bells.ring_all()
         try:
@@ -190,7 +194,10 @@ def _assembled(
     )
     sweeper = Sweeper(store, sequencer, clock, settings.sweep_seconds)
     anchoring = Anchoring(Anchor(settings.anchor), ledger, view)
-    running = Running(settings, store, relay, sequencer, sweeper, bells, checks, calculator, anchoring)
+    outside = Outside(board, relay.log, sequencer, settings.head_seconds)
+    running = Running(
+        settings, store, relay, sequencer, sweeper, bells, checks, calculator, anchoring, outside
+    )
     running.tasks = [asyncio.create_task(sequencer.run()), asyncio.create_task(sweeper.run())]
     return running
 

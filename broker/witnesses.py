@@ -26,6 +26,7 @@ from broker.view import View
 from schemas.checkpoint import open_checkpoint, signature_line
 from schemas.errors import Refusal
 from schemas.mldsa import MldsaKey
+from schemas.outside import stamp_of
 from schemas.partnership import Partnership
 from schemas.witness import (
     Published,
@@ -50,18 +51,24 @@ ASKED, HELD = "asked", "held"
 
 @dataclass(slots=True)
 class Head:
-    """A published head and since when; `lines` are its cosignatures by agency, each with its time."""
+    """A published head and since when; `lines` are its cosignatures by agency, `outside` those by witnesses outside the
+    partnership, each with its time."""
 
     published: Published
     since: int
     lines: dict[str, tuple[int, str]] = field(default_factory=dict)
+    outside: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
         return self.published.checkpoint.size
 
     def text(self) -> str:
-        return self.published.note + "".join(line for _, line in self.lines.values())
+        return self.public() + "".join(line for _, line in self.lines.values())
+
+    def public(self) -> str:
+        """The head without members' lines: who is a member is nobody else's business."""
+        return self.published.note + "".join(line for _, line in self.outside.values())
 
 
 class Board:
@@ -77,7 +84,7 @@ class Board:
         seconds: float,
     ) -> None:
         self._log, self._mldsa = partnership.log_key, partnership.log_mldsa_key
-        self._floor = partnership.charter.witnesses
+        self._floor, self.outside = partnership.charter.witnesses, partnership.outside
         self._key, self._ledger, self._view = key, ledger, view
         self._clock, self._seconds = clock, seconds
         self._publishing = asyncio.Lock()
@@ -98,11 +105,14 @@ class Board:
     def _read(self, text: str) -> Head:
         body, _, tail = text.partition("\n\n")
         lines = {line.split(" ")[1]: line for line in tail.splitlines(keepends=True) if line.count(" ") == 2}
-        stamps = witnesses(self._opened(text), self._view.directory, int(self._clock()))
-        ours = [line for line in tail.splitlines(keepends=True) if line.split(" ")[1] not in stamps]
+        published, now = self._opened(text), int(self._clock())
+        stamps, outside = witnesses(published, self._view.directory, now), self.outside.seen(published, now)
+        theirs = stamps.keys() | outside.keys()
+        ours = [line for line in tail.splitlines(keepends=True) if line.split(" ")[1] not in theirs]
         head = Head(self._opened(f"{body}\n\n{''.join(ours)}"), 0)
         self._seen |= stamps
         head.lines = {agency: (stamp, lines[agency]) for agency, stamp in stamps.items()}
+        head.outside = {name: (stamp, lines[name]) for name, stamp in outside.items()}
         return head
 
     def _opened(self, note: str) -> Published:
@@ -145,6 +155,9 @@ class Board:
                     publish, note, open_checkpoint(note, self._log), self._key
                 )
                 self._newest = note
+        asked = self.asked
+        if asked is not None and asked.published.checkpoint == open_checkpoint(self._text, self._log):
+            return asked.public()
         return self._text
 
     def _due(self) -> bool:
@@ -179,8 +192,31 @@ class Board:
             raise Refusal("LIMITED")
         head.lines[agency] = (stamp, line)
         self._seen[agency] = stamp
+        self._settle(head, now)
+
+    def take_outside(self, size: int, line: str) -> None:
+        """Take an outside witness's cosignature of the head that is asked about; lines of unknown keys are passed over.
+
+        Raises:
+            Refusal: CONFLICT (another head is asked about), CHECKPOINT (it does not verify), CLOCK.
+        """
+        head, now = self.asked, int(self._clock())
+        if head is None or head.size != size:
+            raise Refusal("CONFLICT")
+        name, data = signature_line(line.removesuffix("\n"))
+        key = self.outside.key(name)
+        if key is None or data[:4] != key.key_id:
+            return
+        stamp = stamp_of(key, data[4:], head.published.checkpoint)
+        if abs(now - stamp) > NEAR:
+            raise Refusal("CLOCK")
+        head.outside[name] = (stamp, line)
+        self._settle(head, now)
+
+    def _settle(self, head: Head, now: int) -> None:
         active = taking_part(self._seen, self._view.directory, now)
-        if len(head.lines) >= needed(active, self._floor):
+        enough = len(head.lines) >= needed(active, self._floor)
+        if enough and len(head.outside) >= self.outside.needed:
             self.held = head
 
 

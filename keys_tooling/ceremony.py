@@ -16,6 +16,7 @@ from schemas.founding import Founding
 from schemas.keyring import AdminKeys, AgentKeys, OfficerKeys, PolicyKey, Prekey, RelayKeys
 from schemas.keys import OpeningKey, SigningKey, Use
 from schemas.mldsa import MldsaKey
+from schemas.outside import OutsideWitness
 from schemas.partnership import Charter, Partnership
 from schemas.policing import SIGNERS, SignedPolicy, policy_digest
 from schemas.policy import founding
@@ -136,6 +137,8 @@ def found_partnership(
     now: int,
     draw: Draw,
     officers: tuple[OfficerCard, ...],
+    outside: tuple[OutsideWitness, ...] = (),
+    outside_needed: int = 0,
 ) -> Founded:
     """Oversight, the relay's log keys, the partnership file that every agent is given by hand, the first policy."""
     oversight = make_agency(now, draw, officers)
@@ -151,6 +154,8 @@ def found_partnership(
         keys_log=LogKey(f"{origin}/keys", keys.keys_log.public).text(),
         oversight=oversight.id,
         witnesses=WITNESSES,
+        outside=outside,
+        outside_needed=outside_needed,
     )
     partnership = Partnership.make(charter, oversight.statements[0], oversight.admin.op)
     oversight, signers, policy = _first_policy(oversight, now, draw)

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from schemas.canonical import Json
+from schemas.checkpoint import NOTE_LIMIT
 from schemas.envelope import AgencyId, DeskId, Frozen, Hash32, Id16, Seconds
 from schemas.policing import POLICY_LIMIT
 
@@ -244,8 +245,8 @@ class WitnessPage(Frozen):
     `held` is the newest one that a quorum cosigned, when that is another.
     """
 
-    asked: Annotated[str, Field(max_length=16 * 1024)]
-    held: Annotated[str, Field(max_length=16 * 1024)] | None
+    asked: Annotated[str, Field(max_length=NOTE_LIMIT)]
+    held: Annotated[str, Field(max_length=NOTE_LIMIT)] | None
 
 
 class Cosignature(Frozen):

@@ -21,9 +21,9 @@ from schemas.hashing import labelled
 from schemas.keys import SigningKey
 from schemas.merkle import HASH_SIZE, MAX_PROOF, leaf_hash, verify_inclusion
 
-NOTE_LIMIT = 16 * 1024
-MAX_SIGNATURES = 66
-"""The log's two lines and those of 64 witnesses."""
+NOTE_LIMIT = 48 * 1024
+MAX_SIGNATURES = 74
+"""The log's two lines, those of 64 members and of 8 outside witnesses."""
 PROOF_HEAD = "c2sp.org/tlog-proof@v1"
 
 

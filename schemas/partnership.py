@@ -19,6 +19,7 @@ from schemas.directory_statement import Text
 from schemas.envelope import AgencyId, Frozen
 from schemas.errors import Refusal
 from schemas.keys import SigningKey
+from schemas.outside import MOST, Outside, OutsideWitness
 from schemas.signing import STATEMENT_LIMIT, Purpose, Signed
 from schemas.witness import MldsaLogKey
 
@@ -26,7 +27,11 @@ FILE_LIMIT = 64 * 1024
 
 
 class Charter(Frozen):
-    """What oversight signs. `authority` is the relay's host and port as requests sign it; `origin` names its log."""
+    """What oversight signs. `authority` is the relay's host and port as requests sign it; `origin` names its log.
+
+    `witnesses` is the least number of members that must cosign a head; `outside` names witnesses outside the
+    partnership, of which `outside_needed` must. A charter without any leaves both out.
+    """
 
     v: Annotated[int, Field(ge=1, le=1)]
     name: Text
@@ -38,6 +43,8 @@ class Charter(Frozen):
     keys_log: Annotated[str, Field(max_length=400)]
     oversight: AgencyId
     witnesses: Annotated[int, Field(ge=1, le=64)]
+    outside: tuple[OutsideWitness, ...] = Field(default=(), max_length=MOST)
+    outside_needed: Annotated[int, Field(ge=0, le=MOST)] = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,10 @@ class Partnership:
     @property
     def keys_log_key(self) -> LogKey:
         return LogKey.parse(self.charter.keys_log)
+
+    @property
+    def outside(self) -> Outside:
+        return Outside.of(self.charter.outside, self.charter.outside_needed, self.charter.origin)
 
     def to_bytes(self) -> bytes:
         value = {"charter": self.signed.to_json(), "inception": self.inception.to_json()}
@@ -96,11 +107,14 @@ class Partnership:
 
     @classmethod
     def make(cls, charter: Charter, inception: Signed, op: SigningKey) -> Partnership:
-        signed = Signed.make(op, Purpose.PARTNERSHIP, json.loads(charter.model_dump_json()))
+        signed = Signed.make(
+            op, Purpose.PARTNERSHIP, json.loads(charter.model_dump_json(exclude_defaults=True))
+        )
         return cls.parse(cls(charter, signed, inception).to_bytes())
 
 
 def _check_logs(found: Partnership) -> None:
+    _ = found.outside
     log, keys_log, origin = found.log_key, found.keys_log_key, found.charter.origin
     names = (log.name, found.log_mldsa_key.name, keys_log.name)
     if names != (origin, origin, f"{origin}/keys") or log.public == keys_log.public:

@@ -58,7 +58,7 @@ class Published:
 
 def publish(note: str, checkpoint: Checkpoint, key: MldsaKey) -> str:
     """The signed note with the log's ML-DSA-44 line added; its time is 0, because the witnesses say the time."""
-    signature = key.sign_bytes(_subtree_text(checkpoint.origin, 0, checkpoint))
+    signature = key.sign_bytes(cosigned_message(checkpoint.origin, 0, checkpoint))
     return note + MldsaLogKey(checkpoint.origin, key.public).line(bytes(_STAMP) + signature)
 
 
@@ -75,14 +75,14 @@ def open_published(note: str, log: LogKey, mldsa: MldsaLogKey) -> Published:
         raise Refusal("CHECKPOINT")
     stamp = int.from_bytes(mine[0][:_STAMP], "big")
     try:
-        verify_mldsa(mldsa.public, _subtree_text(mldsa.name, stamp, checkpoint), mine[0][_STAMP:])
+        verify_mldsa(mldsa.public, cosigned_message(mldsa.name, stamp, checkpoint), mine[0][_STAMP:])
     except Refusal as error:
         raise Refusal("CHECKPOINT") from error
     return Published(checkpoint, note, tuple(lines))
 
 
-def _subtree_text(name: str, stamp: int, checkpoint: Checkpoint) -> bytes:
-    # cosigned_message of tlog-cosignature, for a whole tree: start is 0.
+def cosigned_message(name: str, stamp: int, checkpoint: Checkpoint) -> bytes:
+    """What an ML-DSA-44 cosigner signs (tlog-cosignature), for a whole tree: start is 0."""
     cosigner, origin = name.encode(), checkpoint.origin.encode()
     return b"".join(
         (

@@ -39,6 +39,7 @@ from schemas.hashing import Frames, framed
 from schemas.keyfile import QUICK, lock
 from schemas.keyring import AdminKeys, OfficerKeys
 from schemas.keys import SigningKey
+from schemas.outside import OutsideWitness
 from schemas.receipt import Receipt, sign_receipt
 from schemas.request import Target, sign_request
 from schemas.sealing import Draft, Sealed, SealedFor, seal
@@ -146,17 +147,19 @@ class World:
         sectors: Mapping[str, Sector] | None = None,
         now: float = NOW,
         port: int | None = None,
+        outside: tuple[OutsideWitness, ...] = (),
     ) -> World:
         """Found a partnership whose members are `names`, and write the relay's folder to `folder`/relay.
 
-        `sectors` by name; a member that it leaves out is of the sector "other".
+        `sectors` by name; a member that it leaves out is of the sector "other". More than half of `outside` must cosign.
         """
         clock = SteppedClock(now)
         port = port or free_port()
         keys, card = make_officer(secrets.token_bytes)
         authority = f"127.0.0.1:{port}"
         founded = found_partnership(
-            "Simulated", f"http://{authority}", authority, "relay.test/log", clock_seconds(clock), secrets.token_bytes, (card,)
+            "Simulated", f"http://{authority}", authority, "relay.test/log", clock_seconds(clock), secrets.token_bytes, (card,),
+            outside, len(outside) // 2 + 1 if outside else 0,
         )  # fmt: skip
         oversight = Party("oversight", founded.oversight, founded.oversight.admin, keys, ())
         world = cls(

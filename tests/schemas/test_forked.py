@@ -73,7 +73,7 @@ GOOD = json.loads(TwoNotes(LOG_KEY, note(7), note(7, seed("x"))).to_bytes())
         ({**GOOD, "ours": 7}, "FORM"),
         ({**GOOD, "theirs": None}, "FORM"),
         ({**GOOD, "log": b64(LOG.public)}, "CHECKPOINT"),
-        ({**GOOD, "ours": "x" * 80_000}, "TOO_BIG"),
+        ({**GOOD, "ours": "x" * 200_000}, "TOO_BIG"),
         ([GOOD], "FORM"),
         ("x", "FORM"),
     ],

@@ -299,12 +299,12 @@ def test_without_the_librarys_mldsa_there_is_no_key_and_no_check(monkeypatch: py
 
 def test_the_formats_own_example_of_a_cosigned_text():
     """The two lines of C2SP tlog-cosignature before the note text, and the byte layout of its cosigned_message."""
-    from schemas.witness import _cosigned_text, _subtree_text
+    from schemas.witness import _cosigned_text, cosigned_message
 
     checkpoint = Checkpoint("example.com/behind-the-sofa", 20852163, seed("root"))
     lines = _cosigned_text(checkpoint, 1679315147).decode().split("\n")
     assert lines[:4] == ["cosignature/v1", "time 1679315147", "example.com/behind-the-sofa", "20852163"]
-    assert _subtree_text("ab", 5, Checkpoint("cde", 6, b"\7" * 32)) == (
+    assert cosigned_message("ab", 5, Checkpoint("cde", 6, b"\7" * 32)) == (
         b"subtree/v1\n\0\x02ab" + bytes(7) + b"\x05" + b"\x03cde" + bytes(8) + bytes(7) + b"\x06" + b"\7" * 32
     )
 
