@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from keys_tooling.console import World, report, run, tell
+from keys_tooling.officers_main import officer
 from keys_tooling.policy_main import policy
 from keys_tooling.roles_main import role
 from schemas.sectors import SECTORS, Sector
@@ -49,6 +50,7 @@ def partnership() -> None:
 
 keys.add_command(policy)
 keys.add_command(role)
+keys.add_command(officer)
 
 
 @keys.group()

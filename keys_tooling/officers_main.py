@@ -1,0 +1,110 @@
+"""fenpost-keys officer: what an agency's administrator types when an IG officer comes or goes."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import click
+
+from keys_tooling.console import World, report
+
+FILE = click.Path(path_type=Path)
+_dir = click.option("--dir", "folder", type=FILE, required=True, help="The agency's folder.")
+_passphrase = click.option(
+    "--passphrase-file",
+    type=FILE,
+    help="A file with the passphrase, readable by you only. Asked for otherwise.",
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+
+
+@click.group()
+def officer() -> None:
+    """IG officers who come or go while the agency is a member.
+
+    \b
+    Example:
+      fenpost-keys officer publish officer.json --dir peacock --number "01234 56789 01234 56789 01234 56789"
+      fenpost-keys officer end old-officer.json --dir peacock --reason left
+    """
+
+
+@officer.command("publish")
+@click.argument("card", type=FILE)
+@_dir
+@click.option("--number", help="The card's number, as she read it aloud. Asked for otherwise.")
+@_passphrase
+@_json
+@click.pass_obj
+def officer_publish(
+    world: World, card: Path, folder: Path, number: str | None, passphrase_file: Path | None, as_json: bool
+) -> None:
+    """Publish an IG officer's card. Ring her on a number that you know; she reads the card's number to you.
+
+    From then on entries are sealed to her too. What came before, the old officer hands over to her.
+
+    \b
+    Example:
+      fenpost-keys officer publish officer.json --dir peacock
+    """
+    from agent.client import Relay
+    from keys_tooling import officers, roles
+    from keys_tooling.keyfiles import read_public
+    from keys_tooling.officer import CARD_LIMIT, parse_card
+    from keys_tooling.passphrases import known_passphrase
+
+    found = parse_card(read_public(card, CARD_LIMIT))
+    if number is None and not sys.stdin.isatty():
+        raise click.UsageError("There is no terminal to ask for the number: give --number.")
+    said = number or click.prompt("Number, as she reads it aloud", err=True)
+    own = roles.Administrator.open(folder, known_passphrase(passphrase_file, "the administrator's keys"))
+    charter = own.partnership.charter
+
+    async def publish() -> bool:
+        async with Relay(charter.relay, charter.authority, own.auth, world.clock, world.draw) as line:
+            return await officers.publish(line, own, found, said, world)
+
+    new = asyncio.run(publish())
+    words = (
+        "is published now. She pulls, and the old officer hands over to her."
+        if new
+        else "was published already."
+    )
+    report({"person": found.person, "was_published": not new}, f"{found.person} {words}", as_json=as_json)
+
+
+@officer.command("end")
+@click.argument("card", type=FILE)
+@_dir
+@click.option("--reason", type=click.Choice(["left", "rotated", "lost", "compromised"]), required=True)
+@_passphrase
+@_json
+@click.pass_obj
+def officer_end(
+    world: World, card: Path, folder: Path, reason: str, passphrase_file: Path | None, as_json: bool
+) -> None:
+    """Revoke an IG officer's keys, once her successor has taken what she handed over.
+
+    \b
+    Example:
+      fenpost-keys officer end old-officer.json --dir peacock --reason left
+    """
+    from agent.client import Relay
+    from keys_tooling import officers, roles
+    from keys_tooling.keyfiles import read_public
+    from keys_tooling.officer import CARD_LIMIT, parse_card
+    from keys_tooling.passphrases import known_passphrase
+
+    found = parse_card(read_public(card, CARD_LIMIT))
+    own = roles.Administrator.open(folder, known_passphrase(passphrase_file, "the administrator's keys"))
+    charter = own.partnership.charter
+
+    async def end() -> bool:
+        async with Relay(charter.relay, charter.authority, own.auth, world.clock, world.draw) as line:
+            return await officers.end(line, own, found, world, reason)
+
+    new = asyncio.run(end())
+    words = "ends here: nothing more is sealed to her." if new else "had ended already."
+    report({"had_ended": not new, "person": found.person}, f"{found.person} {words}", as_json=as_json)
