@@ -83,6 +83,8 @@ def test_3_who_acknowledged_and_when(story: Story):
     )
     [never] = story.asked("acknowledgements", message=story.mids["child"]).rows
     assert never[7] == "expired queued"
+    with pytest.raises(Refusal, match="NOT_FOUND"):
+        story.asked("acknowledgements", message=story.mids["waiting"])
 
 
 def test_4_what_was_sent_to_one_agency_in_a_window(story: Story):
@@ -98,6 +100,14 @@ def test_5_what_left_a_mailbox_or_was_under_a_key(story: Story):
     assert {row[1] for row in found.rows if row[2] == story.mids["onward"]} == {"sent"}
     header = story.sealed["plain"].upload.envelope.header
     assert story.named(story.asked("left", key=header.to[0].k)) == {"plain"}
+    assert story.asked("left", desk="Council/intake", since="2026-12-25").rows == ()
+    for slip, code in (
+        ({"desk": "IDVAS/intaek"}, "UNKNOWN_DESK"),
+        ({"key": "A" * 43}, "UNKNOWN_KEY"),
+        ({}, "MISSING"),
+    ):
+        with pytest.raises(Refusal, match=code):
+            story.asked("left", **slip)
     by = story.asked("left", key=header.signer)
     assert "onward" not in story.named(by)
     assert story.named(by) >= {"plain", "agreed", "emergency"}

@@ -23,7 +23,7 @@ from schemas.audit import Event
 from schemas.errors import Refusal
 
 SHARE = "time message from to class colour purpose categories agreement basis told"
-GIVEN_STATES = frozenset({"given", "limited", "none"})
+GIVEN_STATES = frozenset({"given", "limited", "none", "not_applicable"})
 NOT_PULLED = "{count} messages of the extract are not in your mirror: {ids}. Pull, then ask again."
 
 
@@ -68,6 +68,8 @@ def _in(row: Row, given: Given) -> bool:
 
 def acknowledgements(desk: Desk, given: Given) -> Answer:
     mid = given.text("message")
+    if mid is not None and all(row.mid != mid for row in desk.rows(Event.ACCEPT)):
+        raise Refusal("NOT_FOUND", "Your entries hold no accepted message of this id. Pull, or check the id.")
     messages = [r for r in within(desk.rows(Event.ACCEPT), given) if mid in (None, r.mid)]
     rows = (
         (row.mid, when(row.ts), row.rag, desk.place(place), *_reached(desk, row, place))
@@ -97,7 +99,21 @@ def left(desk: Desk, given: Given) -> Answer:
     if (where is None) is (key is None):
         raise Refusal("MISSING", "Name one: --desk AGENCY/DESK, or --key with a key's id.")
     rows = sorted(_left(desk, given, where, key), key=lambda row: str(row[0]))
+    if not rows:
+        _known(desk, where, key)
     return whole(f"time how {SHARE.removeprefix('time ')}", rows)
+
+
+def _known(desk: Desk, where: str | None, key: str | None) -> None:
+    """Nothing found must not come of a slip of the pen. Raises Refusal UNKNOWN_DESK, UNKNOWN_KEY."""
+    if where is not None:
+        agency, _, name = where.partition("/")
+        if name not in desk.view.agencies[agency].desks:
+            raise Refusal(
+                "UNKNOWN_DESK", "That agency has no such desk, and your entries name none. Check it."
+            )
+    elif not any(key in agency.keys for agency in desk.view.agencies.values()):
+        raise Refusal("UNKNOWN_KEY", "No agency ever published a key with this id. Check it.")
 
 
 def _left(desk: Desk, given: Given, where: str | None, key: str | None) -> Iterator[tuple[Value, ...]]:
