@@ -44,6 +44,8 @@ from tests.simulated_world import PASSPHRASE, SteppedClock, World
 from tests.tools.override_world import core_for, reason_record
 from tests.town import clean_environment, until
 
+PATIENT = 120.0
+"""Seconds that anything here may take on a machine that has much else to do; usual is one or two."""
 DUMPING = Path(__file__).parent / "tools" / "dumping"
 ROOT = Path(__file__).parents[1]
 
@@ -87,7 +89,7 @@ class Seized:
             (folder / name).mkdir()
         try:
             seized.start("relay", "broker", "run", "--config", folder / "world" / "relay" / "relay.toml")
-            until((seized.relay_folder / "relay.port").exists, "the relay listens")
+            until((seized.relay_folder / "relay.port").exists, "the relay listens", PATIENT)
             asyncio.run(seized.play(people))
         except BaseException:
             seized.stop_all()
@@ -263,7 +265,11 @@ class Seized:
             }  # fmt: skip
             await peacock.ok("POST", "/v1/nondisclosures", unshared)
             await peacock.reach(sent["mid"], "taken-on")
-        until(lambda: not (homes["Peacock"] / "OUT" / f"{token}.json").exists(), "the dropped file was taken")
+        until(
+            lambda: not (homes["Peacock"] / "OUT" / f"{token}.json").exists(),
+            "the dropped file was taken",
+            PATIENT,
+        )
         for name in homes:
             self.stop(name)
 
@@ -329,7 +335,7 @@ class Desk:
     session: aiohttp.ClientSession | None = None
 
     async def ready(self) -> None:
-        end = time.monotonic() + 30
+        end = time.monotonic() + PATIENT
         while not (self.home / "agent.port").exists():
             assert time.monotonic() < end, "the agent does not listen"
             await asyncio.sleep(0.05)
@@ -358,7 +364,7 @@ class Desk:
         await self._until(f"/v1/messages/{mid}", lambda answer: answer["desks"][0]["state"] == state)
 
     async def _until(self, path: str, found: Callable[[Any], Any]) -> Any:
-        end = time.monotonic() + 30
+        end = time.monotonic() + PATIENT
         while not (there := found(await self.ok("GET", path))):
             assert time.monotonic() < end, f"nothing came of {path}"
             await asyncio.sleep(0.1)

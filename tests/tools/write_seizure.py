@@ -46,10 +46,11 @@ processes, on agents' disks and on an officer's laptop.
 """
 MEMORY = """
 Of memory, honestly: the relay's processes refuse to be dumped and to be looked into by others of their user; root still
-can. Epoch keys are overwritten when their minute is over, and the test finds none of them in any process; nor, in the
-calculator, any key of a single record. In the relay's own memory such a key may linger, as the text of the answer that
-carried it to an agency's agent, until the memory is used again: how many and for how long nobody can promise in Python
-(in the runs that were looked at, up to two thirds of the last 131). The log keys are there as long as it runs.
+can. Epoch keys are overwritten within a sweep (a second, when the machine is not too busy) of the end of their minute, and the test
+finds none of them in any process then; nor, in the calculator, any key of a single record. In the relay's own memory such a key
+may linger, as the text of the answer that carried it to an agency's agent, until the memory is used again: how many and
+for how long nobody can promise in Python (in the runs that were looked at, none to 91 of the last 131). The log keys are
+there as long as it runs.
 
 ### The relay's store, column by column
 
