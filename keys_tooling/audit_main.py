@@ -107,6 +107,7 @@ def audit_pull(
     from keys_tooling.audit import officer_folder, openings
     from keys_tooling.audit.mirror import open_mirror
     from keys_tooling.audit.pull import Pull, Pulled
+    from keys_tooling.audit.read import opener
     from keys_tooling.audit.retaining import forget_opened
     from keys_tooling.passphrases import known_passphrase
     from schemas.directory import safety_number
@@ -117,11 +118,18 @@ def audit_pull(
 
     async def pull(progress: Callable[[int, int], None]) -> Pulled:
         async with Relay(charter.relay, charter.authority, keys.auth, world.clock, world.draw) as relay:
-            waiting = await openings.tell(relay, openings.Journal(folder), world.now())
+            waiting = await openings.tell(relay, journal, world.now())
+            done = await Pull(relay, mirror, partnership, keys, world.now(), progress).run()
+            late = [oid for oid, result in waiting.items() if result.code == "OFFICERS"]
+            if late:  # an officer came meanwhile: what was sealed without her is sealed again
+                officer = opener(mirror, partnership, keys)
+                openings.seal_again(journal, late, officer.agency.id, officer.view, keys, world)
+                waiting |= await openings.tell(relay, journal, world.now())
             told.extend(result.status for result in waiting.values())
-            return await Pull(relay, mirror, partnership, keys, world.now(), progress).run()
+            return done
 
     told: list[str] = []
+    journal = openings.Journal(folder)
     with open_mirror(folder, write=True) as mirror, _bar("Entries") as progress:
         done = asyncio.run(pull(progress))
     if done.given_up.count:

@@ -26,8 +26,10 @@ from schemas.canonical import Json, b64, unb64
 from schemas.directory import Directory
 from schemas.errors import Refusal
 from schemas.keyring import OfficerKeys
+from schemas.opening import open_record, record_key
+from schemas.record import SealedRecord
 from schemas.signing import Signed
-from schemas.unsealing import Opening, parse_unsealed, seal_opening
+from schemas.unsealing import Opening, parse_unsealed, read_opened, seal_opening
 
 FILE = "openings.jsonl"
 NOT_TOLD = (
@@ -173,6 +175,28 @@ async def tell(relay: Relay, journal: Journal, now: int) -> dict[str, api.Statem
             said[one.oid] = result
             journal.mark(one.oid, "refused" if result.status == "refused" else "told", now)
     return said
+
+
+def seal_again(
+    journal: Journal, oids: Iterable[str], agency: str, view: Directory, keys: OfficerKeys, world: World
+) -> None:
+    """Seal waiting openings to the officers that a newer directory names; what they say stays, their times too.
+
+    Raises:
+        Refusal: OFFICERS, RECORD, FILE.
+    """
+    kept = {one.oid: one for one in journal.kept()}
+    for oid in oids:
+        old = kept[oid]
+        record = SealedRecord.parse(old.record)
+        said = read_opened(open_record(record, record_key(record, [keys.ig]), oid))
+        opening = Opening(
+            said.act, said.why, said.first, said.last, said.count, said.of, said.words, said.offline
+        )
+        officers = view.officers({agency}, old.ts)
+        journal.add(
+            *seal_opening(opening, agency, oid, old.ts, officers, keys.auth, world.draw(32)), world.now()
+        )
 
 
 def unlogged(journal: Journal, rows: Iterable[Row], seen: int) -> list[Kept]:

@@ -193,6 +193,25 @@ async def test_the_relay_logs_no_handover_that_two_officers_did_not_sign(
     assert await post(take(inner, keys.auth, world.now), keys.auth) == "recorded"
 
 
+async def test_an_opening_from_before_an_officer_came_is_sealed_to_her_too(
+    world: World, relay: Any, tmp_path: Path
+):
+    """Made without the relay, by a copy of the directory that does not know her: it is not lost."""
+    old = Place.make(world, tmp_path / "old", "Peacock")
+    await send(world)
+    await old.type("pull")
+    new, _, _ = await enrol(world, tmp_path / "new", "ig")
+    world.clock.advance(30)
+    made = await old.type("read", "--offline", "--reason", "breach", "--words", "she must be warned now")
+    assert made.exit == 0
+    pulled = (await old.type("pull", "--json")).json()
+    assert (pulled["openings_told"], pulled["openings_refused"]) == (1, 0)
+    await new.type("pull")
+    read = (await new.type("read", "--json")).json()
+    [entry] = [entry for entry in read["entries"] if entry["event"] == "unsealed"]
+    assert (entry["what"], entry["faults"]) == ("read breach offline", [])
+
+
 async def test_under_dual_control_neither_reads_alone_and_both_read_together(
     world: World, relay: Any, tmp_path: Path
 ):
