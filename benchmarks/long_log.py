@@ -167,8 +167,8 @@ def extend(mirror: Mirror, log: LongLog, count: int) -> None:
     mirror.prove(log.frontier)
 
 
-def mirrored(folder: Path, world: World, count: int) -> LongLog:
-    """A new mirror of `count` entries in `folder`, pulled in ten times, and the log that it is of."""
+def mirrored(folder: Path, world: World, *sizes: int) -> LongLog:
+    """A new mirror in `folder` that was pulled at each of these sizes, and the log that it is of."""
     log = LongLog(world)
     folder.mkdir(parents=True, exist_ok=True)
     with open_mirror(folder, write=True) as mirror:
@@ -178,6 +178,6 @@ def mirrored(folder: Path, world: World, count: int) -> LongLog:
         view, key = world.directory, world.founded.relay.keys_log
         head = Checkpoint(f"{charter.origin}/keys", view.size, view.frontier.root())
         mirror.believe(mirror.keep_note("keys", sign_checkpoint(head, key), world.now))
-        for part in range(10):
-            extend(mirror, log, count * (part + 1) // 10 - count * part // 10)
+        for size in sizes:
+            extend(mirror, log, size - log.size)
     return log

@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import agents, crypto, cycle
+from benchmarks import agents, crypto, cycle, log
 from benchmarks.timing import machine
 
 GOALS = {
@@ -16,6 +16,12 @@ GOALS = {
     "consent.decide.us.1": "<= 50",
     "consent.decide.us.20": "<= 200",
     "relay.cycle.ratio": ">= 0.4",
+    "log.append.ratio.1e6_to_1e4": "<= 1.2",
+    "log.verify.1e6.s": "<= 60",
+    "log.verify.1e6.mb": "<= 300",
+    "log.verify.incremental.s": "<= 3",
+    "log.open.1e5.s": "<= 60",
+    "log.head.p99_ms": "<= 1000",
     "relay.idle.rss_mb": "<= 120",
     "agent.idle.rss_mb": "<= 100",
 }
@@ -28,6 +34,9 @@ def main(arguments: list[str]) -> None:
     figures = crypto.measure(0.5 if quick else 3.0)
     figures.update(cycle.measure(count=400 if quick else 2000, rounds=1 if quick else 5))
     figures.update(agents.measure(40 if quick else 300))
+    # Quick, the log is a twentieth as long, and its figures are named by the length that they are of.
+    long, rounds, messages = (50_000, 40, 400) if quick else (1_000_000, 200, 3000)
+    figures.update(log.measure(size=long, rounds=rounds, messages=messages))
     show(figures)
     Path("bench.json").write_text(json.dumps({**_rounded(figures), "machine": machine()}, indent=1) + "\n")
 

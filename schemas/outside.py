@@ -57,7 +57,7 @@ class Outside:
         if needed > len(keys) or len(names) < len(keys) or len(materials) < len(keys) or origin in names:
             raise Refusal(
                 "SETTINGS",
-                "The partnership file's outside witnesses do not hold together: name each once, need no more than that.",
+                "The partnership file's outside witnesses do not hold together: each once, and no more needed.",
             )
         return cls(keys, tuple(one.url.rstrip("/") for one in listed), needed)
 

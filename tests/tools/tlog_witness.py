@@ -88,7 +88,7 @@ class TlogWitness:
     def cosign(self, text: str, size: int, root: bytes) -> str:
         kind, public = self._public
         now = int(self.clock())  # type: ignore[operator]  # a clock of the tests
-        stamp, origin = now.to_bytes(8, "big"), text.split("\n")[0].encode()
+        stamp, origin = now.to_bytes(8, "big"), text.partition("\n")[0].encode()
         if self.mldsa:
             name = self.name.encode()
             message = b"subtree/v1\n\0" + bytes([len(name)]) + name + stamp + bytes([len(origin)]) + origin
