@@ -5,6 +5,7 @@
 3. Go's x/mod (sumdb/note, sumdb/tlog) verifies checkpoint, inclusion and consistency of a running relay's log over
    HTTP, and refuses every change to them.
 4. Sigstore's client verifies checkpoint and inclusion of the same log, and @noble/post-quantum its ML-DSA-44 line.
+5. axe-core reads officers' reports, and finds no fault but where one was put.
 
 Packages go into a temporary folder by the npm client; nothing is left behind, and no lock file names a registry.
 """
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from tests.interop import rfc9421
+from tests.interop.report_pages import write_pages
 from tests.interop.running_log import running_log
 
 HERE = Path(__file__).parent
@@ -30,6 +32,8 @@ PACKAGES = (
     "@noble/post-quantum@0.5.4",
     "libsodium-wrappers-sumo@0.8.4",
     "@sigstore/verify@3.1.1",
+    "axe-core@4.14.1",
+    "jsdom@26.1.0",
 )
 GOCODE = "/usr/share/gocode"
 """Where Debian and Ubuntu keep the source of Go's libraries."""
@@ -168,11 +172,16 @@ def main() -> None:
             shutil.copy(source, folder)
         vectors = javascript(node, folder, "open_vectors.mjs", VECTORS)
         by_go, by_sigstore = logs(node, folder, go, environment)
+        pages = folder / "reports"
+        pages.mkdir()
+        reports = write_pages(pages)
+        by_axe = javascript(node, folder, "accessible.mjs", pages)
     counts = [
         report("JavaScript with libsodium and hpke, on the published vectors", vectors, 240),
         report("http-message-signatures and ours, on each other's requests", signatures(), 32),
         report("Go's note and tlog, on a running relay's log", by_go, 240),
         report("Sigstore's verifier and noble's ML-DSA-44, on the same log", by_sigstore, 30),
+        report("axe-core, on officers' reports", by_axe, reports),
     ]
     passed, failed = (sum(column) for column in zip(*counts, strict=True))
     print(f"in {time.monotonic() - began:.0f} s")
