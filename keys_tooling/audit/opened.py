@@ -135,6 +135,7 @@ class Row:
 
 _DEFAULTS = {one.name: one.default for one in fields(Row) if one.name not in ("seq", "ts", "event", "sender")}
 _TUPLES = frozenset(one.name for one in fields(Row) if str(one.type).startswith("tuple"))
+_LISTS = tuple(_TUPLES - {"to"})
 
 
 def row_of(told: Told) -> Row:
@@ -170,9 +171,9 @@ def row_text(row: Row) -> str:
 def read_row(text: str) -> Row:
     """A row that `row_text` printed."""
     said: dict[str, Any] = orjson.loads(text)
-    for name, value in said.items():
-        if type(value) is list and name in _TUPLES:
-            said[name] = tuple(value)
+    for name in _LISTS:
+        if name in said:
+            said[name] = tuple(said[name])
     said["sender"] = _place(*said["sender"])
     said["to"] = tuple([_place(*place) for place in said["to"]])
     # What is not said stands in the class; calling it with seventy arguments would take ten times as long.
