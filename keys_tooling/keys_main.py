@@ -112,6 +112,19 @@ def _offline(folder: Path) -> str:
     multiple=True,
     help="The passphrase of a policy signer's key: give it twice, each person's own. [default: the same]",
 )
+@click.option(
+    "--outside-witness",
+    "outside",
+    type=(str, str),
+    multiple=True,
+    metavar="VKEY URL",
+    help="A witness outside the partnership that the relay asks: its verifier key and address. Repeatable.",
+)
+@click.option(
+    "--outside-needed",
+    type=click.IntRange(0, 8),
+    help="How many of these must vouch for the log. [default: more than half]",
+)
 @_demonstration
 @_json
 @click.pass_obj
@@ -127,6 +140,8 @@ def partnership_init(
     passphrase_file: Path | None,
     relay_passphrase_file: Path | None,
     policy_files: tuple[Path, ...],
+    outside: tuple[tuple[str, str], ...],
+    outside_needed: int | None,
     demonstration_cost: bool,
     as_json: bool,
 ) -> None:
@@ -152,6 +167,10 @@ def partnership_init(
         origin=origin or founding.default_origin(relay_url),
         listen=listen,
         admin_listen=admin_listen,
+        outside=outside,
+        outside_needed=(len(outside) // 2 + 1 if outside else 0)
+        if outside_needed is None
+        else outside_needed,
         officers=officers,
     )
     relay = relay_passphrase_file and (

@@ -18,6 +18,7 @@ from schemas.canonical import Json, b64
 from schemas.errors import Refusal
 from schemas.keyfile import Cost, lock
 from schemas.keyring import AdminKeys, AgentKeys, PolicyKey, RelayKeys
+from schemas.outside import OutsideWitness
 
 PARTNERSHIP = "partnership.json"
 ADMIN, ROOTS, AGENT = "admin.fpk", "roots.fpk", "agent.fpk"
@@ -28,7 +29,10 @@ DEFAULT_PORT = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the founders decide. `listen` and `admin_listen` are host:port on the relay's machine."""
+    """What the founders decide. `listen` and `admin_listen` are host:port on the relay's machine.
+
+    `outside` are verifier keys and addresses of witnesses outside the partnership.
+    """
 
     name: str
     relay_url: str
@@ -36,6 +40,8 @@ class Plan:
     listen: str
     admin_listen: str
     officers: tuple[Path, ...]
+    outside: tuple[tuple[str, str], ...] = ()
+    outside_needed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +84,15 @@ def _found(plan: Plan, cards: tuple[OfficerCard, ...], world: World) -> Founded:
     named = authority(plan.relay_url)
     relay = f"{urlsplit(plan.relay_url).scheme}://{named}"
     try:
-        return found_partnership(plan.name, relay, named, plan.origin, world.now(), world.draw, cards)
+        outside = tuple(OutsideWitness(key=key, url=url) for key, url in plan.outside)
+    except ValidationError:
+        raise Refusal(
+            "SETTINGS", "An outside witness is its verifier key and an https:// address.", detail=("outside",)
+        ) from None
+    try:
+        return found_partnership(
+            plan.name, relay, named, plan.origin, world.now(), world.draw, cards, outside, plan.outside_needed
+        )
     except ValidationError as error:
         fields = tuple(str(row["loc"][0]) for row in error.errors(include_input=False))
         raise Refusal(

@@ -101,6 +101,10 @@ class Mirror:
     def __init__(self, database: sqlite3.Connection) -> None:
         self._db = database
 
+    def path(self) -> str:
+        """Where the file is."""
+        return str(self._db.execute("PRAGMA database_list").fetchone()[2])
+
     # --- entries
 
     def size(self) -> int:

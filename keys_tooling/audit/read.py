@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
+from keys_tooling.audit import halves
 from keys_tooling.audit.mirror import Entry, Epoch, Mirror
 from keys_tooling.audit.referring import References
 from keys_tooling.audit.told import Told, compare, tell
@@ -61,12 +62,14 @@ class Opener:
 
         `references` are of the entries before `start`.
         """
-        ring, references = self.ring(), references or References()
-        for entry in self.mirror.entries(start):
-            if not entry.relay:  # deleted; whether that was let go is for verify.py
-                continue
-            told = _open(entry, ring, self)
-            yield entry.index, None if told is None else references.held(told)
+        references = references or References()
+
+        def begin() -> Callable[[Entry], Told | None]:
+            ring = self.ring()
+            return lambda entry: _open(entry, ring, self)
+
+        for index, told in halves.opened(self.mirror, start, begin):
+            yield index, None if told is None else references.held(told)
 
     def ring(self) -> EpochRing:
         return EpochRing(self.epochs, self.keys.ig)

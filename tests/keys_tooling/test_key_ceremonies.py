@@ -613,3 +613,36 @@ def test_help_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+# --- outside witnesses
+
+
+def witnessed(root: Path, folder: Path, *more: str) -> list[str | Path]:
+    return [*founding(root, folder), *more, *quick(root)]
+
+
+def test_a_partnership_names_witnesses_outside_it_and_how_many_it_needs(place: Path):
+    from schemas.witness import WitnessKey
+
+    keys_ = [WitnessKey(f"witness.example/{n}", bytes([n]) * 32).text() for n in range(1, 4)]
+    named = [word for key in keys_ for word in ("--outside-witness", key, "https://witness.example/w")]
+    done(keys, *witnessed(place, place / "W", *named))
+    partnership = Partnership.parse((place / "W/partnership.json").read_bytes())
+    assert [key.text() for key in partnership.outside.keys] == keys_
+    assert partnership.outside.needed == 2
+    assert Partnership.parse((place / "P/partnership.json").read_bytes()).outside.needed == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--outside-witness", "no key", "https://witness.example/"),
+        ("--outside-witness", "w.example+00000000+AAAA", "https://witness.example/"),
+        ("--outside-witness", "w.example+00000000+AAAA", "http://witness.example/"),
+        ("--outside-needed", "1"),
+    ],
+)
+def test_a_witness_that_could_not_be_asked_is_refused(place: Path, tmp_path: Path, words: tuple[str, ...]):
+    assert refused(keys, *witnessed(place, tmp_path / "X", *words)).code in ("SETTINGS", "CHECKPOINT")
+    assert not (tmp_path / "X/partnership.json").exists()
