@@ -5,14 +5,14 @@ from __future__ import annotations
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from keys_tooling.audit.evidence_commands import export
 from keys_tooling.audit.handover_commands import handover
+from keys_tooling.audit.progress import progress_bar
 from keys_tooling.audit.purpose import Purpose, purposed
 from keys_tooling.audit.query_commands import query
 from keys_tooling.console import REFUSED, World, report, run
@@ -130,7 +130,7 @@ def audit_pull(
 
     told: list[str] = []
     journal = openings.Journal(folder)
-    with open_mirror(folder, write=True) as mirror, _bar("Entries") as progress:
+    with open_mirror(folder, write=True) as mirror, progress_bar("Entries") as progress:
         done = asyncio.run(pull(progress))
     if done.given_up.count:
         forget_opened(folder)
@@ -200,7 +200,7 @@ def audit_verify(
     partnership = officer_folder.believed(folder)
     with open_mirror(folder, write=False) as mirror:
         size = mirror.size()
-        with _bar("Entries") as progress:
+        with progress_bar("Entries") as progress:
             since = verified.kept(folder) if only_new else NOTHING
             found = verify(mirror, partnership, lambda at: progress(at, size), since)
     if found.whole:
@@ -300,7 +300,7 @@ def audit_read(
     session = Session.begin(folder, passphrase_file, world)
     with open_mirror(folder, write=False) as mirror:
         size = mirror.size()
-        with _bar("Entries") as progress:
+        with progress_bar("Entries") as progress:
             handed = session.taken()
             found = read(mirror, session.partnership, session.keys, lambda at: progress(at, size), handed)
     session.announce("read", "", found.range(), found.agency.id, found.view, Purpose(why, words, offline))
@@ -317,15 +317,3 @@ audit.add_command(export)
 audit.add_command(query)
 audit.add_command(handover)
 audit.add_command(reports)
-
-
-@contextmanager
-def _bar(label: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on stderr, when that is a terminal."""
-    with click.progressbar(length=1, label=label, file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
-
-        def progress(at: int, of: int) -> None:
-            bar.length = max(of, 1)
-            bar.update(at - bar.pos)
-
-        yield progress

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from keys_tooling.audit.progress import progress_bar
 from keys_tooling.audit.purpose import Purpose, purposed
 from keys_tooling.console import REFUSED, World, explain, report
 from schemas.reasons import Why
@@ -77,7 +78,10 @@ def export(
         entries = (len(found), found[0].seq, found[-1].seq)
         oid = session.announce("export", "", entries, officer.agency.id, officer.view, purpose)
         made = exporting.contents(officer, session.partnership, chosen, oid, world.now())
-        path, count = exporting.write(out, made, session.keys, chosen, lambda _at: None)
+        with progress_bar("Entries") as progress:
+            path, count = exporting.write(
+                out, made, session.keys, chosen, lambda at: progress(at, len(found))
+            )
     facts = {"entries": count, "file": str(path), "first": chosen.first, "last": chosen.last, "opening": oid}
     text = (
         f"Entries        {count:,}, from {chosen.first:,} to {chosen.last:,}{' (sealed)' if sealed else ''}\n"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from keys_tooling.audit.progress import progress_bar
 from keys_tooling.audit.purpose import Purpose, purposed
 from keys_tooling.console import World, report
 from schemas.reasons import Why
@@ -80,14 +81,16 @@ def give(
     if out.exists() or out.is_symlink():
         raise Refusal("EXISTS")
     session = Session.begin(folder, passphrase_file, world)
-    with open_mirror(folder, write=False) as mirror:
+    with open_mirror(folder, write=False) as mirror, progress_bar("Entries") as progress:
         officer = opener(mirror, session.partnership, session.keys, session.taken())
         span = (first, mirror.size() - 1 if last is None else last)
         if not 0 <= span[0] <= span[1] < mirror.size():
             raise Refusal("BAD_VALUE", f"Your mirror holds the entries 0 to {mirror.size() - 1}.")
         act: Of = "shares" if shares else "handover"
         to = parse_card(read_public(card, CARD_LIMIT))
-        made = handing.make(officer, to, act, span, world.now(), world.draw, lambda _at: None)
+        made = handing.make(
+            officer, to, act, span, world.now(), world.draw, lambda at: progress(at, span[1] + 1)
+        )
     count = span[1] - span[0] + 1
     entries = (count, *span)
     session.announce(act, "", entries, officer.agency.id, officer.view, Purpose(why, words, offline))

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from keys_tooling.audit.progress import progress_bar
 from keys_tooling.audit.purpose import Purpose, purposed
 from keys_tooling.console import World
 
@@ -83,7 +84,9 @@ def _command(question: Any) -> click.Command:
         if as_json and as_csv:
             raise click.UsageError("Choose one: --json or --csv.")
         session = Session.begin(folder, passphrase_file, world)
-        answer = asking.ask(question, given, session, Purpose(why, words, offline), lambda _at: None)
+        size, purpose = session.size(), Purpose(why, words, offline)
+        with progress_bar("Entries") as progress:
+            answer = asking.ask(question, given, session, purpose, lambda at: progress(at, size))
         if as_json:
             click.echo(asking.as_json(question, answer))
         elif as_csv:

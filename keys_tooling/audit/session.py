@@ -8,6 +8,7 @@ from pathlib import Path
 
 from agent.client import Relay
 from keys_tooling.audit import handing, officer_folder, openings
+from keys_tooling.audit.mirror import open_mirror
 from keys_tooling.audit.purpose import Purpose
 from keys_tooling.console import World, tell
 from keys_tooling.passphrases import known_passphrase
@@ -43,6 +44,11 @@ class Session:
     def relay(self) -> Relay:
         charter = self.partnership.charter
         return Relay(charter.relay, charter.authority, self.keys.auth, self.world.clock, self.world.draw)
+
+    def size(self) -> int:
+        """How many entries her mirror holds. Raises Refusal MIRROR."""
+        with open_mirror(self.folder, write=False) as mirror:
+            return mirror.size()
 
     def taken(self) -> tuple[Keyring, ...]:
         """What other officers passed on to her. Raises Refusal FORM, SIGNATURE, RECORD for a damaged file."""
