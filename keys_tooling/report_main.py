@@ -129,7 +129,7 @@ def _write(kind: str, world: World, given: dict[str, Any]) -> None:
     from keys_tooling.audit.report.making import Asked, make
     from keys_tooling.audit.session import Session
     from keys_tooling.console import report as print_report
-    from keys_tooling.console import shown
+    from keys_tooling.console import shown, tell
 
     folder, passphrase_file, to = given.pop("folder"), given.pop("passphrase_file"), given.pop("to")
     pdf, as_json = given.pop("pdf"), given.pop("as_json")
@@ -137,6 +137,9 @@ def _write(kind: str, world: World, given: dict[str, Any]) -> None:
     session = Session.begin(folder, passphrase_file, world)
     asked = Asked(kind, {name: value for name, value in given.items() if value is not None})
     made = make(asked, session, purpose, to, pdf, lambda _at: None)
+    if pdf and len(made.files) == 1:
+        rows = f"{made.page.rows:,} rows are too many for one"
+        tell(f"The PDF was not written: {rows}. The web page has them all, and prints.")
     facts = {
         "about": made.page.about,
         "audience": made.page.audience,

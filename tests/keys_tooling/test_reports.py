@@ -20,7 +20,17 @@ from keys_tooling.audit.inert import plain
 from keys_tooling.audit.opened import Row
 from keys_tooling.audit.openings import Journal
 from keys_tooling.audit.queries.question import Desk
-from keys_tooling.audit.report import breach, counting, monthly, packs, periods, quarterly, registers, weekly
+from keys_tooling.audit.report import (
+    breach,
+    counting,
+    making,
+    monthly,
+    packs,
+    periods,
+    quarterly,
+    registers,
+    weekly,
+)
 from keys_tooling.audit.report.making import page_of
 from keys_tooling.audit.report.page import WITHHELD, Section, Table
 from keys_tooling.audit.report.sample import drawn, seed_of
@@ -560,6 +570,18 @@ async def test_nothing_is_opened_for_a_report_that_exists(place: Place, tmp_path
     assert again.refusal is not None
     assert again.refusal.code == "EXISTS"
     assert len(Journal(place.folder).kept()) == 1
+
+
+async def test_a_report_too_long_for_pdf_is_written_as_a_page_all_the_same(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(making, "PDF_ROWS", 2)
+    made = await place.type(
+        "report", "breach", "--since", "2026-11-21", "--to", tmp_path / "reports", "--pdf", "--json"
+    )
+    [file] = made.json()["files"]
+    assert file.endswith(".html")
+    assert re.search(r"The PDF was not written: [34] rows are too many for one\.", made.err)
 
 
 async def test_without_the_relay_nothing_is_written(world: World, tmp_path: Path):

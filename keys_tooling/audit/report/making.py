@@ -32,6 +32,10 @@ TITLES = {
 }
 
 
+PDF_ROWS = 5000
+"""The longest report that is laid out as PDF: a row takes typst about 0.1 MB. A longer one is a web page only."""
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """Which report: its kind, and what was typed for it."""
@@ -70,7 +74,7 @@ def make(
         sections = _sections(asked.kind, desk, period, scope, session.folder)
         page = page_of(asked.kind, desk, period, sections)
         written = [(f"{page.name}.html", web_page(page))]
-        if pdf:
+        if pdf and page.rows <= PDF_ROWS:
             written.append((f"{page.name}.pdf", pdf_page(page)))
         entries = index.range()[0]
     with new_files(to) as files:
@@ -124,7 +128,7 @@ def _period(asked: Asked, now: int) -> Period:
                 "MISSING",
                 "Say with --since from when on it may have been lost: the last time that all was well.",
             )
-        end = read_time(given["until"], end=True) if "until" in given else now
+        end = read_time(given["until"], end=True) if "until" in given else now + 1
         start = read_time(given["since"])
         if start >= end:
             raise Refusal("BAD_VALUE", "--since is not before --until.")

@@ -97,6 +97,12 @@ class Page:
     sections: tuple[Section, ...]
 
     @property
+    def rows(self) -> int:
+        """How many rows its tables have."""
+        tables = sum(len(one.rows) for section in self.sections for one in section.tables)
+        return tables + sum(len(one.rows) for section in self.sections for one in section.charts)
+
+    @property
     def name(self) -> str:
         """Its file's name, without an ending: whom it is for stands first."""
         agency = re.sub(r"[^a-z0-9]+", "-", self.agency.lower()).strip("-")[:40] or "agency"
