@@ -18,7 +18,7 @@ from pypdf import PdfReader
 from pypdf.generic import DictionaryObject, IndirectObject, StreamObject
 
 from keys_tooling.audit.inert import plain
-from keys_tooling.audit.report.charts import FILLS, INK, PALE, RULE, SHADES, described
+from keys_tooling.audit.report.charts import FILLS, INK, PALE, RULE, SHADES, described, draw
 from keys_tooling.audit.report.page import WITHHELD, Audience, Chart, Page, Section, Table
 from keys_tooling.audit.report.pdf import LETTERS, lettered, pdf_page
 from keys_tooling.audit.report.web import web_page
@@ -191,6 +191,19 @@ def test_every_figure_other_than_nought_stands_written_in_its_chart():
         written = [one.text for one in svg.iter(SVG + "text")]
         for value in (value for line in chart.values for value in line if value):
             assert str(value) in written
+
+
+@pytest.mark.parametrize(
+    ("line", "added", "row"),
+    [((60, 30), True, ["60", "30", "90"]), ((60, 30), False, ["60", "30"]), ((60, None), True, ["60", "60, some withheld"]),
+     ((60, None), False, ["60", "some withheld"]), ((None, None), True, [WITHHELD]), ((0, 0), True, ["0"])],
+)  # fmt: skip
+def test_a_bar_says_its_sum_only_where_figures_add_up(
+    line: tuple[int | None, ...], added: bool, row: list[str]
+):
+    chart = Chart("stacked", "T", "Agency", ("x", "y"), ("A", "B"), (line, (50, 50)), added)
+    written = [one.text for one in ET.fromstring(draw(chart, 1)).iter(SVG + "text")]
+    assert written[written.index("x") + 1 : written.index("y")] == row
 
 
 def luminance(colour: str) -> float:

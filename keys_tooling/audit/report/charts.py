@@ -67,12 +67,20 @@ def _stacked(chart: Chart) -> tuple[int, Iterator[str]]:
                     if wide > LETTER * len(str(value)) + 6:
                         yield _text(x + wide / 2, y + 19, str(value), anchor="middle", fill="#ffffff")
                     x += wide
-            told = sum(value or 0 for value in line)
-            end = str(told) if None not in line else (f"{told}, some {WITHHELD}" if told else WITHHELD)
-            yield _text(x + 6, y + 19, end, fill=RULE)
+            if end := _end(line, added=chart.added):
+                yield _text(x + 6, y + 19, end, fill=RULE)
         yield _line(LABELS, top, LABELS, top + len(chart.rows) * ROW)
 
     return top + len(chart.rows) * ROW + 8, body()
+
+
+def _end(line: tuple[int | None, ...], *, added: bool) -> str:
+    """What stands at the end of a bar."""
+    told = sum(value or 0 for value in line)
+    parts = [str(told)] if added and (told or None not in line) else []
+    if None in line:
+        parts.append(f"some {WITHHELD}" if told else WITHHELD)
+    return ", ".join(parts)
 
 
 def _columns(chart: Chart) -> tuple[int, Iterator[str]]:

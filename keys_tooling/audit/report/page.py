@@ -48,7 +48,7 @@ class Chart:
     """Figures by row and column, None where withheld, and how they are drawn: always with the same figures as a table.
 
     stacked: a bar for each row, its columns side by side. columns: an upright bar for each row, of the first column.
-    grid: a shaded square for each figure.
+    grid: a shaded square for each figure. `added`: whether a bar's end says its sum; rounded figures do not add up.
     """
 
     kind: Drawn
@@ -57,6 +57,7 @@ class Chart:
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     values: tuple[tuple[int | None, ...], ...]
+    added: bool = True
 
     @property
     def empty(self) -> bool:

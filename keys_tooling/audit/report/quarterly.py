@@ -82,14 +82,17 @@ def _section(desk: Desk, table: Counted, shown: Published, period: str) -> Secti
     columns = tuple(_label(desk, table.axes[-1].name, value) for value in last)
     of = " and ".join(names).capitalize()
     values = tuple(line(*place) for place in places)
-    cells = Chart(table.drawn, table.says, of, rows, columns, values)
+    cells = Chart(table.drawn, table.says, of, rows, columns, values, added=False)
     charts: tuple[Chart, ...] = (cells,)
     if table.statistic == "overridden":
         months = tuple((shown.shown[figure(table, period, ALL, month)],) for month in last)
         charts = (Chart("columns", "Overrides by month", "Month", last, ("Overrides",), months), cells)
     elif table.statistic == "timely":
         lines = tuple(tuple(shown.shown[figure(table, period, ALL, c, t)] for t in last) for c in heads[1])
-        charts = (Chart("stacked", "How timely, by colour", "Colour", heads[1], columns, lines), cells)
+        charts = (
+            Chart("stacked", "How timely, by colour", "Colour", heads[1], columns, lines, added=False),
+            cells,
+        )
     return Section(table.says, charts=charts, tables=(_totals(desk, table, shown, period),))
 
 
