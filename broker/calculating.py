@@ -114,6 +114,8 @@ class Line(asyncio.Protocol):
             return
         if self.process is not None:
             self.process.kill()
+        if self._way is not None:
+            self._way.abort()  # what it has said or will say answers nobody any more
         self.connection_lost(None)
 
 

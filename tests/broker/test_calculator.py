@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -229,6 +231,31 @@ async def test_a_calculator_that_hangs_is_given_up(
     assert [one.record for one in sealed] == [one.sealed() for one in DRAFTS]
     assert await asyncio.wait_for(waiting, 10) == TRUTH
     child.wait(10)
+
+
+async def test_a_calculator_that_was_given_up_is_not_listened_to():
+    """Its answer comes after its jobs were done here: there is nobody whom it could be for."""
+    faults: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+    line, heard = calculating.Line(), list[bytes | None]()
+    line.patience = 0.05
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)  # noqa: FBT003 -- the socket's own way to say it
+    with theirs:
+        await asyncio.get_running_loop().create_connection(lambda: line, sock=ours)
+        line.send(CHECK, b"anything", heard.append)
+        theirs.send((2).to_bytes(4, "big"))  # it has begun to answer
+        while not heard:
+            await asyncio.sleep(0.01)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            theirs.send(b"ok" + (1).to_bytes(4, "big") + b"k")
+        await asyncio.sleep(0.05)
+        assert heard == [None]
+        assert faults == []
+        with contextlib.suppress(ConnectionResetError):
+            while theirs.recv(4096):
+                pass  # closed at the other end: else there were nothing to read, and that is BlockingIOError
+    assert not line.ready
 
 
 async def test_a_slow_calculator_is_waited_for(
