@@ -240,7 +240,7 @@ async def test_a_calculator_that_was_given_up_is_not_listened_to():
     line, heard = calculating.Line(), list[bytes | None]()
     line.patience = 0.05
     ours, theirs = socket.socketpair()
-    theirs.setblocking(False)  # noqa: FBT003 -- the socket's own way to say it
+    theirs.setblocking(False)
     with theirs:
         await asyncio.get_running_loop().create_connection(lambda: line, sock=ours)
         line.send(CHECK, b"anything", heard.append)
