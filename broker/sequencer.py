@@ -4,25 +4,28 @@ Rules of this house:
 - nobody is answered before the commit is durable; when it fails, nothing of it happened and everybody is told so;
 - the order of a turn is the order of the log; group commit, log and "no delivery without audit" are one mechanism;
 - a request's nonce is spent in the transaction of its own work, so a repeated request cannot act;
-- one bad piece of work never takes the others of its turn with it.
+- one bad piece of work never takes the others of its turn with it, and never leaves half of itself behind: its turn is
+  undone, and every piece of it takes a turn of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from broker import logs, queries
 from broker.epochs import Epochs
 from broker.ledger import Growth, Ledger, sign
 from broker.metrics import Metrics
 from broker.recording import Recorder
-from broker.store import Store
+from broker.store import Store, refused
 from broker.turn import Turn, Work
 from broker.underway import Underway
 from broker.view import View
@@ -34,6 +37,14 @@ TURN_ITEMS = 256
 TURN_BYTES = 32 * 1024 * 1024
 T = TypeVar("T")
 Outcome = tuple[Any, BaseException | None]
+
+
+class Faulted(Exception):
+    """A piece of work that ended in the middle of what it does: nothing of its turn may be stored."""
+
+    def __init__(self, told: Refusal) -> None:
+        super().__init__(told.code)
+        self.told = told
 
 
 @dataclass(slots=True)
@@ -154,6 +165,12 @@ class Sequencer:
         with self._metrics.turn(len(batch)):
             try:
                 outcomes = await self._commit(batch)
+            except Faulted as fault:
+                if len(batch) > 1:
+                    await self._take_apart(batch)
+                    return
+                logs.get().error("work-failed", error=type(fault.__cause__).__name__)
+                outcomes = [(None, fault.told)]
             except Refusal as refusal:
                 self._fail(batch, refusal)
                 return
@@ -170,6 +187,10 @@ class Sequencer:
             else:
                 waiting.done.set_exception(error)
 
+    async def _take_apart(self, batch: list[Waiting]) -> None:
+        for waiting in batch:
+            await self._take_turn([waiting])
+
     def _fail(self, batch: list[Waiting], refusal: Refusal) -> None:
         logs.get().error("turn-refused", code=refusal.code, count=len(batch))
         self._broken = True
@@ -178,11 +199,14 @@ class Sequencer:
                 waiting.done.set_exception(refusal)
 
     async def _commit(self, batch: list[Waiting]) -> list[Outcome]:
-        now, size = int(self._clock()), self._ledger.size
-        if any(waiting.work.logs for waiting in batch) and not self._epochs.stands(now, self._view.directory):
-            self._epochs.renew(now, self._view.directory, size)
-        turn = Turn(now, size, self._view.directory, self._epochs, self._draw, self._view.shelf)
         async with self._store.turn() as connection:
+            # Only now: taking the lock may have taken seconds, in which an epoch can end.
+            now, size = int(self._clock()), self._ledger.size
+            if any(waiting.work.logs for waiting in batch) and not self._epochs.stands(
+                now, self._view.directory
+            ):
+                self._epochs.renew(now, self._view.directory, size)
+            turn = Turn(now, size, self._view.directory, self._epochs, self._draw, self._view.shelf)
             outcomes = await connection.run_sync(self._decide_all, turn, batch)
             sealing = self._recorder.begin(turn.entries)
             await connection.run_sync(queries.write, turn, self._epochs.unsaved)
@@ -226,10 +250,16 @@ class Sequencer:
             if work.nonce in turn.seen:
                 return None, Refusal("UNAUTHENTICATED")
             turn.keep(work.nonce, turn.now + NONCE_KEPT, None)
+        before = turn.mark()
         try:
             return work.decide(turn), None
         except Refusal as refusal:
-            return None, refusal
-        except Exception as fault:  # noqa: BLE001 -- a fault of ours in one piece; the others of its turn go on
-            logs.get().error("work-failed", error=type(fault).__name__)
-            return None, Refusal("FAULT")
+            if turn.mark() == before:
+                return None, refusal
+            raise Faulted(refusal) from refusal
+        except (DBAPIError, sqlite3.Error) as error:
+            if refused(error).code == "DISK_FULL":
+                raise
+            raise Faulted(refused(error)) from error
+        except Exception as error:
+            raise Faulted(Refusal("FAULT")) from error

@@ -136,7 +136,8 @@ def _hold(item: Examined, verdict: Wait, turn: Turn, override: Override | None) 
 
 def _waits(item: Examined, turn: Turn) -> Result:
     """The same envelope again: while it waits, or refused when its time was over."""
-    if queries.held(turn, item.eid) is None:
+    came_now = any(row["eid"] == item.eid for row in turn.rows.envelopes)
+    if not came_now and queries.held(turn, item.eid) is None:
         return Result(item.eid, "refused", refusal=Refusal("ENDED"))
     return Result(item.eid, "held", refusal=Refusal("HOLD_LEAD"), index=turn.seen[hold_tag(item)])
 

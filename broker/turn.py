@@ -185,6 +185,15 @@ class Rows:
     heads: list[dict[str, Any]] = field(default_factory=list)
     prune: int | None = None
 
+    @property
+    def count(self) -> int:
+        """How many rows there are."""
+        lists: tuple[list[Any], ...] = (
+            self.seen, self.envelopes, self.deliveries, self.notices, self.heard, self.grants, self.statuses,
+            self.withdrawals, self.recalls, self.answers, self.told, self.statements, self.policies, self.heads,
+        )  # fmt: skip
+        return sum(map(len, lists))
+
 
 class Turn:
     """The state of one transaction."""
@@ -231,6 +240,10 @@ class Turn:
             self.view = copy.deepcopy(self._shared)
         return self.view
 
+    def mark(self) -> tuple[int, ...]:
+        """Differs once anything was noted."""
+        return len(self.entries), len(self.after), self.rows.count
+
     def log(
         self,
         event: Event,
@@ -244,6 +257,8 @@ class Turn:
         `sender_record` is an accepted envelope's sealed record and its hash as bytes. Raises Refusal TOO_BIG.
         """
         keys, blanks = self._epochs.sealing({*agencies, self.view.oversight})
+        if not keys:  # a record that nobody can open is no record
+            raise Refusal("UNAVAILABLE")
         rk = self.draw(32)
         policy = self.policy
         plain = event_facts(event, self.now, policy=None if policy is None else policy.version, **facts)
