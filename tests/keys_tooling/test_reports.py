@@ -23,12 +23,13 @@ from keys_tooling.audit.queries.question import Desk
 from keys_tooling.audit.report import (
     breach,
     counting,
+    dsa_register,
     making,
     monthly,
     packs,
     periods,
     quarterly,
-    registers,
+    ropa,
     weekly,
 )
 from keys_tooling.audit.report.making import page_of
@@ -403,7 +404,7 @@ def test_breach_names_the_agencies_to_tell(story: Story):
 
 def test_the_register_of_processing_is_what_was_really_shared(story: Story):
     desk = story.desk()
-    sections = registers.ropa(desk, periods.year_before(desk.now))
+    sections = ropa.sections(desk, periods.year_before(desk.now))
     rows = {str(row[0]).partition(":")[0]: row for row in table(sections, "Processing by purpose").rows}
     assert set(rows) == {"RISK_MGMT", "SUPPORT"}
     assert rows["SUPPORT"][1] == "child, the person"
@@ -419,14 +420,16 @@ def test_the_register_of_processing_is_what_was_really_shared(story: Story):
 def test_the_register_of_agreements_follows_the_policies(story: Story):
     desk = story.desk()
     one = table(
-        registers.dsa(desk, periods.year_before(desk.now)),
+        dsa_register.sections(desk, periods.year_before(desk.now)),
         "Data-sharing agreements, those that ask for something first",
     )
     standing = {(row[0], row[6]): row for row in one.rows}
     assert standing["pair", "version 2"][1] in ("IDVAS, Peacock", "Peacock, IDVAS")
     assert str(standing["pair", "version 2"][5]).startswith("in force")
     assert {row[5] for key, row in standing.items() if key[1] == "version 1"} == {"of an earlier policy"}
-    outside = table(registers.dsa(desk, periods.year_before(desk.now)), "Shared although none was in force")
+    outside = table(
+        dsa_register.sections(desk, periods.year_before(desk.now)), "Shared although none was in force"
+    )
     assert "stranger" in names(story, outside)
 
 
@@ -440,7 +443,7 @@ def test_an_agreement_that_ends_is_said_to(story: Story, ends_in: int | None, st
         update={"agreements": tuple(one.model_copy(update={"until": until}) for one in policy.agreements)}
     )
     shelf = replace(desk.shelf, policies={**desk.shelf.policies, entry.digest: changed})
-    rows = table(registers.dsa(replace(desk, shelf=shelf), periods.year_before(desk.now)), "Data-sharing agreements, those that ask for something first").rows  # fmt: skip
+    rows = table(dsa_register.sections(replace(desk, shelf=shelf), periods.year_before(desk.now)), "Data-sharing agreements, those that ask for something first").rows  # fmt: skip
     assert {row[5] for row in rows if row[0] == "pair"} == {state}
 
 

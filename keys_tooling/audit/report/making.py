@@ -10,7 +10,16 @@ from keys_tooling.audit.index import open_index
 from keys_tooling.audit.purpose import Purpose
 from keys_tooling.audit.queries.question import Desk, read_time
 from keys_tooling.audit.query import desk_of
-from keys_tooling.audit.report import breach, monthly, packs, periods, quarterly, registers, weekly
+from keys_tooling.audit.report import (
+    breach,
+    dsa_register,
+    monthly,
+    packs,
+    periods,
+    quarterly,
+    ropa,
+    weekly,
+)
 from keys_tooling.audit.report.page import Audience, Page, Section
 from keys_tooling.audit.report.pdf import pdf_page
 from keys_tooling.audit.report.periods import Period
@@ -111,8 +120,8 @@ def _sections(
     return {
         "weekly": weekly.sections,
         "monthly": monthly.sections,
-        "ropa": registers.ropa,
-        "dsa-register": registers.dsa,
+        "ropa": ropa.sections,
+        "dsa-register": dsa_register.sections,
     }[kind](desk, period)
 
 

@@ -1,22 +1,17 @@
-"""The two registers: processing (ROPA, UK GDPR Article 30) and data-sharing agreements. Internal: for the file."""
+"""The register of processing (ROPA, UK GDPR Article 30), from what was really shared. Internal: for the file."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
 
-from keys_tooling.audit.inert import Value
 from keys_tooling.audit.opened import Row
-from keys_tooling.audit.queries.law import without_sharing_agreement
-from keys_tooling.audit.queries.question import DAY, Desk
-from keys_tooling.audit.report.page import Section, Table, table_of
-from keys_tooling.audit.report.periods import Period, day
-from schemas.policing import Entry
-from schemas.policy import ANYBODY, DataSharing, Policy
+from keys_tooling.audit.queries.question import Desk
+from keys_tooling.audit.report.page import Section, Table
+from keys_tooling.audit.report.periods import Period
+from schemas.policy import Policy
 from schemas.vocabulary import Entry as Code
 
-SOON = 90 * DAY
-OPEN = "no date"
 RETAINED = {
     "R1": "At the relay, until its last desk has ended it: at most 7 days for RED, 14 for others.",
     "R2": "At the relay, until every recipient has ended it.",
@@ -49,7 +44,7 @@ NOT_HERE = (
 )
 
 
-def ropa(desk: Desk, period: Period) -> tuple[Section, ...]:
+def sections(desk: Desk, period: Period) -> tuple[Section, ...]:
     """What this agency did in the period, by purpose, and on what."""
     own = [row for row in desk.accepted(period.given) if row.sender.agency == desk.agency]
     got = [row for row in desk.accepted(period.given) if row.sender.agency != desk.agency]
@@ -59,18 +54,17 @@ def ropa(desk: Desk, period: Period) -> tuple[Section, ...]:
         Section("Controller", controller),
         Section(
             "What this agency shared",
-            _whose(desk, own),
+            _whose(own),
             tables=(_purposes(desk, policy, own), _terms(policy, own)),
         ),
-        Section("What this agency received", tables=(_received(desk, policy, got),)),
+        Section("What this agency received", tables=(_received(desk, got),)),
         Section("How long", tables=(_retention(own),)),
         Section("How it is kept safe", SECURITY),
         Section("What is not here", NOT_HERE),
     )
 
 
-def _whose(desk: Desk, rows: list[Row]) -> tuple[str, ...]:
-    del desk
+def _whose(rows: list[Row]) -> tuple[str, ...]:
     if rows:
         return ()
     return ("Nothing about a person was shared in this time.",)
@@ -127,11 +121,10 @@ def _terms(policy: Policy | None, rows: list[Row]) -> Table:
     return Table("What it rests on, in words", ("Code", "What it says"), found)
 
 
-def _received(desk: Desk, policy: Policy | None, rows: list[Row]) -> Table:
+def _received(desk: Desk, rows: list[Row]) -> Table:
     by: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in rows:
         by[row.pur, row.sender.agency].append(row)
-    del policy
     found = tuple(
         (code, desk.name(agency), _subjects(found), _all(row.cat for row in found), len(found))
         for (code, agency), found in sorted(by.items())
@@ -145,91 +138,3 @@ def _retention(rows: list[Row]) -> Table:
     found = tuple((code, RETAINED.get(code, "")) for code in sorted(used))
     note = "The partnership's defaults; an agency's own schedule wins for its case system."
     return Table("Retention codes that messages carried", ("Code", "What it means"), found, note)
-
-
-# --- data-sharing agreements
-
-PAPER = "Who owns an agreement, and when it is next reviewed, stands in its paper, not in the policy."
-
-
-def dsa(desk: Desk, period: Period) -> tuple[Section, ...]:
-    """Every agreement of every policy that was, is or will be in force."""
-    entries = desk.view.policies.entries
-    present = desk.view.policies.in_force(desk.now)
-    texts = [(entry, desk.shelf.policies.get(entry.digest)) for entry in entries]
-    live = next((policy for entry, policy in texts if entry is present), None)
-    missing = [entry.version for entry, policy in texts if policy is None]
-    said = [_standing(present, live)]
-    if missing:
-        said.append(
-            f"The texts of versions {', '.join(map(str, missing))} are not in your mirror. Pull, then "
-            "run this again."
-        )
-    rows = [
-        row
-        for entry, policy in texts
-        if policy is not None
-        for row in _agreements(desk, entry, policy, entry is present)
-    ]
-    columns = ("Agreement", "Parties", "Purposes", "From", "To", "Standing", "Policy", "Signed by")
-    register = Table(
-        "Data-sharing agreements, those that ask for something first",
-        columns,
-        tuple(sorted(rows, key=_urgent)),
-    )
-    outside = table_of(
-        "Shared although none was in force", desk.said(without_sharing_agreement(desk, period.given)),
-        "time message from to purpose categories",
-    )  # fmt: skip
-    return (
-        Section("The register", tuple(said), tables=(register,)),
-        Section("Outside every agreement", (f"In the time {period.label}.",), tables=(outside,)),
-        Section("What is not here", (PAPER,)),
-    )  # fmt: skip
-
-
-def _standing(entry: Entry | None, policy: Policy | None) -> str:
-    if entry is None:
-        return "No policy is in force: only an emergency goes."
-    name = "" if policy is None else f" “{policy.name}”"
-    return f"In force: policy{name}, version {entry.version}, since {day(entry.effective)}."
-
-
-def _agreements(desk: Desk, entry: Entry, policy: Policy, present: bool) -> Iterable[tuple[Value, ...]]:
-    for one in policy.agreements:
-        parties = "every two members" if one.parties == (ANYBODY,) else ", ".join(map(desk.name, one.parties))
-        says = policy.purposes
-        purposes = ", ".join(f"{code} ({says[code].says})" if code in says else code for code in one.purposes)
-        yield (
-            one.id, parties, purposes, _date(one.since), _date(one.until), _state(one, desk.now, entry, present),
-            f"version {entry.version}", ", ".join(entry.signers),
-        )  # fmt: skip
-
-
-def _state(one: DataSharing, now: int, entry: Entry, present: bool) -> str:
-    if not present:
-        return "coming" if entry.effective > now else "of an earlier policy"
-    if one.since is not None and now < one.since:
-        return "not begun"
-    if one.until is None:
-        return "in force, NO END DATE: review it yearly"
-    if now >= one.until:
-        return "EXPIRED"
-    return "EXPIRES WITHIN 90 DAYS" if one.until - now <= SOON else "in force"
-
-
-def _urgent(row: tuple[Value, ...]) -> tuple[int, str, str]:
-    order = (
-        "EXPIRED",
-        "EXPIRES WITHIN 90 DAYS",
-        "in force, NO END DATE: review it yearly",
-        "in force",
-        "not begun",
-        "coming",
-    )
-    state = str(row[5])
-    return (order.index(state) if state in order else len(order)), str(row[6]), str(row[0])
-
-
-def _date(ts: int | None) -> str:
-    return OPEN if ts is None else day(ts)
