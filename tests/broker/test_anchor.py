@@ -162,9 +162,7 @@ async def test_a_lost_anchor_stops_the_start_and_an_administrator_may_go_on_by_s
     await grown(world, 2)
     anchor(world).path.unlink()
     assert "--lost unknown" in (await refused(world)).say
-    refusal = command(world, "accept-loss", "--lost", "0")
-    assert (refusal.returncode, refusal.stdout) == (1, "")
-    assert "What is missing: unknown." in refusal.stderr
+    assert await repaired(world, repairs.loss_accepted, "0") == "CONFLICT"
     done = command(world, "accept-loss", "--lost", "unknown")
     assert (done.returncode, done.stderr) == (0, "")
     async with world.relay(), world.session() as http:
