@@ -196,8 +196,8 @@ KINDS: Mapping[str, Kind] = {
         "Your agency's record of the person's agreement says otherwise. Leave it out: the agent writes what is there."
     ),
     "CLAIMED": Kind(
-        "It rests on the person's agreement alone, and nothing shows it. It goes because it is red, and both sides and "
-        "the partnership are told as of an emergency. Record the agreement, or name the basis that is really yours."
+        "It rests on an agreement that nothing shows. Being red it goes, and everybody is told as of an emergency. "
+        "Record the agreement or name the real basis."
     ),
     "GRANT_UNKNOWN": Kind("The agreement on record does not cover this message."),
     "WITHDRAWN": Kind("The agreement on record does not cover this message."),
