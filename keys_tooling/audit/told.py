@@ -197,7 +197,7 @@ def tell(index: int, leaf: Leaf, facts: dict[str, Json], view: Directory, shelf:
     told = Told(index)
     try:
         stamp = Stamp.model_validate(facts | {"event": Event(facts.get("event", ""))})
-        told = replace(told, event=str(stamp.event), ts=stamp.ts, rule=stamp.rule, policy=stamp.policy)
+        told = Told(index, str(stamp.event), stamp.ts, stamp.rule, policy=stamp.policy)
         if stamp.event in (Event.ACCEPT, Event.HELD, Event.REFUSE):
             told = _message(told, stamp.event, leaf, Message.model_validate(facts), view)
             return told.blamed(*_otherwise(told, stamp, facts, view, shelf))
