@@ -10,13 +10,10 @@ Rules of this house:
 
 from __future__ import annotations
 
-from sqlalchemy import update
-
 from broker.inquiries import inquiry_facts
 from broker.intake import MAX_SKEW, passes_without, switched
 from broker.overrides import shown
 from broker.recalls import owe
-from broker.tables import grants
 from broker.turn import Agreement, Desk, Held, Turn
 from schemas.audit import Event
 from schemas.errors import Refusal
@@ -29,7 +26,8 @@ from schemas.signing import Purpose, Signed
 UNRELEASED: frozenset[str] = frozenset({"queued", "held"})
 """States in which no page has been confirmed: a withdrawal stops these, and recalls the others."""
 MAX_PARTIES = 60
-"""A sealed record has room for 64 readers; oversight is one."""
+"""Fewer than a sealed record has readers (S1); oversight is one of them."""
+SIGN_ANEW = "This withdrawal is dated too far back. Nothing was withdrawn yet: sign it anew, with the present time."
 GRANT_KEPT = 14 * 24 * 3600
 """A grant is kept past its end for as long as a message that rests on it can live."""
 
@@ -58,7 +56,7 @@ def record_grant(signed: Signed, requester: str, turn: Turn) -> str:
         raise Refusal("EXPIRED")
     if grant.nbf - turn.now > MAX_SKEW:
         raise Refusal("FUTURE")
-    _verified(signed, grant.signer, grant.iss, Purpose.GRANT, turn)
+    _verified(signed, grant.signer, grant.iss, Purpose.GRANT, grant.nbf, turn)
     turn.agreements[grant.gid] = Agreement(grant, signed, {}, None)
     turn.rows.grants.append(
         {"gid": grant.gid, "text": signed.text, "sig": signed.signature, "until": grant.exp + GRANT_KEPT}
@@ -77,10 +75,11 @@ def _again(known: Agreement, grant: Grant, signed: Signed, turn: Turn) -> str:
         raise Refusal("OLDER")
     if not grant.narrows(known.grant):
         raise Refusal("ID_CLASH")
-    _verified(signed, grant.signer, grant.iss, Purpose.GRANT, turn)
+    if grant.nbf - turn.now > MAX_SKEW:
+        raise Refusal("FUTURE")
+    _verified(signed, grant.signer, grant.iss, Purpose.GRANT, grant.nbf, turn)
     known.grant, known.signed = grant, signed
-    newer = {"text": signed.text, "sig": signed.signature}
-    turn.db.execute(update(grants).where(grants.c.gid == grant.gid).values(**newer))
+    turn.rows.limited.append({"key": grant.gid, "newer_text": signed.text, "newer_sig": signed.signature})
     turn.log(Event.GRANT, turn.draw(32), set(grant.parties()), {"statement": signed.to_json()})
     owe(known, grant, signed, turn)
     for held in turn.held.values():
@@ -110,7 +109,7 @@ def record_status(signed: Signed, requester: str, turn: Turn) -> str:
         raise Refusal("STATUS_STALE")
     if any(status.ts < known.ts for known, _ in agreement.statuses.values()):
         raise Refusal("OLDER")
-    _verified(signed, status.signer, requester, Purpose.STATUS, turn)
+    _verified(signed, status.signer, requester, Purpose.STATUS, status.ts, turn)
     agreement.statuses[name] = (status, signed)
     turn.rows.statuses.append(
         {
@@ -129,7 +128,7 @@ def record_withdrawal(signed: Signed, requester: str, turn: Turn) -> tuple[str, 
     """End a grant, and stop what rests on it; says how many deliveries were stopped.
 
     Raises:
-        Refusal: FORM, NOT_ALLOWED, NOT_FOUND, FUTURE, and as Directory.key.
+        Refusal: FORM, NOT_ALLOWED, NOT_FOUND, FUTURE, CLOCK (it is to be signed anew), and as Directory.key.
     """
     withdrawal: Withdrawal = parse_withdrawal(signed)
     if withdrawal.by != requester:
@@ -141,7 +140,9 @@ def record_withdrawal(signed: Signed, requester: str, turn: Turn) -> tuple[str, 
         return "repeat", 0
     if withdrawal.ts - turn.now > MAX_SKEW:
         raise Refusal("FUTURE")
-    _verified(signed, withdrawal.signer, requester, Purpose.WITHDRAW, turn)
+    if turn.now - withdrawal.ts > MAX_SKEW:  # dated back, it would turn what was sent before into a change of basis
+        raise Refusal("CLOCK", SIGN_ANEW)
+    _verified(signed, withdrawal.signer, requester, Purpose.WITHDRAW, withdrawal.ts, turn)
     agreement.withdrawal = signed
     turn.rows.withdrawals.append(
         {"key": withdrawal.gid, "withdrawn_text": signed.text, "withdrawn_sig": signed.signature}
@@ -185,6 +186,8 @@ def _tell_both(held: Held, desk: Desk, kind: str, signed: Signed, turn: Turn) ->
         turn.tell(agency, kind, held, (desk.agency, desk.desk), signed)
 
 
-def _verified(signed: Signed, kid: str, agency: str, purpose: Purpose, turn: Turn) -> None:
+def _verified(signed: Signed, kid: str, agency: str, purpose: Purpose, said: int, turn: Turn) -> None:
+    """Its key stands now, and stood at the time in it, by which agents check it: what is taken here, they believe."""
+    turn.view.key(kid, Use.CONSENT, said, agency)
     key = turn.view.key(kid, Use.CONSENT, turn.now, agency)
     signed.verified(key.public, purpose)

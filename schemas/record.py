@@ -21,7 +21,9 @@ from schemas.hashing import Frames, labelled
 from schemas.record_sealing import AEAD_TAG, BODY_LIMIT, EPOCH_WRAP_SIZE, MAGIC
 
 HEAD_LIMIT = 8 * 1024
-MAX_OFFICERS = 64
+MAX_OFFICERS = 96
+"""Readers of one record, of either kind: a header's most recipients, the sender and oversight, rounded up as blanks
+round the relay's (S5), and room for agencies that have more than one officer. Their wraps must fit a record's size."""
 
 
 class Head(Frozen):

@@ -84,7 +84,11 @@ def seal_record(ctx: str, plain: bytes, officers: tuple[Officer, ...], rk: bytes
     Raises:
         Refusal: OFFICERS for none or more than a record has room for, KEY for a malformed key.
     """
-    if not 1 <= len(officers) <= MAX_OFFICERS:
+    if len(officers) > MAX_OFFICERS:
+        raise Refusal(
+            "OFFICERS", "These agencies have more IG officers than a record names. Send to fewer at a time."
+        )
+    if not officers:
         raise Refusal("OFFICERS")
     ordered = sorted(officers, key=lambda officer: officer.kid)
     head = encode(

@@ -29,13 +29,13 @@ class People:
     keys: dict[str, SigningKey] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, world: World) -> People:
+    def of(cls, world: World, theirs: str = "IDVAS") -> People:
         people = cls(world)
         for who, party, tag in (
             ("author", "Peacock", "author-1"),
             ("lead", "Peacock", "lead-2"),
-            ("their author", "IDVAS", "author-1"),
-            ("their lead", "IDVAS", "lead-2"),
+            ("their author", theirs, "author-1"),
+            ("their lead", theirs, "lead-2"),
         ):
             people.keys[who] = add_person(world, party, tag)
         people.keys["new lead"] = add_person(world, "Peacock", "lead-3", ago=DAY - HOUR)

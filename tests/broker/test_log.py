@@ -159,8 +159,8 @@ async def read_log(world: World, http, party: str) -> list[tuple[bytes, bytes, b
     return list(zip(found, frames[::2], frames[1::2], strict=False))
 
 
-async def opened(world: World, http, party: str) -> list[dict]:
-    """What this party's officer can read of the log; None for what she cannot."""
+async def opened(world: World, http, party: str, *, inside: bool = True) -> list[dict]:
+    """What this party's officer can read of the log, senders' own records `inside`; None for what she cannot."""
     officer = world.parties[party].officer
     answer = await world.call(http, party, "GET", api.EPOCHS, "after=-1", key=officer.auth)
     epochs = api.EpochsPage.model_validate_json(answer.body).epochs
@@ -174,7 +174,7 @@ async def opened(world: World, http, party: str) -> list[dict]:
             facts.append(None)
             continue
         said = open_record(sealed, rks[0], tag_text(leaf.tag))
-        if veiled:
+        if veiled and inside:
             inner = unveil_record(veiled, leaf.tag, rks[0])
             assert record_hash(inner) == leaf.sender_record
             parsed = SealedRecord.parse(inner)
