@@ -17,7 +17,7 @@ from agent.tables import grants, inbox, withdrawals
 from schemas.canonical import b64, unb64
 from schemas.envelope import Header, parse_header
 from schemas.errors import Refusal
-from schemas.grants import Grant, Withdrawal, parse_grant, parse_withdrawal, within
+from schemas.grants import Grant, Withdrawal, parse_grant, parse_withdrawal, within, written_after
 from schemas.signing import Signed
 
 EARLY_KEPT = 120 * 24 * 3600
@@ -94,12 +94,14 @@ def _early(header: Header) -> Select[Any]:
     return select(withdrawals).where(withdrawals.c.gid == header.gid, withdrawals.c.a.in_(parties))
 
 
-def wrote_after(c: Connection, gid: str | None, ts: int) -> bool:
-    """Whether a message of this time was written after the agreement that it names was withdrawn (row 17)."""
-    row = None if gid is None else c.execute(select(grants).where(grants.c.gid == gid)).one_or_none()
+def wrote_after(c: Connection, header: Header) -> bool:
+    """Whether a message was written after the agreement that it names was withdrawn (row 17)."""
+    named = select(grants).where(grants.c.gid == header.gid)
+    row = None if header.gid is None else c.execute(named).one_or_none()
     if row is None or row.withdrawal_t is None:
         return False
-    return ts > parse_withdrawal(Signed(row.withdrawal_t.encode("ascii"), unb64(row.withdrawal_s, 64))).ts
+    signed = Signed(row.withdrawal_t.encode("ascii"), unb64(row.withdrawal_s, 64))
+    return written_after(header, parse_withdrawal(signed))
 
 
 def withdrawn(c: Connection, gid: str) -> bool:

@@ -234,7 +234,7 @@ class Inbox:
         steps: list[Callable[[Connection], None]] = []
         for row in rows:
             gone = await self._store.run(lambda c, r=row: ended(c, parse_header(r.header.encode())))  # type: ignore[misc]
-            after = await self._store.run(lambda c, r=row: wrote_after(c, r.gid, r.ts))  # type: ignore[misc]
+            after = await self._store.run(lambda c, r=row: wrote_after(c, parse_header(r.header.encode())))  # type: ignore[misc]
             try:
                 shown = await self._shown(row, gone, after)
             except Refusal as refusal:

@@ -21,6 +21,7 @@ from schemas.directory import Directory
 from schemas.envelope import Header
 from schemas.errors import Refusal
 from schemas.facts import Facts
+from schemas.grants import written_after
 from schemas.hashing import labelled
 from schemas.keyring import AgentKeys
 from schemas.messages.catalogue import CLASSES, Message, parse_payload, print_payload
@@ -221,7 +222,7 @@ def foresee(
     ended = None if held is None else held.withdrawal
     signed, staple = (None, None) if held is None else (held.signed, held.status)
     covered = coverage(header, signed, staple, view, withdrawn=ended is not None)
-    after = ended is not None and header.ts > ended.ts
+    after = ended is not None and written_after(header, ended)
     return facts_of(header, covered, view, policy, override, switched=after, at_hand=at_hand)
 
 

@@ -23,7 +23,7 @@ from schemas.directory import Directory
 from schemas.envelope import Envelope, Header, Upload
 from schemas.errors import Refusal
 from schemas.facts import Coverage, Facts, OverrideFacts, RequestFacts
-from schemas.grants import check_grant, check_scope, parse_withdrawal, uncovered
+from schemas.grants import check_grant, check_scope, parse_withdrawal, uncovered, written_after
 from schemas.hashing import labelled
 from schemas.keys import Use
 from schemas.override import Override, leads
@@ -227,7 +227,7 @@ def switched(header: Header, agreement: Agreement | None) -> bool:
     """Whether the message was written after its agreement, one of the sender's own, was withdrawn."""
     if agreement is None or agreement.withdrawal is None or header.sender.a not in agreement.grant.parties():
         return False
-    return header.ts > parse_withdrawal(agreement.withdrawal).ts
+    return written_after(header, parse_withdrawal(agreement.withdrawal))
 
 
 def facts(

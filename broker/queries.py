@@ -72,6 +72,13 @@ UPDATE_ENDED = Statement(
         .values(state=bindparam("new_state"), wrap=b"")
     )
 )
+UPDATE_LIMITED = Statement(
+    lambda: (
+        update(grants)
+        .where(grants.c.gid == bindparam("key"))
+        .values(text=bindparam("newer_text"), sig=bindparam("newer_sig"))
+    )
+)
 UPDATE_WITHDRAWN = Statement(
     lambda: (
         update(grants)
@@ -216,6 +223,8 @@ def _write_rows(connection: Connection, rows: Rows) -> None:
     if rows.heads:
         connection.execute(delete(heads).where(heads.c.name.in_([row["name"] for row in rows.heads])))
         store(connection, heads, rows.heads)
+    if rows.limited:  # after the new ones, which may be among them; the last version of a handle stays
+        UPDATE_LIMITED.each(connection, rows.limited)
     if rows.withdrawals:
         UPDATE_WITHDRAWN.each(connection, rows.withdrawals)
     for agency in {agency for agency, _ in rows.heard}:

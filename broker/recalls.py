@@ -73,6 +73,14 @@ DELETE_ENDED = delete(recalls).where(recalls.c.gid.not_in(select(grants.c.gid)))
 """Answers about grants that are gone."""
 
 
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """What an agency owes about a grant: its answer, once it gave one."""
+
+    text: bytes | None
+    sig: bytes | None
+
+
 def look(connection: Connection, gid: str, agency: str) -> Any:
     """What this agency owes about this grant, or None."""
     return connection.execute(SELECT_OWED, {"gid": gid, "agency": agency}).first()
@@ -80,8 +88,8 @@ def look(connection: Connection, gid: str, agency: str) -> Any:
 
 def write(connection: Connection, turn: Turn) -> None:
     """Write what a turn did about recalls: a newer ending takes the place of an older one."""
-    if turn.rows.recalls:
-        older = [{"whose": row["gid"], "by": row["agency"]} for row in turn.rows.recalls]
+    older = [{"whose": row["gid"], "by": row["agency"]} for row in (*turn.rows.recalls, *turn.rows.freed)]
+    if older:
         connection.execute(DELETE_OLDER, older)
     for statement, rows in (
         (insert(recalls), turn.rows.recalls),
@@ -93,11 +101,13 @@ def write(connection: Connection, turn: Turn) -> None:
 
 
 def owe(agreement: Agreement, end: Withdrawal | Grant, signed: Signed, turn: Turn) -> None:
-    """Every other party owes an answer from now on, and is told; what it owed about an older ending is void."""
+    """Every other party owes an answer from now on, and is told; what it owed about an older ending is void, and so is
+    what was owed by whoever ends it now."""
     gid, kind, by = end.gid, *_told_as(end)
     rows = turn.rows
     rows.recalls = [row for row in rows.recalls if row["gid"] != gid]
     rows.answers = [row for row in rows.answers if row["whose"] != gid]
+    rows.freed.append({"gid": gid, "agency": by})
     for agency in sorted(agreement.grant.parties() - {by}):
         rows.recalls.append({"gid": gid, "agency": agency, "told": turn.now})
         tell(turn, agency, kind, gid, by, signed)
@@ -119,7 +129,7 @@ def record_recalled(signed: Signed, requester: str, turn: Turn) -> str:
         raise Refusal("NOT_ALLOWED", "What became of it is said by the agency that signed it.")
     agreement = turn.agreements.get(said.gid)
     gone = None if agreement is None else agreement.withdrawal or agreement.signed
-    owed = turn.owed(said.gid, requester)
+    owed = _owed(said.gid, requester, turn)
     if agreement is None or gone is None or owed is None or said.wd != b64(withdrawal_hash(gone)):
         raise Refusal("NOT_FOUND")
     if owed.text is not None and owed.text == signed.text:
@@ -127,6 +137,7 @@ def record_recalled(signed: Signed, requester: str, turn: Turn) -> str:
     _not_older(said, owed, turn)
     for agency in said.passed:
         turn.view.member(agency)
+    turn.view.key(said.signer, Use.CONSENT, said.ts, requester)  # agents check it at its own time
     key = turn.view.key(said.signer, Use.CONSENT, turn.now, requester)
     signed.verified(key.public, Purpose.RECALLED)
     turn.rows.answers.append(
@@ -139,10 +150,23 @@ def record_recalled(signed: Signed, requester: str, turn: Turn) -> str:
     return "recorded"
 
 
-def _not_older(said: Recalled, owed: Any, turn: Turn) -> None:
+def _owed(gid: str, agency: str, turn: Turn) -> Owed | None:
+    """What this agency owes about this grant: as this turn leaves it, or as it is stored."""
+    answers = [row for row in turn.rows.answers if (row["whose"], row["by"]) == (gid, agency)]
+    if answers:
+        return Owed(answers[-1]["said"], answers[-1]["signed"])
+    if any((row["gid"], row["agency"]) == (gid, agency) for row in turn.rows.recalls):
+        return Owed(None, None)
+    if any((row["gid"], row["agency"]) == (gid, agency) for row in turn.rows.freed):
+        return None
+    found = turn.owed(gid, agency)
+    return None if found is None else Owed(found.text, found.sig)
+
+
+def _not_older(said: Recalled, owed: Owed, turn: Turn) -> None:
     if said.ts - turn.now > AHEAD:
         raise Refusal("FUTURE")
-    if owed.text is None:
+    if owed.text is None or owed.sig is None:
         return
     before = parse_recalled(Signed(owed.text, owed.sig))
     if said.ts <= before.ts:
@@ -162,7 +186,10 @@ class Reminding(Unasked):
     found: Sequence[Any]
 
     def decide(self, turn: Turn) -> None:
+        anew = {(row["gid"], row["agency"]) for row in turn.rows.recalls}
         for row in self.found:
+            if (row.gid, row.agency) in anew:
+                continue  # it was told of a later ending in this very turn
             withdrawn = row.withdrawn_text is not None
             signed = Signed(row.withdrawn_text, row.withdrawn_sig) if withdrawn else Signed(row.text, row.sig)
             turn.rows.told.append({"whose": row.gid, "by": row.agency, "at": turn.now})

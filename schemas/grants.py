@@ -122,6 +122,12 @@ class Recalled(Frozen):
         return self
 
 
+def written_after(header: Header, said: Withdrawal) -> bool:
+    """Whether a message was written after its agreement was withdrawn (row 17). Where another agency said so, its clock
+    may be behind the sender's, and what it dates back must not stop what was sent before: 5 minutes are allowed for."""
+    return header.ts > said.ts + (0 if said.by == header.sender.a else AHEAD)
+
+
 def parse_recalled(signed: Signed) -> Recalled:
     """The answer to a recall as claimed. Raises Refusal FORM, NOT_CANONICAL."""
     return _parse(Recalled, signed)

@@ -8,6 +8,8 @@ import secrets
 import pytest
 
 from schemas.canonical import b64
+from schemas.grants import parse_withdrawal, written_after
+from schemas.keys import Use
 from schemas.sealing import Sealed
 from schemas.signing import Purpose, Signed
 from tests.simulated_world import AGREED, World
@@ -352,3 +354,105 @@ async def test_what_she_ruled_out_stays_a_no_when_the_staple_is_long_forgotten(w
         sealed = world.seal("Peacock", "IDVAS", grant=grant, status=status, rag=rag)
         answer = await world.post_envelopes(http, "Peacock", sealed)
         assert (answer.status, answer.json()["code"]) == (403, "GRANT")
+
+
+async def test_several_statements_of_one_request_leave_the_last_of_them(world: World, relay, http):
+    """As an agent posts them once the relay is there again: all in one turn, and before anything of it was stored."""
+    wide = world.grant("Peacock", "IDVAS", cat=["ask", "needs", "risk"])
+    narrow, least = (
+        world.grant("Peacock", "IDVAS", **{**wide.peek(), "cat": cat, "limited": True, "ver": ver})
+        for ver, cat in ((2, ["ask", "risk"]), (3, ["ask"]))
+    )
+    status = world.status("Peacock", wide)
+    words = (
+        ("grant", wide),
+        ("status", status),
+        ("grant", narrow),
+        ("grant", narrow),
+        ("grant", least),
+        ("grant", wide),
+    )
+    answer = await world.post_statements(http, "Peacock", *words)
+    assert [result["status"] for result in answer.json()["results"]] == [
+        "recorded", "recorded", "recorded", "repeat", "recorded", "refused",
+    ]  # fmt: skip
+    page = await world.call(http, "IDVAS", "GET", f"/v1/grants/{wide.peek()['gid']}")
+    assert page.json()["grant"]["t"] == least.text.decode()
+    law = {**AGREED, "agree": "LIMITED", "agree_ver": 3}
+    more = resting(world, least, status, categories=("ask", "risk"), law=law)
+    for outside in (resting(world, wide, status), more):
+        assert (await world.post_envelopes(http, "Peacock", outside)).json()["code"] == "GRANT"
+    assert (await world.post_envelopes(http, "Peacock", resting(world, least, status, law=law))).status == 200
+
+
+@pytest.mark.parametrize("last", ["grant", "status", "withdraw"])
+async def test_an_agreement_that_was_made_limited_and_ended_in_one_request_has_ended(
+    world: World, http, last
+):
+    wide = world.grant("Peacock", "IDVAS", cat=["ask", "risk"])
+    narrow = world.grant("Peacock", "IDVAS", **{**wide.peek(), "cat": ["ask"], "limited": True, "ver": 2})
+    status, gone = world.status("Peacock", wide), world.withdrawal("Peacock", wide)
+    after = {"grant": narrow, "status": status, "withdraw": gone}[last]
+    answer = await world.post_statements(
+        http, "Peacock", ("grant", wide), ("grant", narrow), ("withdraw", gone), (last, after)
+    )
+    results = [(result["status"], result["code"]) for result in answer.json()["results"]]
+    expected = ("repeat", None) if last == "withdraw" else ("refused", "AGREEMENT_ENDED")
+    assert results == [("recorded", None)] * 3 + [expected]
+    page = (await world.call(http, "IDVAS", "GET", f"/v1/grants/{wide.peek()['gid']}")).json()
+    assert (page["grant"]["t"], page["withdrawal"]["t"]) == (narrow.text.decode(), gone.text.decode())
+    assert (await world.post_envelopes(http, "Peacock", resting(world, wide, status))).status == 403
+
+
+async def test_what_is_taken_is_what_agents_believe(world: World, http):
+    """Agents hold each statement against its key at the statement's own time, so the relay does too."""
+    began = world.directory.key(world.parties["IDVAS"].member.agent.consent.kid, Use.CONSENT, world.now).nbf
+    early = world.grant("Peacock", "IDVAS", nbf=began - 1)
+    assert await said(world, http, "Peacock", "grant", early) == ("refused", "STALE_KEY")
+    world.clock.now = began + 60
+    wide = world.grant("Peacock", "IDVAS", cat=["ask", "risk"], nbf=began)
+    assert await said(world, http, "Peacock", "grant", wide) == ("recorded", None)
+    less = {**wide.peek(), "cat": ["ask"], "limited": True, "ver": 2}
+    for nbf, code in ((began - 1, "STALE_KEY"), (world.now + 301, "FUTURE")):
+        narrow = world.grant("Peacock", "IDVAS", **{**less, "nbf": nbf})
+        assert await said(world, http, "Peacock", "grant", narrow) == ("refused", code)
+    before = world.status("Peacock", wide, ts=began - 1, exp=world.now + 60)
+    assert await said(world, http, "Peacock", "status", before) == ("refused", "STALE_KEY")
+    gone = world.withdrawal("IDVAS", wide, ts=began - 1)
+    assert await said(world, http, "IDVAS", "withdraw", gone) == ("refused", "STALE_KEY")
+    assert (await said(world, http, "IDVAS", "withdraw", world.withdrawal("IDVAS", wide)))[0] == "recorded"
+
+
+@pytest.mark.parametrize("seconds", [301, DAY, 60 * DAY])
+async def test_a_withdrawal_dated_back_is_to_be_signed_anew(world: World, http, seconds):
+    grant, _ = await agree(world, http, "IDVAS")
+    back = world.withdrawal("IDVAS", grant, ts=world.now - seconds)
+    (result,) = (await world.post_statements(http, "IDVAS", ("withdraw", back))).json()["results"]
+    assert (result["status"], result["code"]) == ("refused", "CLOCK")
+    assert "sign it anew" in result["say"]
+    assert await said(world, http, "IDVAS", "withdraw", world.withdrawal("IDVAS", grant)) == (
+        "recorded",
+        None,
+    )
+    assert (await said(world, http, "IDVAS", "withdraw", back))[
+        0
+    ] == "repeat"  # it has ended, whatever the date
+
+
+async def test_a_party_that_dates_its_stop_back_stops_no_danger_that_was_told_before(
+    world: World, relay, http
+):
+    """A RED on another basis went honestly; a stop by another agency, dated back as far as it may be, leaves it."""
+    grant, status = await agree(world, http, "IDVAS")
+    law = {**AGREED, "b6": "6f", "why_no": "B"}
+    red = resting(world, grant, status, law=law, rag="RED")
+    assert (await world.post_envelopes(http, "Peacock", red)).status == 200
+    back = world.withdrawal("IDVAS", grant, ts=world.now - 300)
+    assert await said(world, http, "IDVAS", "withdraw", back) == ("recorded", None)
+    page = await world.mailbox(http, "IDVAS")
+    assert [item.eid for item in page.head.items] == [red.eid]
+    header = red.upload.envelope.header
+    for by, allowed in (("IDVAS", 300), ("Peacock", 0)):
+        for seconds, after in ((allowed, False), (allowed + 1, True)):
+            ended = parse_withdrawal(world.withdrawal(by, grant, ts=header.ts - seconds))
+            assert written_after(header, ended) == after

@@ -196,3 +196,45 @@ def pieces(sealed) -> list[bytes]:
         upload.envelope.header_bytes[40:120], upload.envelope.sig,
         *(record[at : at + 48] for at in range(0, len(record) - 48, 300)),
     ]  # fmt: skip
+
+
+async def test_an_ending_and_its_answers_in_one_request(world: World, http):
+    """An answer is held against what this very turn did: the same again is a repeat, an older one is refused."""
+    grant, _ = await agree(world, http, "IDVAS", "Harbour")
+    gone = world.withdrawal("Peacock", grant)
+    await said(world, http, "Peacock", "withdraw", gone)
+    kept = answer(world, "IDVAS", grant, gone, did="kept", why="safeguarding")
+    deleted = answer(world, "IDVAS", grant, gone, ts=world.now + 1)
+    words = [("recalled", kept), ("recalled", kept), ("recalled", deleted), ("recalled", kept)]
+    results = (await world.post_statements(http, "IDVAS", *words)).json()["results"]
+    assert [(result["status"], result["code"]) for result in results] == [
+        ("recorded", None), ("repeat", None), ("recorded", None), ("refused", "OLDER"),
+    ]  # fmt: skip
+    assert await said(world, http, "IDVAS", "recalled", deleted) == ("repeat", None)
+    early = answer(world, "Harbour", grant, gone, ts=1000)  # no agent would believe it
+    assert await said(world, http, "Harbour", "recalled", early) == ("refused", "STALE_KEY")
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_who_withdraws_owes_nothing_about_what_was_limited_before(
+    world: World, relay, http, together: bool
+):
+    wide, _ = await agree(world, http, "IDVAS", "Harbour")
+    narrow = world.grant("Peacock", "IDVAS", **{**wide.peek(), "cat": ["ask"], "limited": True, "ver": 2})
+    gone = world.withdrawal("Peacock", wide)
+    if together:  # the issuer limits it and ends it at once
+        await world.post_statements(http, "Peacock", ("grant", narrow), ("withdraw", gone))
+    else:
+        await said(world, http, "Peacock", "grant", narrow)
+        gone = world.withdrawal("IDVAS", wide)
+        await said(world, http, "IDVAS", "withdraw", gone)
+    by = "Peacock" if together else "IDVAS"
+    for party in ("Peacock", "IDVAS", "Harbour"):
+        owed = answer(world, party, wide, gone)
+        expected = ("refused", "NOT_FOUND") if party == by else ("recorded", None)
+        assert await said(world, http, party, "recalled", owed) == expected
+        await acknowledge(world, http, party)
+    world.clock.advance(AGAIN + 1)
+    await relay.sweeper.sweep()
+    for party in ("Peacock", "IDVAS", "Harbour"):
+        assert await notices(world, http, party, "ended", "limited") == []
