@@ -6,7 +6,7 @@ The relay's word counts for nothing here: each statement is held against the dir
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.overriding import weighed
 from schemas.consent import decide
@@ -117,16 +117,26 @@ def decision(
     switched: bool = False,
     at_hand: Sequence[Header] = (),
 ) -> Decision:
-    """The consent rule's answer for a header, as every party works it out; what one policy lets pass, passes (Q9).
+    """The consent rule's answer for a header, as every party works it out (Q9).
+
+    What one policy lets pass, passes; and what it lets pass by the flags and sectors on one side of a change.
 
     Raises:
         Refusal: UNKNOWN_AGENCY.
     """
-    said = (
-        decide(facts_of(header, covered, view, policy, override, switched=switched, at_hand=at_hand))
+    asked = (
+        facts_of(header, covered, view, policy, override, switched=switched, at_hand=at_hand)
         for policy in policies
     )
+    said = (decide(facts) for known in asked for facts in _around(known, view))
     return min(said, key=lambda decision: decision.outcome)
+
+
+def _around(known: Facts, view: Directory) -> Iterable[Facts]:
+    """The same, by what the agencies were in law when the relay decided, whatever they have become since (K14)."""
+    header = known.header
+    for sender, *to in view.parties([header.sender.a, *(row.a for row in header.to)], known.now):
+        yield replace(known, sender=sender, parties=tuple(to))
 
 
 def facts_of(

@@ -118,7 +118,8 @@ def release(found: Waiting, override: Override, turn: Turn) -> None:
 
 def _ask_again(header: Header, override: Override, turn: Turn) -> tuple[Decision, Facts]:
     """The rule at the lead's moment, which the recipient decides by, and now, which the record tells of (O11)."""
-    if not turn.view.policies.same_around(moment(header, override), turn.now):
+    signed = moment(header, override)
+    if not turn.view.policies.same_around(signed, turn.now) or not _same_parties(header, signed, turn):
         raise Refusal("OVERRIDE_POLICY")
     agreement = queries.agreement(turn, header.gid)
     coverage, new_basis = covered(header, agreement, turn.now), switched(header, agreement)
@@ -136,8 +137,14 @@ def _ask_again(header: Header, override: Override, turn: Turn) -> tuple[Decision
             raise Refusal(decision.code or "UNFORESEEN")
         return decision, known
 
-    judged(moment(header, override))
+    judged(signed)
     return judged(turn.now)
+
+
+def _same_parties(header: Header, at: int, turn: Turn) -> bool:
+    """Whether the agencies are in law what they were around another time, by which a recipient decides (Q9)."""
+    agencies = [header.sender.a, *(row.a for row in header.to)]
+    return tuple(map(turn.view.party, agencies)) in turn.view.parties(agencies, at)
 
 
 def _let_go(found: Waiting, decision: Decision, known: Facts, override: Override, turn: Turn) -> None:

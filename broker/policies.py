@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from broker import logs
 from broker.tables import policies
 from broker.turn import Turn
-from schemas.directory_statement import AddKey, Countersign, Statement
+from schemas.directory_statement import AddKey, Admit, Countersign, Statement
 from schemas.envelope import Frozen
 from schemas.errors import Refusal
 from schemas.policing import LATE, PolicyBody, Timeline
@@ -23,13 +23,15 @@ from schemas.shelf import Shelf
 
 
 def check_dates(statement: Statement, body: Frozen, now: int) -> None:
-    """Hold what changes who signs, or which policy counts, against the relay's clock (Q7, O2).
+    """Hold what changes who signs, which policy counts, or what an agency is in law against the relay's clock.
+
+    Source: Q7, O2, K14.
 
     Raises:
         Refusal: CLOCK, POLICY_PAST.
     """
     names_signer = isinstance(body, AddKey) and body.use == "policy"
-    if not names_signer and not isinstance(body, PolicyBody | Countersign | RetentionBody):
+    if not names_signer and not isinstance(body, PolicyBody | Countersign | RetentionBody | Admit):
         return
     if abs(statement.ts - now) > LATE:
         raise Refusal("CLOCK")

@@ -9,16 +9,59 @@ Rules of this house:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from schemas.directory import Directory
-from schemas.envelope import Header
+from schemas.envelope import Address, Header
 from schemas.errors import Refusal
 from schemas.facts import OverrideFacts
 from schemas.lawful import Basis, WhyNo
 from schemas.override import Override, Terms, verify_override
 from schemas.policy import Policy
 from schemas.reading import brought
+
+
+class Grounds(Protocol):
+    """What a header names of its law, where an override names it too."""
+
+    @property
+    def b6(self) -> str | None: ...
+
+    @property
+    def why_no(self) -> str | None: ...
+
+
+class Claims(Protocol):
+    """What of a header an override is held against: a header itself, or what is kept of one that has gone (O16)."""
+
+    @property
+    def cat(self) -> Sequence[str]: ...
+
+    @property
+    def law(self) -> Grounds: ...
+
+    @property
+    def mid(self) -> str: ...
+
+    @property
+    def ovr(self) -> str | None: ...
+
+    @property
+    def pur(self) -> str: ...
+
+    @property
+    def rag(self) -> str: ...
+
+    @property
+    def sender(self) -> Address: ...
+
+    @property
+    def thr(self) -> str: ...
+
+    @property
+    def to(self) -> Sequence[Address]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +91,7 @@ def check_basis(basis: Basis, policy: Policy | None) -> None:
 
 
 def check_covers(
-    override: Override, header: Header, view: Directory, terms: Terms, at: int, *, gone: bool = False
+    override: Override, header: Claims, view: Directory, terms: Terms, at: int, *, gone: bool = False
 ) -> None:
     """Whether this override is for this message (O7).
 
@@ -78,7 +121,7 @@ def check_covers(
 
 
 def check_message(
-    basis: Basis, reason: WhyNo, header: Header, view: Directory, terms: Terms, at: int, *, gone: bool
+    basis: Basis, reason: WhyNo, header: Claims, view: Directory, terms: Terms, at: int, *, gone: bool
 ) -> None:
     """Whether an override for this message may name this basis and this reason (O4).
 
@@ -118,17 +161,18 @@ def weigh(header: Header, override: Override | None, view: Directory, terms: Ter
     return Weighed(_facts(override, valid=True, covers=True), override=override)
 
 
-def _check_lawful(basis: Basis, header: Header, view: Directory, policy: Policy, at: int) -> None:
+def _check_lawful(basis: Basis, header: Claims, view: Directory, policy: Policy, at: int) -> None:
     check_basis(basis, policy)
     found = policy.bases[basis]
     if not found.since <= at < found.until:
         raise Refusal("PAPER_DATES")
-    sender = policy.party(header.sender.a, view.party(header.sender.a))
-    if "private" in found.marks and sender.flags.public_authority:
+    ways = view.parties([header.sender.a], at)
+    public = all(policy.party(header.sender.a, sender).flags.public_authority for (sender,) in ways)
+    if "private" in found.marks and public:
         raise Refusal("PAPER_PUBLIC")
 
 
-def _same_reason(reason: str, header: Header, policy: Policy) -> bool:
+def _same_reason(reason: str, header: Claims, policy: Policy) -> bool:
     if header.law.why_no is not None:
         return reason == header.law.why_no
     # Nobody may say that a no is outweighed where the message does not even say that there was one.

@@ -9,6 +9,7 @@ Rules of this house:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from schemas.canonical import unb64
@@ -31,7 +32,7 @@ from schemas.errors import Refusal
 from schemas.hashing import labelled
 from schemas.keys import ALGORITHM, ED25519, Use, check_public, kid_of
 from schemas.merkle import Frontier, leaf_hash
-from schemas.policing import KEY_DELAY, PolicyBody, Timeline, check_signers
+from schemas.policing import KEY_DELAY, LATE, PolicyBody, Timeline, check_signers
 from schemas.retention import Retention, RetentionBody, check_retention
 from schemas.roles import read_tag
 from schemas.sealing import Officer
@@ -42,6 +43,9 @@ SEALABLE = 14 * 24 * 3600
 """How long a prekey may be sealed to; it is erased 30 days after its first day."""
 MAX_AGE = 24 * 3600
 """How old a view of the directory may be when it decides anything (recipient rule 2)."""
+
+DATED = 2 * LATE
+"""How far a message's time may be from a change that counted for it: two clocks, each up to five minutes off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,8 @@ class Agency:
     desks: tuple[str, ...] = ()
     flags: Flags | None = None
     sector: Sector = "other"
+    was: tuple[tuple[int, Party], ...] = ()
+    """What it was in law, and since when: whoever decides on an earlier message goes by what counted then (K14)."""
 
     @property
     def member(self) -> bool:
@@ -95,6 +101,11 @@ def safety_number(agency: str) -> str:
     digest = int.from_bytes(labelled("fenpost/v1/safety", agency.encode("ascii"), size=16), "big")
     digits = f"{digest % 10**30:030d}"
     return " ".join(digits[at : at + 5] for at in range(0, 30, 5))
+
+
+def _party_at(was: tuple[tuple[int, Party], ...], at: int) -> Party:
+    """Of before its first entry an agency has no other than that one."""
+    return next((party for since, party in reversed(was) if since <= at), was[0][1])
 
 
 class Directory:
@@ -175,6 +186,8 @@ class Directory:
             member = self._known(body.member)
             member.name, member.desks = body.name, body.desks
             member.flags, member.sector = body.flags, body.sector
+            since = max(statement.ts, *(at for at, _ in member.was), 0)
+            member.was += ((since, Party(body.flags, body.sector)),)
         elif isinstance(body, PolicyBody):
             self._put_in_force(agency, body, statement.ts)
         elif isinstance(body, Countersign):
@@ -288,6 +301,20 @@ class Directory:
         if known.flags is None:
             raise Refusal("UNKNOWN_AGENCY")
         return Party(known.flags, known.sector)
+
+    def parties(self, agencies: Sequence[str], at: int) -> tuple[tuple[Party, ...], ...]:
+        """What these members may have been in law at a relay that decided at about this time, in their order.
+
+        One answer where nothing changed within ten minutes of then, else one for each side of each change (Q9).
+
+        Raises:
+            Refusal: UNKNOWN_AGENCY.
+        """
+        known = [self.member(agency).was for agency in agencies]
+        changes = {since for was in known for since, _ in was if at - DATED < since <= at + DATED}
+        moments = sorted({at - DATED, *changes})
+        found = (tuple(_party_at(was, moment) for was in known) for moment in moments)
+        return tuple(dict.fromkeys(found))
 
     def key(self, kid: str, use: Use, at: int, agency: str | None = None) -> Key:
         """The key with this id, for this use, standing at this time.

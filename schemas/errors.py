@@ -318,7 +318,8 @@ KINDS: Mapping[str, Kind] = {
     ),
     "OVERRIDE_SCOPE": Kind("An override for a whole thread is only for risk, child or adult protection."),
     "OVERRIDE_POLICY": Kind(
-        "Another policy counts since the safeguarding lead signed. Ask again, and have her sign again."
+        "What she decided by changed since the safeguarding lead signed: the policy, or what an agency is in law. Ask "
+        "again, and have her sign again."
     ),
     "HOLD_LAPSED": Kind(
         "Your safeguarding lead did not agree in time, so it was not sent. Talk, then send afresh."

@@ -15,7 +15,7 @@ from schemas.directory import Directory
 from schemas.envelope import Header
 from schemas.errors import Refusal
 from schemas.facts import Facts
-from schemas.grants import check_grant, parse_grant, parse_status, parse_withdrawal
+from schemas.grants import check_grant, parse_grant, parse_status, parse_withdrawal, written_after
 from schemas.keys import Use
 from schemas.override import Override, parse_override, terms_of
 from schemas.policing import LATE
@@ -37,7 +37,7 @@ PASSED = frozenset({"deliver", "alert"})
 def decided_otherwise(
     header: Header, ts: int, version: int | None, facts: dict[str, Json], view: Directory, shelf: Shelf
 ) -> tuple[str, ...]:
-    """The faults of a recorded decision: "policy", "covered", "signed", "switched", "decided".
+    """The faults of a recorded decision: "policy", "parties", "covered", "signed", "switched", "decided".
 
     Args:
         version: the policy that the record names, None when it names none.
@@ -53,6 +53,8 @@ def decided_otherwise(
     policy = _policy(version, view, shelf)
     known = read_facts(header, said["known"], policy, ts)
     faults = () if _counted(version, ts, view) else ("policy",)
+    if not _were(known, ts, view):
+        faults = (*faults, "parties")
     if known.coverage == "covers" and not _covers(known, facts, view):
         faults = (*faults, "covered")
     if known.switched != _switched(header, facts):
@@ -80,6 +82,15 @@ def _counted(version: int | None, ts: int, view: Directory) -> bool:
     )
 
 
+def _were(known: Facts, at: int, view: Directory) -> bool:
+    """Whether the directory gave these agencies these flags and sectors then, or within ten minutes of then."""
+    agencies = [known.header.sender.a, *(row.a for row in known.header.to)]
+    try:
+        return (known.sender, *known.parties) in view.parties(agencies, at)
+    except Refusal:
+        return False
+
+
 def _quoted(facts: dict[str, Json]) -> Override | None:
     return None if facts.get("override") is None else parse_override(Signed.from_json(facts["override"]))
 
@@ -95,14 +106,15 @@ def _released(known: Facts, facts: dict[str, Json], view: Directory) -> bool:
     signed = moment(known.header, _quoted(facts))
     if known.now <= known.header.ts + LATE:  # it did not wait
         return True
-    return view.policies.same_around(signed, known.now) and decide(replace(known, now=signed)).passes
+    same = view.policies.same_around(signed, known.now) and _were(known, signed, view)
+    return same and decide(replace(known, now=signed)).passes
 
 
 def _switched(header: Header, facts: dict[str, Json]) -> bool:
     """Whether the message was written after the withdrawal that the record quotes (row 17)."""
     quoted = facts.get("withdrawal")
     try:
-        return quoted is not None and header.ts > parse_withdrawal(Signed.from_json(quoted)).ts
+        return quoted is not None and written_after(header, parse_withdrawal(Signed.from_json(quoted)))
     except Refusal:
         return False
 

@@ -42,6 +42,7 @@ FAULTS = {
     "sender": "The sender's own audit record is missing, or is not the one that the entry commits to.",
     "differs": "The sender's own audit record does not say what the message's header says.",
     "policy": "The relay decided by a policy that was not in force then.",
+    "parties": "The relay decided by flags or a sector that the directory did not give these agencies then.",
     "covered": "The relay says that an agreement covers this, and its record does not show one that does.",
     "signed": "The relay says what an override is worth here, and its record does not show one that is worth that.",
     "switched": "What the relay says of a withdrawal before the message is not what its record shows.",

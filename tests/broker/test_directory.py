@@ -1,5 +1,7 @@
 """The directory at the relay: who may say what, and how an agency learns of it."""
 
+import pytest
+
 from schemas import api
 from schemas.canonical import decode
 from schemas.chain import Chain
@@ -79,6 +81,15 @@ async def test_only_oversight_admits(world: World, http):
         world.parties["IDVAS"].id, "Renamed", ("intake",), FLAGS, world.now
     )
     assert await codes(world, http, "Peacock", admit) == ["NOT_ALLOWED"]
+
+
+@pytest.mark.parametrize(("late", "said"), [(-301, "CLOCK"), (301, "CLOCK"), (-299, "recorded")])
+async def test_an_admission_is_dated_by_the_relays_clock(world: World, http, late: int, said: str):
+    """By its date everybody tells later what an agency was in law when a message went (K14)."""
+    admit = chain_of(world, "oversight").admit(
+        world.parties["IDVAS"].id, "IDVAS", ("intake",), FLAGS, world.now + late, "police"
+    )
+    assert await codes(world, http, "oversight", admit) == [said]
 
 
 async def test_a_statement_that_does_not_follow_changes_nothing(world: World, http):

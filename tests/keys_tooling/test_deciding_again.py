@@ -9,6 +9,8 @@ import pytest
 from broker.intake import said_of
 from schemas.canonical import encode
 from schemas.consent import decide
+from schemas.directory import Party
+from schemas.directory_statement import Flags
 from schemas.errors import Refusal
 from schemas.facts import Facts, OverrideFacts
 from schemas.override import parse_override
@@ -104,6 +106,19 @@ async def test_an_agreement_that_the_record_does_not_show_is_named(relay: PaperR
 async def test_a_policy_that_was_not_in_force_is_named(relay: PaperRelay, tmp_path: Path):
     log(relay, relay.world.seal("Peacock", "IDVAS"), policy=2)
     assert faults(await reading(relay, tmp_path)) == [("policy",)]
+
+
+async def test_flags_or_a_sector_that_an_agency_did_not_have_are_named(relay: PaperRelay, tmp_path: Path):
+    """The decision follows from what the relay says that it knew; but that was not so."""
+    sealed = relay.world.seal("Peacock", "IDVAS")
+    header, world = sealed.upload.envelope.header, relay.world
+    police = Party(Flags(public_authority=True, s16la_member=False, cda_relevant=False), "police")
+    known = Facts(header, "none", world.directory.party(header.sender.a), (police,), founding(), world.now)
+    decision = decide(known)
+    relay.accept(
+        sealed, "Peacock", "IDVAS", decision=said_of(WORDS[decision.outcome], decision, known), policy=1
+    )
+    assert faults(await reading(relay, tmp_path)) == [("parties",)]
 
 
 async def test_a_policy_whose_text_is_lost_leaves_the_question_open(relay: PaperRelay, tmp_path: Path):

@@ -133,6 +133,32 @@ def test_admitting_again_replaces_name_desks_flags_and_sector(view: Directory):
         view.desk(BIRCH.id, "idva")
 
 
+def test_what_an_agency_was_in_law_is_kept_with_its_date(view: Directory):
+    """Ten minutes on either side of a change nobody can tell by which entry a relay decided: both count (Q9)."""
+    changed, before = T0 + DAY, view.party(BIRCH.id)
+    view.apply(chain_of(OVERSIGHT).admit(BIRCH.id, "Birch", ("night",), FLAGS, changed, "sarc"))
+    after, other = view.party(BIRCH.id), view.party(ALDER.id)
+    assert before != after
+    found = {at: view.parties([ALDER.id, BIRCH.id], at) for at in (0, changed - 601, changed + 600)}
+    assert found == {
+        0: ((other, before),),
+        changed - 601: ((other, before),),
+        changed + 600: ((other, after),),
+    }
+    assert view.parties([BIRCH.id], changed - 600) == view.parties([BIRCH.id], changed + 599)
+    assert view.parties([BIRCH.id], changed) == ((before,), (after,))
+    with pytest.raises(Refusal, match="UNKNOWN_AGENCY"):
+        view.parties([OVERSIGHT.id], T0)
+
+
+def test_an_entry_that_is_dated_back_counts_from_the_one_before_it(view: Directory):
+    chain = chain_of(OVERSIGHT)
+    view.apply(chain.admit(BIRCH.id, "Birch", ("night",), FLAGS, T0 + DAY, "sarc"))
+    view.apply(chain.admit(BIRCH.id, "Birch", ("night",), FLAGS, T0, "police"))
+    [[then]], [[now]] = view.parties([BIRCH.id], T0 + DAY // 2), view.parties([BIRCH.id], T0 + 2 * DAY)
+    assert (then.sector, now.sector) == ("idva", "police")
+
+
 def test_the_officers_are_those_of_everybody_concerned_and_oversights(view: Directory):
     found = [officer.kid for officer in view.officers({ALDER.id, CEDAR.id}, T0)]
     assert found == sorted([ALDER.ig.kid, CEDAR.ig.kid, OVERSIGHT.ig.kid])
