@@ -24,7 +24,7 @@ from schemas.errors import KINDS, Refusal
 KINDS_OF_NOTICE = frozenset(
     {
         "held", "released", "lapsed", "hold-escalated", "override", "break-glass", "ring", "lead-missing",
-        "lead-signed",
+        "lead-signed", "nothing-to-sign",
     }
 )  # fmt: skip
 SHOWN = 200
@@ -38,6 +38,7 @@ SAYS = {
     "ring": "RING NOW: an emergency of an agency whose lead's signature was missing before",
     "lead-missing": "the lead's signature is missing",
     "lead-signed": "the lead has signed afterwards",
+    "nothing-to-sign": "it ended before anybody fetched it, so the lead has nothing to sign",
 }
 
 
@@ -73,7 +74,7 @@ def hear_lead(c: Connection, notice: Notice, row: Row[Any] | None, now: int) -> 
         c.execute(here.values(state="refused", code="HOLD_LAPSED", say=say, upload=None))
     elif notice.kind == "break-glass":
         c.execute(here.values(due=1))
-    elif notice.kind == "lead-signed":
+    elif notice.kind in ("lead-signed", "nothing-to-sign"):
         c.execute(here.values(due=0))
     return False
 

@@ -15,6 +15,7 @@ from broker.intake import MAX_SKEW, passes_without, switched
 from broker.overrides import shown
 from broker.recalls import owe
 from broker.turn import Agreement, Desk, Held, Turn
+from broker.unsigned import spare
 from schemas.audit import Event
 from schemas.errors import Refusal
 from schemas.grants import Grant, Status, Withdrawal, parse_grant, parse_status, parse_withdrawal, within
@@ -27,7 +28,9 @@ UNRELEASED: frozenset[str] = frozenset({"queued", "held"})
 """States in which no page has been confirmed: a withdrawal stops these, and recalls the others."""
 MAX_PARTIES = 60
 """Fewer than a sealed record has readers (S1); oversight is one of them."""
-SIGN_ANEW = "This withdrawal is dated too far back. Nothing was withdrawn yet: sign it anew, with the present time."
+SIGN_ANEW = (
+    "This withdrawal is dated too far back. Nothing was withdrawn yet: sign it anew, with the present time."
+)
 GRANT_KEPT = 14 * 24 * 3600
 """A grant is kept past its end for as long as a message that rests on it can live."""
 
@@ -140,7 +143,8 @@ def record_withdrawal(signed: Signed, requester: str, turn: Turn) -> tuple[str, 
         return "repeat", 0
     if withdrawal.ts - turn.now > MAX_SKEW:
         raise Refusal("FUTURE")
-    if turn.now - withdrawal.ts > MAX_SKEW:  # dated back, it would turn what was sent before into a change of basis
+    if turn.now - withdrawal.ts > MAX_SKEW:
+        # Dated back, it would make what was honestly sent before look like a change of basis (row 17).
         raise Refusal("CLOCK", SIGN_ANEW)
     _verified(signed, withdrawal.signer, requester, Purpose.WITHDRAW, withdrawal.ts, turn)
     agreement.withdrawal = signed
@@ -168,6 +172,7 @@ def _take_back(held: Held, signed: Signed, turn: Turn, *, recall: bool = True) -
             stopped += 1
         elif recall and desk.state not in ENDED:
             _tell_both(held, desk, "recall", signed, turn)
+    spare(held, turn)
     return stopped
 
 

@@ -77,7 +77,7 @@ def record_override(asked: Asked, requester: str, turn: Turn) -> str:
     releases = holding.waiting(requester, core.mid, turn)
     due = breakglass.due(requester, core.mid, turn)
     if due is not None:
-        check_covers(override, due.header, view, terms, turn.now, gone=True)
+        check_covers(override, due.claims, view, terms, turn.now, gone=True)
     if releases is not None:
         holding.release(releases, override, turn)
     _record(asked, turn)

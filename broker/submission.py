@@ -108,7 +108,7 @@ def submit(item: Examined, turn: Turn) -> Result:
         return _waits(item, turn) if waits else _refuse(item, verdict, turn, weighed.override)
     result = _accept(item, verdict, turn, weighed.override)
     if verdict.alert and awaits_lead(verdict.decision, signed=_signed(weighed)):
-        watch(item.eid, item.upload.envelope.header_bytes, item.header, verdict.decision, turn)
+        watch(item.eid, item.header, verdict.decision, turn)
     return result
 
 

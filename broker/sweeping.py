@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from broker.days import note_day
 from broker.turn import Quiet, Turn
+from broker.unsigned import spare
 from schemas.audit import Event
 from schemas.receipt import ENDED
 
@@ -49,6 +50,7 @@ class Expiry(Unasked):
             held = turn.held.get(eid)
             if held is None or held.exp > turn.now:
                 continue
+            spare(held, turn)
             for desk in held.desks:
                 if desk.state in ENDED:
                     continue

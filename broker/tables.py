@@ -116,7 +116,7 @@ dues = Table(  # messages that went, and whose lead has still to sign
     Column("eid", Hash, primary_key=True),
     Column("agency", Agency, nullable=False),
     Column("mid", Id, nullable=False),
-    Column("header", LargeBinary, nullable=False),
+    Column("claims", LargeBinary, nullable=False),  # what her signature is held against
     Column("next", BigInteger, nullable=False),
     Column("told", Integer, nullable=False),
     Index(None, "agency", "mid"),

@@ -191,15 +191,16 @@ class Notice(Frozen):
     it; it names no message, and `a` is who withdrew. limited: a later version of an agreement holds less (`evidence`),
     with the same question; `a` is its issuer. recalled: `evidence` is what the agency `a` said about that.
     held / released / lapsed / hold-escalated: what became of a message that waits for a lead (O10-O13). override: two
-    people of the agency `a` signed one (`evidence`). break-glass / ring / lead-missing / lead-signed: a message that
-    went without its lead's signature, and what became of that (O14-O17); `ring` asks oversight to ring now.
+    people of the agency `a` signed one (`evidence`). break-glass / ring / lead-missing / lead-signed /
+    nothing-to-sign: a message that went without its lead's signature, and what became of that (O14-O17); `ring` asks
+    oversight to ring now.
     """
 
     id: int
     kind: Literal[
         "receipt", "withdrawn", "recall", "expired", "alert", "ended", "limited", "recalled",
         "held", "released", "lapsed", "hold-escalated", "override",
-        "break-glass", "ring", "lead-missing", "lead-signed",
+        "break-glass", "ring", "lead-missing", "lead-signed", "nothing-to-sign",
     ]  # fmt: skip
     ts: Seconds
     eid: Hash32 | None

@@ -63,7 +63,7 @@ STORE: dict[str, tuple[str, dict[str, str]]] = {
         "loud": "number",
     }),
     "dues": ("messages whose lead has still to sign", {
-        "eid": "hash", "agency": "agency", "mid": "id", "header": "codes", "next": "number", "told": "number",
+        "eid": "hash", "agency": "agency", "mid": "id", "claims": "codes", "next": "number", "told": "number",
     }),
     "missed": ("agencies at which a lead's signature was missing once", {"agency": "agency", "since": "number"}),
     "inquiries": ("requests for information that are open", {

@@ -164,7 +164,14 @@ async def test_nothing_of_an_unfetched_copy_is_left_in_the_files(world: World, r
     grant, status = await agree(world, http, "IDVAS", "Harbour")
     payload = '{"ask":"' + "a long simulated message " * 900 + '"}'
     law = {**AGREED, "agree_ver": 1}
-    gone = [resting(world, grant, status, "IDVAS", "Harbour", payload=payload, law=law) for _ in range(4)]
+    there = {"payload": payload, "law": law}
+    world.clock.advance(
+        DAY + 1
+    )  # the staple has run out: a RED goes all the same, and its lead is to sign for it
+    gone = [resting(world, grant, status, "IDVAS", "Harbour", rag="RED", **there) for _ in range(2)]
+    fresh = world.status("Peacock", grant)
+    assert await said(world, http, "Peacock", "status", fresh) == ("recorded", None)
+    gone += [resting(world, grant, fresh, "IDVAS", "Harbour", **there) for _ in range(4)]
     other = world.seal("Peacock", "Harbour")
     for sealed in (*gone, other):
         assert (await world.post_envelopes(http, "Peacock", sealed)).status == 200
@@ -193,7 +200,7 @@ def pieces(sealed) -> list[bytes]:
     return [
         *(body[at : at + 48] for at in range(0, len(body) - 48, 300)),
         *(wrap[at : at + 48] for wrap in upload.wraps for at in (0, 600, 1100)),
-        upload.envelope.header_bytes[40:120], upload.envelope.sig,
+        upload.envelope.header_bytes[40:120], upload.envelope.sig, upload.envelope.header.thr.encode(),
         *(record[at : at + 48] for at in range(0, len(record) - 48, 300)),
     ]  # fmt: skip
 
