@@ -30,7 +30,7 @@ LEAD_DUE = 24 * 3600
 AGAIN = 24 * 3600
 MOST = 7
 """How often a missing signature is told."""
-LOUD = frozenset({16})
+LOUD = frozenset({16, 23})
 """The rows that name everybody concerned: break-glass; and what nobody foresaw, where a clear no may have been said."""
 CLAIMED = "CLAIMED"
 """A RED on nothing but an agreement that nothing shows is told as widely. Of others that ask for a signature afterwards

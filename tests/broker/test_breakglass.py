@@ -17,6 +17,9 @@ from tests.broker.leads import (
     post_override,
     risky,
 )
+from tests.broker.test_agreements import said as post_one
+from tests.broker.test_log import opened
+from tests.broker.test_recalls import files
 from tests.policy_world import next_policy, publish
 from tests.simulated_world import AGREED, World
 
@@ -25,6 +28,12 @@ pytestmark = pytest.mark.usefixtures("people")  # before the relay, which founds
 
 def emergency(world: World, *to: str, **changes):
     return risky(world, *to, **{"rag": "RED", "law": EMERGENCY, **changes})
+
+
+async def taken_on(world: World, http) -> None:
+    """Somebody at IDVAS takes on the one message that is there."""
+    (delivery,) = (await world.mailbox(http, "IDVAS")).deliveries
+    await world.post_receipts(http, "IDVAS", world.receipt("IDVAS", delivery, "taken-on"))
 
 
 async def test_an_emergency_goes_now_and_everybody_who_must_know_is_told(world: World, relay, http):
@@ -157,6 +166,7 @@ async def test_nothing_less_than_a_leads_signature_settles_it(world: World, rela
 
 async def test_a_missing_signature_is_told_daily_to_all_sides_up_to_a_limit(world: World, relay, http):
     await one(world, http, emergency(world))
+    await taken_on(world, http)
     for party in ("Peacock", "IDVAS", "oversight"):
         await notices(world, http, party)
     world.clock.advance(DAY - 1)
@@ -171,6 +181,111 @@ async def test_a_missing_signature_is_told_daily_to_all_sides_up_to_a_limit(worl
         world.clock.advance(DAY)
     await relay.sweeper.sweep()
     assert "lead-missing" not in await notices(world, http, "oversight")
+
+
+async def test_after_the_last_asking_nothing_is_kept_of_the_message(world: World, relay, http, people):
+    sealed = emergency(world)
+    await one(world, http, sealed)
+    await taken_on(world, http)
+    thread = header_of(sealed).thr.encode()
+    for _ in range(MOST):
+        world.clock.advance(DAY)
+        await relay.sweeper.sweep()
+    assert thread in files(world)  # the lead who was asked for the last time has a day
+    world.clock.advance(DAY)
+    await relay.sweeper.sweep()
+    assert thread not in files(world)
+
+
+async def test_of_a_message_that_was_taken_on_only_what_a_signature_needs_is_kept(world: World, relay, http):
+    sealed = emergency(world)
+    await one(world, http, sealed)
+    header = header_of(sealed)
+    await taken_on(world, http)
+    world.clock.advance(61)
+    await relay.sweeper.sweep()
+    left = files(world)
+    assert header.thr.encode() in left
+    for gone in (
+        header.kc,
+        header.ar,
+        header.signer + '","st"',
+        f'"k":"{header.to[0].k}"',
+        '"agree":',
+    ):
+        assert gone.encode() not in left, gone
+
+
+async def took_back(world: World, relay, http, grant) -> None:
+    word = world.withdrawal("Peacock", grant)
+    assert await post_one(world, http, "Peacock", "withdraw", word) == ("recorded", None)
+
+
+async def expired(world: World, relay, http, grant) -> None:
+    world.clock.advance(HOUR)
+    await relay.sweeper.sweep()
+
+
+@pytest.mark.parametrize("ended", [took_back, expired])
+@pytest.mark.parametrize("fetched", [False, True], ids=["nobody fetched it", "one desk fetched it"])
+async def test_what_ended_before_anybody_fetched_it_is_not_signed_for(
+    world: World, relay, http, ended, fetched
+):
+    grant = world.grant("Peacock", "IDVAS", "Harbour")
+    status = world.status("Peacock", grant)
+    await world.post_statements(http, "Peacock", ("grant", grant), ("status", status))
+    world.clock.advance(DAY + 1)  # it goes although the staple has run out, and its lead is to sign
+    law = {**AGREED, "agree_ver": 1}
+    rests = {"grant": grant, "status": status, "law": law, "exp": world.now + HOUR}
+    sealed = risky(world, "IDVAS", "Harbour", rag="RED", purpose="SUPPORT", **rests)
+    assert (await one(world, http, sealed))["alert"]
+    if fetched:
+        page = await world.mailbox(http, "IDVAS")
+        await world.post_receipts(http, "IDVAS", world.receipt("IDVAS", page.deliveries[0], "collected"))
+    for party in ("Peacock", "oversight"):
+        await notices(world, http, party)
+    await ended(world, relay, http, grant)
+    for party in ("Peacock", "oversight"):
+        assert ("nothing-to-sign" in await notices(world, http, party)) is not fetched
+    for _ in range(3):
+        world.clock.advance(DAY)
+        await relay.sweeper.sweep()
+    for party in ("Peacock", "IDVAS", "oversight"):
+        assert ("lead-missing" in await notices(world, http, party)) is fetched
+
+
+NO_AFTER_ALL = [("REFUSED", why) for why in "ABCDE"] + [("WITHDRAWN", "C"), ("outside", "B")]
+
+
+@pytest.mark.parametrize(("no", "why"), NO_AFTER_ALL)
+async def test_a_no_that_a_red_passes_over_without_a_lead_is_told_to_everybody(
+    world: World, relay, http, people, no, why
+):
+    """No row foresees a no with a reason for not asking: it goes as a RED does, and is no cheaper than an emergency."""
+    law, rests = {**REFUSED, "agree": no, "why_no": why}, {}
+    if no == "outside":
+        grant = world.grant("Peacock", "IDVAS", cat=["contact"])
+        rests = {"grant": grant, "status": world.status("Peacock", grant)}
+        await world.post_statements(http, "Peacock", ("grant", rests["grant"]), ("status", rests["status"]))
+        law = {**AGREED, "b6": "6f", "why_no": why, "agree_ver": 1}
+    sealed = risky(world, rag="RED", law=law, **rests)
+    result = await one(world, http, sealed)
+    assert (result["status"], result["alert"]) == ("accepted", True)
+    assert "break-glass" in await notices(world, http, "Peacock")
+    assert await notices(world, http, "IDVAS") == ["break-glass"]
+    assert await notices(world, http, "oversight") == ["break-glass"]
+    for party in ("Peacock", "IDVAS", "oversight"):  # both agencies' officers, and oversight's
+        (told,) = [
+            said for said in await opened(world, http, party) if said and said["event"] == "break-glass"
+        ]
+        assert (told["rows"], told["due"]) == ([23], world.now + DAY)
+    world.clock.advance(DAY)
+    await relay.sweeper.sweep()
+    for party in ("Peacock", "IDVAS", "oversight"):
+        assert "lead-missing" in await notices(world, http, party)
+    signed, record = people.override(header_of(sealed), basis="6f")
+    assert await post_override(world, http, signed, record) == ("recorded", None)
+    assert "lead-signed" in await notices(world, http, "oversight")
 
 
 async def test_once_it_was_missing_oversight_is_rung_at_each_further_emergency(
@@ -217,8 +332,7 @@ async def test_a_red_with_the_leads_signature_owes_nothing(world: World, relay, 
 async def test_who_took_it_on_long_ago_changes_nothing_about_the_signature(world: World, relay, http, people):
     sealed = emergency(world)
     await one(world, http, sealed)
-    page = await world.mailbox(http, "IDVAS")
-    await world.post_receipts(http, "IDVAS", world.receipt("IDVAS", page.deliveries[0], "taken-on"))
+    await taken_on(world, http)
     signed, record = people.override(header_of(sealed), reason="F")
     assert await post_override(world, http, signed, record) == ("recorded", None)
     assert "lead-signed" in await notices(world, http, "Peacock")
