@@ -16,11 +16,10 @@ from keys_tooling.audit.progress import progress_bar
 from keys_tooling.audit.purpose import Purpose, purposed
 from keys_tooling.audit.query_commands import query
 from keys_tooling.console import REFUSED, World, report, run
+from keys_tooling.options import FILE, JSON, PASSPHRASE
 from keys_tooling.report_main import report as reports
 from keys_tooling.retention_main import retention
 from schemas.reasons import Why
-
-FILE = click.Path(path_type=Path)
 
 
 def main() -> None:
@@ -41,20 +40,14 @@ def audit() -> None:
 
 audit.add_command(retention)
 _dir = click.option("--dir", "folder", type=FILE, required=True, help="The officer's folder.")
-_passphrase = click.option(
-    "--passphrase-file",
-    type=FILE,
-    help="A file with the passphrase, readable by you only. Asked for otherwise.",
-)
-_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
 @audit.command("init")
 @_dir
 @click.option("--person", default="ig", show_default=True, help="The role that the card names, never a name.")
-@_passphrase
+@PASSPHRASE
 @click.option("--demonstration-cost", is_flag=True, hidden=True)
-@_json
+@JSON
 @click.pass_obj
 def audit_init(
     world: World,
@@ -89,8 +82,8 @@ def audit_init(
 @audit.command("pull")
 @_dir
 @click.option("--partnership", "given", type=FILE, help="partnership.json; needed the first time.")
-@_passphrase
-@_json
+@PASSPHRASE
+@JSON
 @click.pass_obj
 def audit_pull(
     world: World, folder: Path, given: Path | None, passphrase_file: Path | None, as_json: bool
@@ -169,7 +162,7 @@ def audit_pull(
     "--partnership", "given", type=FILE, help="With EVIDENCE: the partnership.json that you believe."
 )
 @click.option("--show", is_flag=True, help="With EVIDENCE: also print the entries that it opens.")
-@_json
+@JSON
 @click.option(
     "--new", "only_new", is_flag=True, help="Read only the entries that came since it was last found whole."
 )
@@ -213,7 +206,7 @@ def audit_verify(
 
 @audit.command("headers")
 @_dir
-@_passphrase
+@PASSPHRASE
 @purposed
 @click.pass_obj
 def audit_headers(
@@ -244,7 +237,7 @@ def audit_headers(
 @audit.command("judge")
 @click.argument("file", type=FILE)
 @_dir
-@_json
+@JSON
 def audit_judge(file: Path, folder: Path, as_json: bool) -> None:
     """Judge the two-logs.json that an agent wrote when it raised the alarm. Exit code 1 when it proves a forked log.
 
@@ -268,9 +261,9 @@ def audit_judge(file: Path, folder: Path, as_json: bool) -> None:
 
 @audit.command("read")
 @_dir
-@_passphrase
+@PASSPHRASE
 @purposed
-@_json
+@JSON
 @click.pass_obj
 def audit_read(
     world: World,

@@ -10,11 +10,11 @@ import click
 
 from keys_tooling.console import World, report, run, tell
 from keys_tooling.officers_main import officer
+from keys_tooling.options import FILE, JSON, PASSPHRASE
 from keys_tooling.policy_main import policy
 from keys_tooling.roles_main import role
 from schemas.sectors import SECTORS, Sector
 
-FILE = click.Path(path_type=Path)
 NEXT = "\nNext:\n  "
 
 
@@ -63,12 +63,6 @@ def agency() -> None:
     """
 
 
-_passphrase = click.option(
-    "--passphrase-file",
-    type=FILE,
-    help="A file with the passphrase, readable by you only. Asked for otherwise.",
-)
-_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 _demonstration = click.option("--demonstration-cost", is_flag=True, hidden=True)
 _officer = click.option(
     "--officer",
@@ -99,7 +93,7 @@ def _offline(folder: Path) -> str:
     "--admin-listen", default="127.0.0.1:8441", show_default=True, help="Where it answers health and metrics."
 )
 @_officer
-@_passphrase
+@PASSPHRASE
 @click.option(
     "--relay-passphrase-file",
     type=FILE,
@@ -126,7 +120,7 @@ def _offline(folder: Path) -> str:
     help="How many of these must vouch for the log. [default: more than half]",
 )
 @_demonstration
-@_json
+@JSON
 @click.pass_obj
 def partnership_init(
     world: World,
@@ -225,14 +219,14 @@ def partnership_init(
     show_default=True,
     help="What kind of agency it is. It gets what its kind needs; other gets the least.",
 )
-@_passphrase
+@PASSPHRASE
 @click.option(
     "--agent-passphrase-file",
     type=FILE,
     help="Another passphrase for agent.fpk, which stands on the agent's machine. [default: the same]",
 )
 @_demonstration
-@_json
+@JSON
 @click.pass_obj
 def agency_init(
     world: World,
@@ -288,7 +282,7 @@ def agency_init(
 
 @agency.command("show")
 @click.argument("enrolment", type=FILE)
-@_json
+@JSON
 def agency_show(enrolment: Path, as_json: bool) -> None:
     """Verify an enrolment, or the one in an agency's folder, and show what it says.
 
@@ -306,8 +300,8 @@ def agency_show(enrolment: Path, as_json: bool) -> None:
 @click.argument("enrolment", type=FILE)
 @click.option("--partnership-dir", "folder", type=FILE, required=True, help="Oversight's folder.")
 @click.option("--fingerprint", help="The safety number that the agency read aloud. Asked for otherwise.")
-@_passphrase
-@_json
+@PASSPHRASE
+@JSON
 @click.pass_obj
 def agency_enrol(
     world: World,

@@ -9,15 +9,9 @@ from pathlib import Path
 import click
 
 from keys_tooling.console import World, report
+from keys_tooling.options import FILE, JSON, PASSPHRASE
 
-FILE = click.Path(path_type=Path)
 _dir = click.option("--dir", "folder", type=FILE, required=True, help="The agency's folder.")
-_passphrase = click.option(
-    "--passphrase-file",
-    type=FILE,
-    help="A file with the passphrase, readable by you only. Asked for otherwise.",
-)
-_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
 @click.group()
@@ -35,8 +29,8 @@ def officer() -> None:
 @click.argument("card", type=FILE)
 @_dir
 @click.option("--number", help="The card's number, as she read it aloud. Asked for otherwise.")
-@_passphrase
-@_json
+@PASSPHRASE
+@JSON
 @click.pass_obj
 def officer_publish(
     world: World, card: Path, folder: Path, number: str | None, passphrase_file: Path | None, as_json: bool
@@ -79,8 +73,8 @@ def officer_publish(
 @click.argument("card", type=FILE)
 @_dir
 @click.option("--reason", type=click.Choice(["left", "rotated", "lost", "compromised"]), required=True)
-@_passphrase
-@_json
+@PASSPHRASE
+@JSON
 @click.pass_obj
 def officer_end(
     world: World, card: Path, folder: Path, reason: str, passphrase_file: Path | None, as_json: bool

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from keys_tooling.console import REFUSED, World, report, tell
+from keys_tooling.options import FILE, JSON, PASSPHRASE
 from keys_tooling.policy_asking import (
     agreed,
     aloud,
@@ -24,7 +25,6 @@ from keys_tooling.policy_asking import (
 )
 from keys_tooling.policy_signers_main import signer
 
-FILE = click.Path(path_type=Path)
 WEEK = 7 * 24 * 3600
 
 _dir = click.option(
@@ -34,12 +34,6 @@ _dir = click.option(
     required=True,
     help="Your agency's folder, or oversight's: it asks the relay.",
 )
-_passphrase = click.option(
-    "--passphrase-file",
-    type=FILE,
-    help="A file with the passphrase, readable by you only. Asked for otherwise.",
-)
-_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 _out = click.option("--out", type=FILE, required=True, help="The new file; it must not be there yet.")
 _effective = click.option(
     "--effective", help="Its first moment: now, or such as 2027-01-04T09:00Z. [default: in a week]"
@@ -62,8 +56,8 @@ policy.add_command(signer)
 
 @policy.command("show")
 @_dir
-@_passphrase
-@_json
+@PASSPHRASE
+@JSON
 @click.pass_obj
 def policy_show(world: World, folder: Path, passphrase_file: Path | None, as_json: bool) -> None:
     """Which policy is in force, which is to come, and all that were.
@@ -100,8 +94,8 @@ def policy_show(world: World, folder: Path, passphrase_file: Path | None, as_jso
 @click.option("--from", "source", required=True, help="A version on record, or a file with a policy.")
 @_effective
 @_out
-@_passphrase
-@_json
+@PASSPHRASE
+@JSON
 @click.pass_obj
 def policy_new(
     world: World,
@@ -126,8 +120,8 @@ def policy_new(
 @_dir
 @click.option("--effective", help="Its first moment: now, or such as 2027-01-04T09:00Z. [default: now]")
 @_out
-@_passphrase
-@_json
+@PASSPHRASE
+@JSON
 @click.pass_obj
 def policy_rollback(
     world: World,
@@ -150,8 +144,8 @@ def policy_rollback(
 @policy.command("check")
 @click.argument("file", type=FILE)
 @_dir
-@_passphrase
-@_json
+@PASSPHRASE
+@JSON
 @click.pass_obj
 def policy_check(world: World, file: Path, folder: Path, passphrase_file: Path | None, as_json: bool) -> None:
     """Say whether a draft or a signed policy holds together, and what it changes, in plain words.
@@ -192,8 +186,8 @@ def policy_check(world: World, file: Path, folder: Path, passphrase_file: Path |
 @click.argument("file", type=FILE)
 @click.option("--key", type=FILE, required=True, help="Your own policy key file.")
 @_out
-@_passphrase
-@_json
+@PASSPHRASE
+@JSON
 def policy_sign(file: Path, key: Path, out: Path, passphrase_file: Path | None, as_json: bool) -> None:
     """Sign a draft, or a policy that somebody else signed first. Asks no relay.
 
@@ -247,8 +241,8 @@ def policy_sign(file: Path, key: Path, out: Path, passphrase_file: Path | None, 
     "--headers", type=FILE, required=True, help="Past headers: what `fenpost-audit headers` prints."
 )
 @_dir
-@_passphrase
-@_json
+@PASSPHRASE
+@JSON
 @click.pass_obj
 def policy_dry_run(
     world: World, file: Path, headers: Path, folder: Path, passphrase_file: Path | None, as_json: bool
@@ -297,8 +291,8 @@ def policy_dry_run(
 @click.argument("file", type=FILE)
 @click.option("--partnership-dir", "folder", type=FILE, required=True, help="Oversight's folder.")
 @click.option("--yes", is_flag=True, help="Do not ask before posting.")
-@_passphrase
-@_json
+@PASSPHRASE
+@JSON
 @click.pass_obj
 def policy_apply(
     world: World, file: Path, folder: Path, yes: bool, passphrase_file: Path | None, as_json: bool

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from keys_tooling.console import World, report
+from keys_tooling.options import FILE, JSON, PASSPHRASE
 from keys_tooling.policy_asking import asking, view_of
 
 if TYPE_CHECKING:
@@ -20,13 +21,6 @@ if TYPE_CHECKING:
     from schemas.directory import Key
 
 T = TypeVar("T")
-FILE = click.Path(path_type=Path)
-_passphrase = click.option(
-    "--passphrase-file",
-    type=FILE,
-    help="A file with the passphrase, readable by you only. Asked for otherwise.",
-)
-_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 _oversight = click.option("--partnership-dir", "folder", type=FILE, required=True, help="Oversight's folder.")
 
 
@@ -43,9 +37,9 @@ def signer() -> None:
 @signer.command("init")
 @click.option("--person", required=True, help="How she is called in the directory: policy-3, not her name.")
 @click.option("--out", type=FILE, required=True, help="Her new key file; her card is written beside it.")
-@_passphrase
+@PASSPHRASE
 @click.option("--demonstration-cost", is_flag=True, hidden=True)
-@_json
+@JSON
 @click.pass_obj
 def signer_init(
     world: World,
@@ -79,8 +73,8 @@ def signer_init(
 @click.argument("card", type=FILE)
 @_oversight
 @click.option("--fingerprint", help="The number that she read aloud. Asked for otherwise.")
-@_passphrase
-@_json
+@PASSPHRASE
+@JSON
 @click.pass_obj
 def signer_name(
     world: World,
@@ -118,8 +112,8 @@ def signer_name(
 
 @signer.command("list")
 @click.option("--dir", "folder", type=FILE, required=True, help="Your agency's folder, or oversight's.")
-@_passphrase
-@_json
+@PASSPHRASE
+@JSON
 @click.pass_obj
 def signer_list(world: World, folder: Path, passphrase_file: Path | None, as_json: bool) -> None:
     """Everybody who signs policies, or did.
@@ -152,8 +146,8 @@ def signer_list(world: World, folder: Path, passphrase_file: Path | None, as_jso
     default="left",
     show_default=True,
 )
-@_passphrase
-@_json
+@PASSPHRASE
+@JSON
 @click.pass_obj
 def signer_end(
     world: World, kid: str, folder: Path, reason: str, passphrase_file: Path | None, as_json: bool

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
 
 from keys_tooling.audit.purpose import Purpose, purposed
 from keys_tooling.console import World
-
-FILE = click.Path(path_type=Path)
+from keys_tooling.options import FILE
 
 
 @click.group("report")

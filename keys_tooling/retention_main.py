@@ -12,6 +12,7 @@ import click
 
 from keys_tooling.audit.purpose import purposed
 from keys_tooling.console import World, report
+from keys_tooling.options import FILE, JSON, PASSPHRASE
 from schemas.reasons import Why
 
 if TYPE_CHECKING:
@@ -21,16 +22,9 @@ if TYPE_CHECKING:
     from keys_tooling.audit.retaining import Plan
     from keys_tooling.audit.session import Session
 
-FILE = click.Path(path_type=Path)
 T = TypeVar("T")
 
 _dir = click.option("--dir", "folder", type=FILE, required=True, help="The officer's folder.")
-_passphrase = click.option(
-    "--passphrase-file",
-    type=FILE,
-    help="A file with the passphrase, readable by you only. Asked for otherwise.",
-)
-_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
 @click.group()
@@ -49,9 +43,9 @@ def retention() -> None:
 @retention.command("plan")
 @_dir
 @click.option("--out", type=FILE, help="Write the list of what may go, to be signed by two people.")
-@_passphrase
+@PASSPHRASE
 @purposed
-@_json
+@JSON
 @click.pass_obj
 def retention_plan(
     world: World,
@@ -99,8 +93,8 @@ def retention_plan(
 @click.option(
     "--out", type=FILE, required=True, help="The new file, with your signature; it must not be there yet."
 )
-@_passphrase
-@_json
+@PASSPHRASE
+@JSON
 def retention_sign(file: Path, key: Path, out: Path, passphrase_file: Path | None, as_json: bool) -> None:
     """Sign a list, as one of the two people who answer for it. Read its digest to each other first.
 
@@ -134,8 +128,8 @@ def retention_sign(file: Path, key: Path, out: Path, passphrase_file: Path | Non
 @click.argument("file", type=FILE)
 @click.option("--partnership-dir", "folder", type=FILE, required=True, help="Oversight's folder.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@_passphrase
-@_json
+@PASSPHRASE
+@JSON
 @click.pass_obj
 def retention_apply(
     world: World, file: Path, folder: Path, yes: bool, passphrase_file: Path | None, as_json: bool
@@ -190,9 +184,9 @@ def retention_apply(
 @click.option("--entries", help="Entries by their numbers, such as 3-5,9.")
 @click.option("--message", "mids", multiple=True, help="Every entry of this message.")
 @click.option("--thread", "threads", multiple=True, help="Every entry of every message in this thread.")
-@_passphrase
+@PASSPHRASE
 @purposed
-@_json
+@JSON
 @click.pass_obj
 def retention_hold(
     world: World,
@@ -236,8 +230,8 @@ def retention_hold(
 @retention.command("lift")
 @click.option("--hold", "hid", required=True, help="The hold's id, as `retention holds` shows it.")
 @_dir
-@_passphrase
-@_json
+@PASSPHRASE
+@JSON
 @click.pass_obj
 def retention_lift(world: World, hid: str, folder: Path, passphrase_file: Path | None, as_json: bool) -> None:
     """Lift a hold of your agency. What a statement names and the hold kept back is deleted then.
@@ -257,9 +251,9 @@ def retention_lift(world: World, hid: str, folder: Path, passphrase_file: Path |
 
 @retention.command("holds")
 @_dir
-@_passphrase
+@PASSPHRASE
 @purposed
-@_json
+@JSON
 @click.pass_obj
 def retention_holds(
     world: World,
@@ -298,7 +292,7 @@ def retention_holds(
 
 @retention.command("deleted")
 @_dir
-@_json
+@JSON
 def retention_deleted(folder: Path, as_json: bool) -> None:
     """What was deleted on schedule, and the proof: which statement, signed by whom, and what of it is gone here.
 

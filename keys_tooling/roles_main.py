@@ -9,16 +9,8 @@ from pathlib import Path
 import click
 
 from keys_tooling.console import World, report
+from keys_tooling.options import FILE, JSON, PASSPHRASE
 from schemas.roles import Role
-
-FILE = click.Path(path_type=Path)
-
-_passphrase = click.option(
-    "--passphrase-file",
-    type=FILE,
-    help="A file with the passphrase, readable by you only. Asked for otherwise.",
-)
-_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
 @click.group()
@@ -48,9 +40,9 @@ def role() -> None:
     required=True,
     help="Your number at the agency, never your name. The same for every key of yours.",
 )
-@_passphrase
+@PASSPHRASE
 @click.option("--demonstration-cost", is_flag=True, hidden=True)
-@_json
+@JSON
 @click.pass_obj
 def role_new(
     world: World,
@@ -91,8 +83,8 @@ def role_new(
 @role.command("publish")
 @click.argument("card", type=FILE)
 @click.option("--dir", "folder", type=FILE, required=True, help="The agency's folder.")
-@_passphrase
-@_json
+@PASSPHRASE
+@JSON
 @click.pass_obj
 def role_publish(world: World, card: Path, folder: Path, passphrase_file: Path | None, as_json: bool) -> None:
     """Publish a person's key for your agency. It counts for nothing until oversight has countersigned it.
@@ -124,8 +116,8 @@ def role_publish(world: World, card: Path, folder: Path, passphrase_file: Path |
 @click.argument("card", type=FILE)
 @click.option("--partnership-dir", "folder", type=FILE, required=True, help="Oversight's folder.")
 @click.option("--number", help="The card's number, as the person read it aloud. Asked for otherwise.")
-@_passphrase
-@_json
+@PASSPHRASE
+@JSON
 @click.pass_obj
 def role_countersign(
     world: World, card: Path, folder: Path, number: str | None, passphrase_file: Path | None, as_json: bool
@@ -169,8 +161,8 @@ def role_countersign(
 
 @role.command("show")
 @click.option("--dir", "folder", type=FILE, required=True, help="Your agency's folder, or oversight's.")
-@_passphrase
-@_json
+@PASSPHRASE
+@JSON
 @click.pass_obj
 def role_show(world: World, folder: Path, passphrase_file: Path | None, as_json: bool) -> None:
     """Every person's key in the directory, and since when it counts.

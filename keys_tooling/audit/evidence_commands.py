@@ -12,9 +12,8 @@ import click
 from keys_tooling.audit.progress import progress_bar
 from keys_tooling.audit.purpose import Purpose, purposed
 from keys_tooling.console import REFUSED, World, explain, report
+from keys_tooling.options import FILE
 from schemas.reasons import Why
-
-FILE = click.Path(path_type=Path)
 
 
 @click.command()

@@ -10,6 +10,7 @@ import click
 from keys_tooling.audit.progress import progress_bar
 from keys_tooling.audit.purpose import Purpose, purposed
 from keys_tooling.console import World, report
+from keys_tooling.options import FILE, JSON, PASSPHRASE
 from schemas.reasons import Why
 
 if TYPE_CHECKING:
@@ -17,14 +18,7 @@ if TYPE_CHECKING:
     from keys_tooling.audit.session import Session
     from schemas.handover import Of
 
-FILE = click.Path(path_type=Path)
 _dir = click.option("--dir", "folder", type=FILE, required=True, help="Your own officer's folder.")
-_passphrase = click.option(
-    "--passphrase-file",
-    type=FILE,
-    help="A file with the passphrase, readable by you only. Asked for otherwise.",
-)
-_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
 @click.group()
@@ -45,9 +39,9 @@ def handover() -> None:
 @click.option("--shares", is_flag=True, help="Only join in an opening under dual control.")
 @click.option("--first", type=click.IntRange(min=0), default=0, show_default=True, help="The first entry.")
 @click.option("--last", type=click.IntRange(min=0), help="The last entry; the newest when left out.")
-@_passphrase
+@PASSPHRASE
 @purposed
-@_json
+@JSON
 @click.pass_obj
 def give(
     world: World,
@@ -113,8 +107,8 @@ def give(
 @handover.command("take")
 @click.argument("file", type=FILE)
 @_dir
-@_passphrase
-@_json
+@PASSPHRASE
+@JSON
 @click.pass_obj
 def take(world: World, /, file: Path, folder: Path, passphrase_file: Path | None, as_json: bool) -> None:
     """Take what another officer of your agency passed on to you. That you did is logged, signed by both.

@@ -12,8 +12,7 @@ import click
 from keys_tooling.audit.progress import progress_bar
 from keys_tooling.audit.purpose import Purpose, purposed
 from keys_tooling.console import World
-
-FILE = click.Path(path_type=Path)
+from keys_tooling.options import FILE
 
 
 class Questions(click.Group):
