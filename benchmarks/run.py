@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import agents, crypto, cycle, log
+from benchmarks import agents, crypto, cycle, log, refusals
 from benchmarks.timing import machine
 
 GOALS = {
@@ -34,6 +34,7 @@ def main(arguments: list[str]) -> None:
     figures = crypto.measure(0.5 if quick else 3.0)
     figures.update(cycle.measure(count=400 if quick else 2000, rounds=1 if quick else 5))
     figures.update(agents.measure(40 if quick else 300))
+    figures.update(refusals.measure(20 if quick else 200))
     # Quick, the log is a twentieth as long, and its figures are named by the length that they are of.
     long, rounds, messages = (50_000, 40, 400) if quick else (1_000_000, 200, 3000)
     figures.update(log.measure(size=long, rounds=rounds, messages=messages))
