@@ -174,7 +174,7 @@ class ConsentDesk:
         """The same handle, a version later, with what the person still agrees to (J3)."""
         grant = parse_grant(signed_grant(row))
         end = min(grant.exp, kept.standing.until or grant.exp)
-        values = {"nbf": grant.nbf}
+        values = {"nbf": max(grant.nbf, self._began(grant.nbf))}
         signed = self._write(c, row.gid, kept, scope, grant.parties(), row.purpose, now, end, {}, values)
         expect_answers(c, grant, signed, self._keys.agency, now)
 
@@ -222,6 +222,12 @@ class ConsentDesk:
         post(c, "status", gid, status)
         return signed
 
+    def _began(self, otherwise: int) -> int:
+        """Since when our key stands: what it signs is not dated earlier, or nobody believes it (C5)."""
+        agency = self._view().agencies.get(self._keys.agency)
+        key = None if agency is None else agency.keys.get(self._keys.consent.kid)
+        return otherwise if key is None else key.nbf
+
     def _below(self, bound: int) -> int:
         return int.from_bytes(self._draw(8), "big") % max(1, bound)
 
@@ -232,14 +238,26 @@ class ConsentDesk:
         held = _held(_row(c, gid))
         if held.withdrawal is not None:
             return False
-        body = {"by": self._keys.agency, "gid": gid, "signer": self._keys.consent.kid, "ts": now, "v": 1}
-        signed = Signed.make(self._keys.consent, Purpose.WITHDRAW, body)
+        signed = self._withdrawal(gid, now)
         mark_withdrawn(c, signed)
         unposted = (posts.c.gid == gid) & (posts.c.kind == "status") & (posts.c.posted == 0)
         c.execute(update(posts).where(unposted).values(posted=1))
         post(c, "withdraw", gid, signed)
         expect_answers(c, held.grant, signed, self._keys.agency, now)
         return True
+
+    def sign_anew(self, c: Connection, n: int, gid: str, now: int) -> None:
+        """Sign a withdrawal that waits to be posted again, with the present time and key: the relay takes none that is
+        dated back. When the person said it stays here as it was."""
+        signed = self._withdrawal(gid, now)
+        words = {"withdrawal_s": b64(signed.signature), "withdrawal_t": _text(signed)}
+        c.execute(update(grants).where(grants.c.gid == gid).values(**words))
+        c.execute(update(posts).where(posts.c.n == n).values(sig=b64(signed.signature), text=_text(signed)))
+        expect_answers(c, _held(_row(c, gid)).grant, signed, self._keys.agency, now)
+
+    def _withdrawal(self, gid: str, now: int) -> Signed:
+        body = {"by": self._keys.agency, "gid": gid, "signer": self._keys.consent.kid, "ts": now, "v": 1}
+        return Signed.make(self._keys.consent, Purpose.WITHDRAW, body)
 
     # --- handles as they are
 
@@ -353,7 +371,9 @@ def remember(c: Connection, signed: Signed, status: Signed | None) -> None:
 def mark_withdrawn(c: Connection, signed: Signed) -> None:
     """Keep a verified withdrawal, and mark every message that was handed over under it, ended or not (V8)."""
     said = parse_withdrawal(signed)
-    words = {"withdrawal_s": b64(signed.signature), "withdrawal_t": _text(signed), "heard": None}
+    words = {
+        "withdrawal_s": b64(signed.signature), "withdrawal_t": _text(signed), "withdrawn_ts": said.ts, "heard": None,
+    }  # fmt: skip
     first = (grants.c.gid == said.gid) & grants.c.withdrawal_t.is_(None)
     c.execute(update(grants).where(first).values(**words))
     shown = (inbox.c.gid == said.gid) & inbox.c.handed.is_not(None) & inbox.c.withdrawn.is_(None)

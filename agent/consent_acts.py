@@ -327,10 +327,9 @@ class Agreements:
         """Whether the relay has it now; if not, it is kept and tried until it has."""
         self._desk.posted.set()
         try:
-            await self._posting.flush()
+            return await self._posting.flush()
         except Refusal:
             return False
-        return True
 
     def _name(self, agency: str) -> str:
         known = self._book.latest.agencies.get(agency)

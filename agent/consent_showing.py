@@ -161,7 +161,7 @@ class AgreementView:
             "from": grant.nbf,
             "until": grant.exp,
             "proved_until": None if status is None or gone else status.exp,
-            "withdrawn": {"by": gone.by, "at": gone.ts} if gone else None,
+            "withdrawn": {"by": gone.by, "at": row.withdrawn_ts} if gone else None,
             "at_the_relay": not self._unposted(c, [row.gid]),
             "stopped_at_the_relay": _stopped(c, [row.gid]),
         }

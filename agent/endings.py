@@ -57,7 +57,12 @@ def adopt(c: Connection, grant: Grant) -> int | None:
     found = select(withdrawals).where(withdrawals.c.gid == grant.gid, withdrawals.c.a.in_(grant.parties()))
     row = c.execute(found.order_by(withdrawals.c.heard).limit(1)).one_or_none()
     if row is not None:
-        words = {"withdrawal_s": row.sig, "withdrawal_t": row.text, "heard": row.heard}
+        words = {
+            "withdrawal_s": row.sig,
+            "withdrawal_t": row.text,
+            "withdrawn_ts": row.ts,
+            "heard": row.heard,
+        }
         c.execute(update(grants).where(grants.c.gid == grant.gid).values(**words))
     c.execute(delete(withdrawals).where(withdrawals.c.gid == grant.gid))
     return None if row is None else int(row.ts)

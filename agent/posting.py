@@ -1,14 +1,21 @@
-"""Statements about agreements, on their way to the relay: in the order they were made, until each is recorded."""
+"""Statements about agreements, on their way to the relay: in the order they were made, until each is recorded.
+
+Rules of this house:
+- a withdrawal is never given up: what the relay does not take for its date or its key is signed anew and posted again,
+  and one that it still refuses waits for the next try.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Row, select, update
 
 from agent.client import Relay
 from agent.clock import Clock
+from agent.consent import ConsentDesk
 from agent.endings import relay_knows
 from agent.logs import log
 from agent.store import Store, note
@@ -16,25 +23,31 @@ from agent.tables import posts
 from schemas import api
 from schemas.errors import KINDS, Refusal
 
+ANEW = frozenset({"CLOCK", "FUTURE", "STALE_KEY", "UNKNOWN_KEY", "REVOKED_KEY"})
+"""Refusals of a withdrawal that another signature, with the present time and key, can cure."""
+
 
 class Posting:
     """Posts grants, staples and withdrawals."""
 
-    def __init__(self, store: Store, relay: Relay, clock: Clock) -> None:
+    def __init__(self, store: Store, relay: Relay, desk: ConsentDesk, clock: Clock) -> None:
         self._store = store
         self._relay = relay
+        self._desk = desk
         self._clock = clock
         self._lock = asyncio.Lock()
 
-    async def flush(self) -> None:
-        """Post what waits.
+    async def flush(self) -> bool:
+        """Post what waits; whether all of it was taken or refused for good.
+
+        A withdrawal that the relay refused although it had just been signed anew stays, and holds nothing else up.
 
         Raises:
             Refusal: RELAY_AWAY and the relay's own; what was not recorded stays.
         """
-        waiting = select(posts).where(posts.c.posted == 0).order_by(posts.c.n).limit(api.BATCH_STATEMENTS)
+        anew, stuck = set[int](), set[int]()
         async with self._lock:
-            while rows := await self._store.run(lambda c: c.execute(waiting).all()):
+            while rows := await self._store.run(partial(_waiting, without=stuck)):
                 items = tuple(
                     api.StatementIn(
                         kind=row.kind, signed=api.SignedJson(s=row.sig, t=row.text), record=row.record
@@ -44,9 +57,13 @@ class Posting:
                 answer = await self._relay.post_statements(api.StatementsRequest(statements=items))
                 if len(answer.results) != len(rows):
                     raise Refusal("FORM", party="relay", retry=True)
-                await self._settle(list(zip(rows, answer.results, strict=True)))
+                kept = await self._settle(list(zip(rows, answer.results, strict=True)))
+                stuck |= kept & anew
+                anew |= kept
+        return not stuck
 
-    async def _settle(self, pairs: list[tuple[Row[Any], api.StatementResult]]) -> None:
+    async def _settle(self, pairs: list[tuple[Row[Any], api.StatementResult]]) -> set[int]:
+        """Note what became of each; returns those that were signed anew instead, and are to be posted again."""
         now = int(self._clock())
         for row, result in pairs:
             code = result.code or ""
@@ -55,16 +72,24 @@ class Posting:
             if result.status == "refused":
                 log.warning("statement-refused", kind=row.kind, code=code)
 
-        def work(c: Connection) -> None:
+        def work(c: Connection) -> set[int]:
+            kept = set[int]()
             for row, result in pairs:
-                c.execute(
-                    update(posts)
-                    .where(posts.c.n == row.n)
-                    .values(posted=1, code=result.code, stopped=result.stopped)
-                )
-                if result.status == "refused":
+                curable = row.kind == "withdraw" and result.code in ANEW
+                if result.status == "refused" and result.code != row.code:
                     note(c, now, f"statement-{row.kind}", result.code or "UNFORESEEN")
-                elif row.kind in ("withdraw", "grant"):
+                if result.status == "refused" and curable:
+                    self._desk.sign_anew(c, row.n, row.gid, now)
+                    kept.add(row.n)
+                elif result.status != "refused" and row.kind in ("withdraw", "grant"):
                     relay_knows(c, row.gid, row.text)
+                words = {"posted": int(row.n not in kept), "code": result.code, "stopped": result.stopped}
+                c.execute(update(posts).where(posts.c.n == row.n).values(**words))
+            return kept
 
-        await self._store.run(work)
+        return await self._store.run(work)
+
+
+def _waiting(c: Connection, *, without: set[int]) -> list[Row[Any]]:
+    found = select(posts).where(posts.c.posted == 0, posts.c.n.not_in(without)).order_by(posts.c.n)
+    return list(c.execute(found.limit(api.BATCH_STATEMENTS)).all())

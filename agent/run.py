@@ -85,7 +85,7 @@ class Agent:
         )
         self.watch = Watch(store, self.relay, self.book, self.trust, keys, partnership, clock)
         self.consent = ConsentDesk(store, self.relay, lambda: self.book.latest, keys, clock, draw)
-        self.posting = Posting(store, self.relay, clock)
+        self.posting = Posting(store, self.relay, self.consent, clock)
         self.receipts = Receipts(store, self.relay, self.trust, keys, clock)
         self.outbox = Outbox(
             store, self.relay, self.book, self.trust, self.consent, keys, clock, draw, world.jitter

@@ -31,7 +31,7 @@ from schemas.agreement import STANDING, State
 from schemas.canonical import unb64
 from schemas.envelope import Frozen
 from schemas.errors import Refusal
-from schemas.grants import parse_grant, parse_withdrawal
+from schemas.grants import parse_grant
 from schemas.keyring import AgentKeys
 from schemas.messages.asked import Day
 from schemas.signing import Signed
@@ -203,7 +203,7 @@ class Statements:
         state: ChoiceState = "expired" if now >= grant.exp else "given"
         when = grant.exp
         if row.withdrawal_t is not None:
-            state, when = "withdrawn", parse_withdrawal(_signed(row.withdrawal_s, row.withdrawal_t)).ts
+            state, when = "withdrawn", row.withdrawn_ts
         names = self._names(sorted(grant.parties()))
         return Choice(grant.nbf, names, tuple(grant.cat), tuple(grant.pur), state, when)
 

@@ -181,6 +181,7 @@ grants = Table(
     Column("status_ts", Integer),
     Column("withdrawal_s", Text),
     Column("withdrawal_t", Text),
+    Column("withdrawn_ts", Integer),  # when it was said: what we end ourselves may have to be signed again, later
     Column("heard", Integer, index=True),  # the relay knew of its end, or that it holds less: in which order
     Column("agree_by", String),
     Column("evidence", Text),

@@ -193,6 +193,7 @@ class Rows:
         lists: tuple[list[Any], ...] = (
             self.seen, self.envelopes, self.deliveries, self.notices, self.heard, self.grants, self.statuses,
             self.withdrawals, self.recalls, self.answers, self.told, self.statements, self.policies, self.heads,
+            self.limited, self.freed,
         )  # fmt: skip
         return sum(map(len, lists))
 
