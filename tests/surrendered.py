@@ -98,7 +98,8 @@ PLACES: tuple[tuple[str, str, str], ...] = (
     ("the passphrase file of the relay, if it lies on the same disk", "then the log keys too: keep it elsewhere",
      "any message or record"),
     ("the relay's machine, running", ("besides: the log keys; epoch keys of the running minute, so the records of that "
-     "minute; keys of single records that it answered with lately, as text in memory that was not used again; and what passes through it from then on"),
+     "minute; keys of single records that it answered with lately, as text in memory that was not used again; and what passes through it from then on: "
+     "when a person takes an agreement back or limits it, that all its handles are one person's: they end or change in the same second, because nothing may wait"),
      "keys of epochs that are over; words, names, reasons; older records that it was not just asked about"),
     ("an agent's disk, switched off", ("that there is an agent, its agency, sizes and times of files; in the drop folders "
      "OUT, SENT, FAILED and IN whatever a case system has put there or not yet taken: those files are in clear, by design; names of files there"),

@@ -97,6 +97,25 @@ async def test_two_handles_of_one_person_share_nothing_that_links_them(world):
             assert secret not in " ".join(seen)
 
 
+async def test_a_stop_ends_every_handle_before_anybody_hears_that_it_was_taken(world):
+    """Nothing of it waits, not even to hide from the relay that the handles are one person's (SEIZURE.md)."""
+    async with world.relay(), quiet(world, "Peacock") as agent, quiet(world, "IDVAS") as idvas:
+        given = await give(agent, "IDVAS", "Harbour", purposes=["SUPPORT", "RISK_MGMT"])
+        await send(agent, given["id"])
+        await send(agent, given["id"], "Harbour")
+        await send(agent, given["id"], purpose="RISK_MGMT")
+        await agent.posting.flush()
+        await agent.outbox.flush()
+        world.clock.advance(60)
+        assert (await agent.agreements.withdraw(given["id"]))["at_the_relay"]
+        rows = await handles(agent)
+        pages = [await agent.relay.grant(row.gid) for row in rows]
+        assert [json.loads(page.withdrawal.t)["ts"] for page in pages] == [world.now] * 3
+        assert (await agent.view.agreement(given["id"]))["stopped_at_the_relay"] == 3
+        await idvas.inbox.collect(0)
+        assert await idvas.showing.inbox() == []
+
+
 NAMES = {
     "cat", "ev", "exp", "from", "gid", "iss", "limited", "nbf", "pur", "signer", "to", "v", "ver", "state", "ts", "by",
 }  # fmt: skip
@@ -109,7 +128,8 @@ def strings(text):
 
 
 def stamps(texts):
-    """The moment of a withdrawal is one for all of a person's handles: it is when the person said so."""
+    """The moment of a withdrawal is one for all of a person's handles: nothing waits, and so the relay learns from it
+    that they are one person's. It is on the surrender list (SEIZURE.md)."""
     import re
 
     return set(re.findall(r'"ts":(\d+)', texts[0])) & set(re.findall(r'"ts":(\d+)', texts[1]))
