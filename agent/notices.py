@@ -1,7 +1,8 @@
 """What the relay tells us outside any message, held against signatures before it is believed (PROTOCOL.md D2, C5).
 
 Rules of this house:
-- a receipt counts with its recipient's signature, a withdrawal with that of a party to the agreement;
+- a receipt counts with its recipient's signature, a withdrawal with that of a party to the agreement, and only for
+  what rests on that agreement; what nothing proves must fit our own copy;
 - a notice is acknowledged once what it says is in the store, and also when it proves nothing: then it is in the
   journal instead;
 - withdrawn before anybody saw it: the words go. Withdrawn afterwards: they stay, marked, for people to act on.
@@ -20,6 +21,7 @@ from agent.consent import mark_withdrawn, remember
 from agent.consent_ledger import note_stop
 from agent.directory import Book
 from agent.endings import keep_early, relay_knows, withdrawn
+from agent.heard_of import may_have_lapsed, over, rests_on
 from agent.holding import KINDS_OF_NOTICE, hear_lead
 from agent.logs import log
 from agent.outbox import Outbox, forget_ended, step, stop_resting
@@ -106,6 +108,8 @@ class Notices:
             _recalled(c, notice, view)
             return None
         if notice.kind in KINDS_OF_NOTICE:
+            if row is not None and notice.kind == "lapsed":
+                _check(may_have_lapsed(row, self._book.policies.around(row.ts), now))
             if hear_lead(c, notice, row, now):
                 self._outbox.kick.set()
             if row is not None and notice.kind == "lapsed":
@@ -113,13 +117,60 @@ class Notices:
             return None
         if notice.kind == "receipt":
             return _receipt(c, notice, row, view)
-        if notice.kind in ("withdrawn", "recall"):
-            _withdrawal(c, notice, view, now)
+        signed = _withdrawal(c, notice, view, now) if notice.kind in ("withdrawn", "recall") else None
         if row is not None:
-            _as_sender(c, notice, row)
+            self._as_sender(c, notice, row, signed, now)
         if notice.a == self._keys.agency:
-            _as_recipient(c, notice)
+            self._as_recipient(c, notice, signed, now)
         return None
+
+    def _as_sender(
+        self, c: Connection, notice: Notice, row: Row[Any], signed: Signed | None, now: int
+    ) -> None:
+        if notice.d is None:
+            raise Refusal("NOT_FOUND")
+        if notice.kind == "alert":
+            c.execute(update(sealings).where(sealings.c.eid == row.eid).values(alert=1))
+        elif [notice.a, notice.d] in json.loads(row.desks) and self._bears_out(c, notice, row, signed, now):
+            state = "recalled" if notice.kind == "recall" else notice.kind
+            step(c, row.eid, notice.a, notice.d, state, notice.ts)
+            if row.state == "held":
+                c.execute(
+                    update(sealings).where(sealings.c.eid == row.eid).values(state="stopped", upload=None)
+                )
+            forget_ended(c, row.id)
+
+    def _as_recipient(self, c: Connection, notice: Notice, signed: Signed | None, now: int) -> None:
+        here = (inbox.c.eid == notice.eid) & (inbox.c.d == notice.d)
+        row = c.execute(select(inbox).where(here)).one_or_none()
+        if row is None:
+            return
+        if notice.kind == "alert":
+            c.execute(update(inbox).where(here).values(alert=1))
+        elif not self._bears_out(c, notice, row, signed, now):
+            return
+        elif notice.kind == "expired":
+            alive = inbox.c.state.in_(("collected", "opened"))
+            c.execute(update(inbox).where(here, alive).values(state="expired"))
+        elif row.handed is not None:
+            c.execute(update(inbox).where(here).values(withdrawn=notice.ts, recalled=0))
+        elif row.state == "opened" and not row.alone:
+            words = {"state": "withdrawn", "message": None, "delivery": None}
+            c.execute(update(inbox).where(here).values(**words))
+        # What is not open yet is weighed when it is opened: it may stand without its agreement (V8).
+
+    def _bears_out(
+        self, c: Connection, notice: Notice, row: Row[Any], signed: Signed | None, now: int
+    ) -> bool:
+        """Whether our own copy agrees. What a genuine ending says of its own agreement is kept either way."""
+        if signed is None:
+            _check(over(row.exp, now))
+            return True
+        if rests_on(row, signed):
+            return True
+        note(c, now, f"notice-{notice.kind}", "RECORD_DIFFERS", notice.eid)
+        log.error("notice-refused", kind=notice.kind, code="RECORD_DIFFERS", party="relay")
+        return False
 
     def _ended(self, c: Connection, notice: Notice, view: Directory, now: int) -> None:
         """A party ended a handle: say what became of what is held here, and note it where it is our own (J4, J7)."""
@@ -216,34 +267,10 @@ def _recalled(c: Connection, notice: Notice, view: Directory) -> None:
     heard(c, said, signed)
 
 
-def _as_sender(c: Connection, notice: Notice, row: Row[Any]) -> None:
-    if notice.d is None:
-        raise Refusal("NOT_FOUND")
-    if notice.kind == "alert":
-        c.execute(update(sealings).where(sealings.c.eid == row.eid).values(alert=1))
-    elif [notice.a, notice.d] in json.loads(row.desks):
-        state = "recalled" if notice.kind == "recall" else notice.kind
-        step(c, row.eid, notice.a, notice.d, state, notice.ts)
-        if row.state == "held":
-            c.execute(update(sealings).where(sealings.c.eid == row.eid).values(state="stopped", upload=None))
-        forget_ended(c, row.id)
-
-
-def _as_recipient(c: Connection, notice: Notice) -> None:
-    here = (inbox.c.eid == notice.eid) & (inbox.c.d == notice.d)
-    alive = inbox.c.state.in_(("collected", "opened"))
-    if notice.kind == "alert":
-        c.execute(update(inbox).where(here).values(alert=1))
-    elif notice.kind == "expired":
-        c.execute(update(inbox).where(here, alive).values(state="expired"))
-    elif notice.kind in ("withdrawn", "recall"):
-        unseen = inbox.c.handed.is_(None)
-        c.execute(
-            update(inbox).where(here, alive, unseen).values(state="withdrawn", message=None, delivery=None)
-        )
-        c.execute(
-            update(inbox).where(here, inbox.c.handed.is_not(None)).values(withdrawn=notice.ts, recalled=0)
-        )
+def _check(borne_out: bool) -> None:
+    """Raises Refusal RECORD_DIFFERS: the relay says of a message what cannot be, and nothing is done."""
+    if not borne_out:
+        raise Refusal("RECORD_DIFFERS", party="relay")
 
 
 def _signed(item: SignedJson) -> Signed:
