@@ -31,6 +31,7 @@ NEEDS = {
     "recalls_to_answer": "withdrawn agreements to answer (consent recalls)",
     "recalls_unanswered": "answers of others that are missing",
     "gate_faults": "messages that the relay should have stopped",
+    "unconfirmed": "messages that wait, not confirmed: nobody says that the agreement still stands",
     "reviews_due": "days to look again that have passed (statement kept, nondisclosure list)",
 }
 
@@ -207,7 +208,10 @@ def send(home: Path, as_json: bool, form: Any, key: str | None, **given: Any) ->
 def inbox(home: Path, as_json: bool, every: bool) -> None:
     """What waits to be taken on, most urgent first."""
     answer = line(home).ask("GET", "/v1/inbox?all=1" if every else "/v1/inbox")
-    rows = [f"{i['id']}  {i['rag']:5}  {i['class']:9}  {i['says']:20}  {_from(i)}" for i in answer["items"]]
+    rows = [
+        f"{i['id']}  {i['rag']:5}  {i['class']:9}  {i['says']:20}  {_by(i)}  {_from(i)}"
+        for i in answer["items"]
+    ]
     say(as_json, answer, "\n".join(rows) or "Nothing waits.")
 
 
@@ -347,6 +351,13 @@ def _desk(text: str) -> dict[str, str]:
     if not slash:
         raise click.UsageError("--to is AGENCY/DESK, such as 'Peterborough IDVAS/duty'")
     return {"agency": agency, "desk": desk}
+
+
+def _by(item: Any) -> str:
+    """By when it is to be taken on, by the clock of London."""
+    from schemas.worktime import london
+
+    return f"{'OVERDUE since' if item['overdue'] else 'by'} {london(item['acknowledge_by']):%a %d %b %H:%M}"
 
 
 def _from(item: Any) -> str:

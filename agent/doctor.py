@@ -43,6 +43,7 @@ def examine(home: Path, environment: Mapping[str, str], now: float) -> list[Chec
         check("witnesses", lambda: _witnesses(state))
         check("keys", lambda: _keys(state))
         check("policy", lambda: _policy(state))
+        check("officers", lambda: _officers(state))
         check("queue", lambda: _queue(state))
         check("daily lists", lambda: _lists(state))
         check("agreements", lambda: _agreements(state))
@@ -114,10 +115,29 @@ def _policy(state: dict[str, Any]) -> str:
     return f"version {state['policy']['version']} is in force and held here"
 
 
+def _officers(state: dict[str, Any]) -> str:
+    """Nothing stops for this, and somebody must see to it: without a lead, what needs one is refused."""
+    if state["short_of_officers"]:
+        said = "; ".join(
+            f"{one['name'] or one['agency']} has {one['ig']} of {one['ig_asked']} IG officers and {one['lead']} of "
+            f"{one['lead_asked']} safeguarding leads"
+            for one in state["short_of_officers"]
+        )
+        raise Refusal(
+            "OFFICERS", f"The policy asks for more: {said}. Ask the administrator to publish their keys."
+        )
+    return "as many IG officers and leads as the policy asks for"
+
+
 def _agreements(state: dict[str, Any]) -> str:
     if state["gate_faults"]:
         raise Refusal(
             "NO_AUTHORITY", f"{state['gate_faults']} messages passed the relay that it should have stopped."
+        )
+    if state["unconfirmed"]:
+        raise Refusal(
+            "STATUS_STALE",
+            f"{state['unconfirmed']} messages wait, not confirmed: nobody says their agreement stands.",
         )
     if state["recalls_to_answer"]:
         raise Refusal(

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, func, select
 from agent import findings
 from agent.accounts import APART_KINDS
 from agent.clock import Clock
+from agent.confirming import SAYS, unconfirmed
 from agent.consent_showing import agreement_counts
 from agent.directory import Book
 from agent.explaining import shown
@@ -26,8 +27,11 @@ from schemas.directory import MAX_AGE, safety_number
 from schemas.errors import Refusal
 from schemas.explaining import steps_for
 from schemas.keyring import AgentKeys
+from schemas.override import parse_override
+from schemas.periods import deadlines
 from schemas.policy import Policy
 from schemas.signing import Signed
+from schemas.staffing import Staff, shortages
 
 SHOWN = 500
 
@@ -122,6 +126,7 @@ class Showing:
             "alert": bool(row.alert),
             "agreement_withdrawn": row.withdrawn,
             "agreement_limited": row.limited,
+            **self._due(row),
         }
 
     def whole(self, row: Row[Any]) -> Json:
@@ -138,6 +143,39 @@ class Showing:
             ],
             "message": None if row.message is None else json.loads(row.message),
         }
+
+    def _due(self, row: Row[Any]) -> Json:
+        """By when it is taken on and answered, by the policy of its time; when it waited for a lead, of her time."""
+        under = None if row.override is None else parse_override(Signed.from_json(json.loads(row.override)))
+        began = row.ts if under is None else max(row.ts, under.ts)
+        due = deadlines(self._book.policies.at(began), row.rag, began)
+        waits = row.state in ("collected", "opened")
+        return {
+            "acknowledge_by": due.acknowledge,
+            "respond_by": due.respond,
+            "overdue": waits and due.acknowledge < int(self._clock()),
+        }
+
+    def _staff(self, now: int) -> Json:
+        """Where the policy asks for more officers or leads than there are: here, and for oversight everywhere."""
+        found, whole = shortages(self._book.latest, self._book.policies.now, now), self._book.latest.oversight
+        mine = [one for one in found if self._keys.agency in (one.agency, whole)]
+        return {"short_of_officers": [self._short(one) for one in mine]}
+
+    def _short(self, one: Staff) -> Json:
+        return {
+            "agency": one.agency,
+            "name": self._name(one.agency),
+            "ig": one.ig,
+            "ig_asked": one.asked.ig,
+            "lead": one.lead,
+            "lead_asked": one.asked.lead,
+        }
+
+    def _waiting(self, row: Row[Any]) -> Json:
+        """What waits to be confirmed: whose it is and for which desk, and nothing of what it says."""
+        sender = {"agency": row.from_a, "name": self._name(row.from_a), "desk": row.from_d}
+        return {"from": sender, "desk": row.d, "rag": row.rag, "since": row.unsure, "says": SAYS}
 
     async def status(self) -> Json:
         """The agent's own state: is it connected, fresh, and free of alarms."""
@@ -160,6 +198,7 @@ class Showing:
                 "receipts_waiting": c.execute(unposted).scalar_one(),
                 "to_take_on": c.execute(mine).scalar_one(),
                 **agreement_counts(c, self._keys.agency),
+                "not_confirmed": [self._waiting(row) for row in unconfirmed(c)],
                 "reviews_due": reviews_due(c, now),
                 "reconciliation": findings.counts(c),
                 "journal": [{"ts": r.ts, "event": r.event, "code": r.code} for r in recent],
@@ -187,6 +226,7 @@ class Showing:
             else {"code": alarm.code, "ts": alarm.ts, "say": Refusal(alarm.code).say},
             "witnesses": self._watch.shown(),
             "unknown_own_keys": list(self._book.strangers),
+            **self._staff(now),
             **counts,
         }
 

@@ -40,6 +40,7 @@ from broker.witnesses import Board, kept_heads
 from schemas import api
 from schemas.errors import Refusal
 from schemas.sealing import Draw, self_test
+from schemas.staffing import shortages
 
 Answering = Callable[[Relay, web.Request], Awaitable[web.StreamResponse]]
 PUBLIC_BURST = 4.0
@@ -239,7 +240,7 @@ def _public(relay: Relay, store: Store, metrics: Metrics, authority: str) -> web
     app.router.add_get(api.POLICY, get_policy, allow_head=False)
     app.router.add_get(api.RETENTION, get_retention, allow_head=False)
     app.router.add_get("/healthz", _alive, allow_head=False)
-    app.router.add_get("/readyz", _ready(relay), allow_head=False)
+    app.router.add_get("/readyz", _ready(relay, whole=False), allow_head=False)
     return app
 
 
@@ -248,10 +249,11 @@ def _admin(relay: Relay, metrics: Metrics) -> web.Application:
 
     async def figures(_request: web.Request) -> web.StreamResponse:
         metrics.log_size.set(relay.log.size)
+        metrics.short.set(_short(relay))
         return answer(metrics.text(), "text/plain; version=0.0.4")
 
     app.router.add_get("/healthz", _alive, allow_head=False)
-    app.router.add_get("/readyz", _ready(relay), allow_head=False)
+    app.router.add_get("/readyz", _ready(relay, whole=True), allow_head=False)
     app.router.add_get("/metrics", figures, allow_head=False)
     return app
 
@@ -260,11 +262,20 @@ async def _alive(_request: web.Request) -> web.StreamResponse:
     return answer(b'{"alive":true}')
 
 
-def _ready(relay: Relay) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+def _short(relay: Relay) -> int:
+    """How many members have fewer officers than the policy asks for; it stops nothing (Q10)."""
+    now = int(relay.clock())
+    return len(shortages(relay.view.directory, relay.view.policy(now), now))
+
+
+def _ready(relay: Relay, *, whole: bool) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """`whole` is for the operator: how many agencies lack officers is for no stranger."""
+
     async def ready(_request: web.Request) -> web.StreamResponse:
         if not relay.sequencer.healthy:
             raise Refusal("UNAVAILABLE")
         policy = relay.view.policy(relay.clock())  # without one it still carries REDs, so it is ready
-        return answer(to_json({"ready": True, "policy": None if policy is None else policy.version}))
+        said = {"ready": True, "policy": None if policy is None else policy.version}
+        return answer(to_json(said | ({"short_of_officers": _short(relay)} if whole else {})))
 
     return ready

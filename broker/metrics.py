@@ -33,6 +33,11 @@ class Metrics:
             "fenpost_turn_seconds", "Seconds that a turn took.", buckets=SECONDS, registry=self.registry
         )
         self.log_size = Gauge("fenpost_log_size", "Leaves in the log.", registry=self.registry)
+        self.short = Gauge(
+            "fenpost_agencies_short_of_officers",
+            "Members with fewer IG officers or leads than the policy asks for.",
+            registry=self.registry,
+        )
 
     @contextlib.contextmanager
     def turn(self, items: int) -> Iterator[None]:

@@ -21,6 +21,7 @@ from schemas.envelope import Frozen
 from schemas.errors import Refusal
 from schemas.retention import RetentionBody
 from schemas.signing import Signed
+from schemas.staffing import check_admitted
 
 Kind = Literal[
     "directory", "grant", "status", "withdraw", "recalled", "policy", "override", "nondisclosure",
@@ -149,7 +150,7 @@ def record_statement(signed: Signed, requester: str, turn: Turn, text: bytes | N
 
     Raises:
         Refusal: NOT_ALLOWED, and as Directory.apply; for a policy, with its text, also POLICY_TEXT and CLOCK; for a
-            retention statement as check_list.
+            retention statement as check_list; for an admission as check_admitted.
     """
     statement, body = parse_statement(signed)
     if requester not in (statement.agency, turn.view.oversight):
@@ -163,6 +164,8 @@ def record_statement(signed: Signed, requester: str, turn: Turn, text: bytes | N
         raise Refusal("DIRECTORY")
     check_dates(statement, body, turn.now)
     check_list(body, text, turn)
+    if isinstance(body, Admit):
+        check_admitted(turn.view, body.member, turn.policy, turn.now)
     view = turn.own_view()
     n = view.size
     view.apply(signed)

@@ -22,6 +22,19 @@ def after_working_hours(ts: int, seconds: int) -> int:
     return _run(ts, seconds, OPENS, CLOSES)
 
 
+def close_after(ts: int, days: int) -> int:
+    """When the nth working day after the one of `ts` closes; what comes after closing counts as the next one's."""
+    day = london(ts).date()
+    if day.weekday() < 5 and ts > _midnight(day) + CLOSES:
+        day += timedelta(days=1)
+    while day.weekday() >= 5:
+        day += timedelta(days=1)
+    while days:
+        day += timedelta(days=1)
+        days -= day.weekday() < 5
+    return _midnight(day) + CLOSES
+
+
 def london(ts: int) -> datetime:
     """What the clock in London shows at a time; the result says UTC and means London."""
     return datetime.fromtimestamp(ts + _summer(ts), UTC)

@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from schemas.periods import after
+from schemas.policy import Period
 from schemas.worktime import after_working_days, after_working_hours
 
 HOUR, DAY = 3600, 24 * 3600
@@ -44,3 +46,22 @@ def test_working_hours_are_nine_to_five_in_london(start, seconds, end):
 )
 def test_working_days_stand_still_at_weekends(start, days, end):
     assert after_working_days(at(start), days * DAY) == at(end)
+
+
+@pytest.mark.parametrize(
+    ("unit", "count", "start", "end"),
+    [
+        ("H", 1, "2027-03-27 23:30", "2027-03-28 00:30"),  # the clocks change; hours do not
+        ("H", 4, "2026-10-24 22:30", "2026-10-25 02:30"),
+        ("WH", 4, "2027-01-07 16:30", "2027-01-08 12:30"),
+        ("WD", 1, "2027-01-08 18:10", "2027-01-12 17:00"),  # Friday after closing counts as Monday's
+        ("WD", 5, "2027-01-08 18:10", "2027-01-18 17:00"),
+        ("WD", 1, "2027-01-08 17:00", "2027-01-11 17:00"),  # on the stroke of five it is still Friday's
+        ("WD", 2, "2027-01-09 12:00", "2027-01-13 17:00"),  # Saturday
+        ("WD", 1, "2027-01-11 03:00", "2027-01-12 17:00"),
+        ("WD", 1, "2026-07-06 16:30", "2026-07-08 16:00"),  # half past five in London, in summer
+        ("WD", 1, "2027-03-26 12:00", "2027-03-29 16:00"),  # over the change
+    ],
+)
+def test_a_period_ends_by_its_own_clock(unit, count, start, end):
+    assert after(Period(n=count, unit=unit), at(start)) == at(end)
