@@ -196,6 +196,26 @@ async def test_an_emergency_shows_what_the_lead_has_still_to_sign(world, relay, 
         await eventually(settled)
 
 
+async def test_of_an_emergency_that_ended_before_anybody_fetched_it_nothing_is_left_to_sign(
+    world, relay, people
+):
+    async with running(world, "Peacock") as peacock:
+        emergency = risky(payload={**MESSAGE, "rag": "RED"}, law={**LAW, "why_no": "F"})
+        sent = await peacock.ok("POST", "/v1/messages", emergency)
+
+        async def due():
+            return (await peacock.ok("GET", "/v1/holds"))["holds"]
+
+        assert [hold["mid"] for hold in await eventually(due)] == [sent["mid"]]
+        world.clock.advance(8 * DAY)
+        await relay.sweeper.sweep()
+
+        async def settled():
+            return not (await peacock.ok("GET", "/v1/holds"))["holds"]
+
+        await eventually(settled)
+
+
 async def test_of_an_emergency_that_named_no_basis_the_author_names_one_and_the_lead_signs(
     world, relay, people
 ):
