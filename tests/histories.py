@@ -40,6 +40,8 @@ PURPOSES, CATEGORIES = ("SUPPORT", "HOUSING"), ("ask", "risk")
 SOME = st.sets(st.sampled_from(OTHERS), min_size=1)
 KINDS = st.sets(st.sampled_from(CATEGORIES), min_size=1)
 LEADS = st.sampled_from(("lead", "lead", "second author", "their lead"))
+LIFE = 7 * 24
+"""Hours that a message lives."""
 
 
 class Histories(RuleBasedStateMachine):
@@ -60,6 +62,7 @@ class Histories(RuleBasedStateMachine):
         self.world = World.found(Path(self.folder.name), *NAMES)
         self.people = People.of(self.world)
         self.model = Model()
+        self.hours = 0
         self.runner = asyncio.Runner()
         self.stack = contextlib.AsyncExitStack()
         self.do(self._open())
@@ -112,6 +115,72 @@ class Histories(RuleBasedStateMachine):
         agreed.grant, agreed.version = grant, agreed.version + 1
         agreed.purposes, agreed.categories = frozenset(purposes), frozenset(kinds)
         self.note("limited with mail" if self.model.limited(agreed) else "limited")
+
+    @rule(
+        target=agreements,
+        to=SOME,
+        purposes=st.sets(st.sampled_from(PURPOSES), min_size=1),
+        kinds=KINDS,
+        less=KINDS,
+        stapled=st.booleans(),
+        again=st.booleans(),
+        who=st.sampled_from((None, None, "Peacock")),
+    )
+    def agree_and_change_at_once(
+        self, to: set[str], purposes: set[str], kinds: set[str], less: set[str], stapled: bool, again: bool,
+        who: str | None,
+    ) -> Agreed:  # fmt: skip
+        """All that was said while the relay was away, in one request: agreed, limited, stapled, perhaps taken back."""
+        grant = self.world.grant("Peacock", *sorted(to), pur=sorted(purposes), cat=sorted(kinds))
+        agreed = Agreed(
+            grant, self.world.status("Peacock", grant), frozenset(to) | {"Peacock"}, frozenset(purposes),
+            frozenset(kinds), self.world.now + 24 * HOUR,
+        )  # fmt: skip
+        limited = self.version(agreed, cat=sorted(less))
+        words: list[tuple[str, Signed, str]] = [
+            ("grant", grant, "recorded"),
+            ("status", agreed.status, "recorded"),
+        ]
+        if less <= kinds:
+            words.append(("grant", limited, "recorded"))
+            agreed.grant, agreed.version, agreed.categories = limited, 2, frozenset(less)
+        else:
+            words.append(("grant", limited, "refused"))
+        if stapled:
+            self.world.clock.advance(1)
+            agreed.status, agreed.fresh_until = (
+                self.world.status("Peacock", grant),
+                self.world.now + 24 * HOUR,
+            )
+            words.append(("status", agreed.status, "recorded"))
+        if who is not None:
+            words.append(("withdraw", self.world.withdrawal(who, grant), "recorded"))
+            agreed.withdrawn = True
+        if again:
+            last = "refused" if agreed.withdrawn else "repeat" if agreed.version == 1 else "refused"
+            words.append(("grant", grant, last))
+        said = self.said("Peacock", *((kind, signed) for kind, signed, _ in words))
+        assert said == [expected for _, _, expected in words]
+        self.note("all at once")
+        return agreed
+
+    @rule(agreed=agreements, order=st.permutations(("limit", "staple", "withdraw")), kinds=KINDS)
+    def change_at_once(self, agreed: Agreed, order: list[str], kinds: set[str]) -> None:
+        """A limit, a staple and a withdrawal of one agreement, in one request and in any order: it has ended."""
+        if agreed.withdrawn or not kinds <= agreed.categories:
+            return
+        signed = {
+            "limit": ("grant", self.version(agreed, cat=sorted(kinds), pur=sorted(agreed.purposes))),
+            "staple": ("status", self.world.status("Peacock", agreed.grant)),
+            "withdraw": ("withdraw", self.world.withdrawal("Peacock", agreed.grant)),
+        }
+        said = dict(zip(order, self.said("Peacock", *(signed[name] for name in order)), strict=True))
+        assert said["withdraw"] == "recorded"
+        for name in ("limit", "staple"):
+            before = order.index(name) < order.index("withdraw")
+            assert said[name] in (("recorded", "repeat") if before else ("refused",)), (order, said)
+        self.model.withdrawn(agreed)
+        self.note("changed at once")
 
     @rule(target=agreements, agreed=agreements, gone=st.sampled_from(OTHERS))
     def limit_to_fewer(self, agreed: Agreed, gone: str) -> Any:
@@ -288,15 +357,21 @@ class Histories(RuleBasedStateMachine):
         message.waiting.discard(who)
         self.note("ended")
 
+    def _pass(self, hours: int) -> None:
+        """A history ends before its first message would: what expires has tests of its own, and the model knows none."""
+        self.hours += hours
+        if self.hours < LIFE:
+            self.world.clock.advance(hours * HOUR)
+
     @rule(hours=st.sampled_from((1, 3, 11, 25)))
     def time_goes_by(self, hours: int) -> None:
-        self.world.clock.advance(hours * HOUR)
+        self._pass(hours)
         self.note("time")
 
     @rule(hours=st.sampled_from((0, 1, 6, 25)))
     def the_relay_looks(self, hours: int) -> None:
         """What time brings: bells, lapses, missing signatures; and oversight reads what it was told."""
-        self.world.clock.advance(hours * HOUR)
+        self._pass(hours)
         self.do(self.relay.sweeper.sweep())
         self.model.looked(self.world.now)
         for kind in ("lead-missing", "hold-escalated", "lapsed"):
@@ -365,7 +440,7 @@ class Histories(RuleBasedStateMachine):
 
 EVERYTHING = frozenset({
     "agreed", "stapled", "no new life", "replayed", "withdrawn", "withdrawn with mail", "withdrawn twice", "stranger",
-    "limited", "limited with mail", "not more", "fewer",
+    "limited", "limited with mail", "not more", "fewer", "all at once", "changed at once",
     "sent: accepted", "sent: GRANT", "sent: STATUS_STALE", "sent: REFUSED", "sent: held", "released", "no lead",
     "thread", "too long", "sent: OVERRIDE_RECIPIENTS", "sent: OVERRIDE_DIFFERS", "sent: OVERRIDE_EXPIRED",
     "break-glass", "rung", "signed afterwards", "signed twice", "signed too late", "lead-missing", "hold-escalated",
@@ -373,16 +448,19 @@ EVERYTHING = frozenset({
 })  # fmt: skip
 
 
-def play(steps: int, everything: frozenset[str]) -> int:
-    """Histories until so many steps were taken and all of `everything` happened; says how many steps."""
+def play(steps: int, everything: frozenset[str], first: int = 0) -> int:
+    """Histories until so many steps were taken and all of `everything` happened; says how many steps.
+
+    `first` is the first seed: a short run begins where much happens early.
+    """
     Histories.steps, Histories.reached = 0, set()
     machine = settings(
         max_examples=5, stateful_step_count=50, deadline=None, database=None, phases=(Phase.generate,),
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
-    number = 0
+    number = first
     while Histories.steps < steps or not everything <= Histories.reached:
-        assert number < 80, f"never reached: {everything - Histories.reached}"
+        assert number < first + 80, f"never reached: {everything - Histories.reached}"
         run_state_machine_as_test(seed(number)(Histories), settings=machine)
         number += 1
     return Histories.steps

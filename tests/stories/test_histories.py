@@ -4,5 +4,7 @@ from tests.histories import play
 
 
 def test_a_short_history_is_as_the_model_says() -> None:
-    everything = frozenset({"agreed", "withdrawn", "sent: accepted", "sent: held", "restarted"})
-    assert play(60, everything) >= 60
+    everything = frozenset(
+        {"agreed", "withdrawn", "sent: accepted", "sent: held", "restarted", "all at once"}
+    )
+    assert play(60, everything, first=4) >= 60
