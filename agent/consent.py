@@ -357,6 +357,8 @@ def remember(c: Connection, signed: Signed, status: Signed | None) -> None:
     grant = parse_grant(signed)
     words = {"exp": grant.exp, "grant_s": b64(signed.signature), "grant_t": _text(signed), "heard": None}
     row = c.execute(select(grants).where(grants.c.gid == grant.gid)).one_or_none()
+    if row is not None and newest(row).iss != grant.iss:
+        return  # a stranger's, under a handle that is not theirs
     if row is None:
         c.execute(insert(grants).values(gid=grant.gid, mine=0, **words))
         adopt(c, grant)

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, func, select
 
 from agent import recalls
 from agent.clock import Clock
+from agent.confirming import unconfirmed
 from agent.consent import signed_grant
 from agent.consent_ledger import Kept, find
 from agent.consent_words import ENDS_SOON, LOOK_AGAIN, STOPPED, UNANSWERED, did, label, says
@@ -198,6 +199,7 @@ def agreement_counts(c: Connection, agency: str) -> Json:
         "recalls_to_answer": len(recalls.owing(c, agency)),
         "recalls_unanswered": recalls.awaited(c, agency),
         "gate_faults": c.execute(slept).scalar_one(),
+        "unconfirmed": len(unconfirmed(c)),
     }
 
 

@@ -18,7 +18,7 @@ T = TypeVar("T", bound=Frozen)
 Role = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
 Json = dict[str, Any]
 PeopleReject = Literal["wrong-recipient", "over-shared", "cannot-read", "no-authority"]
-"""The reasons that people give; gate-fault is for the agent alone to say."""
+"""The reasons that people give; gate-fault and not-confirmed are for the agent alone to say."""
 
 
 class To(Frozen):

@@ -5,6 +5,7 @@ from what the store says.
 
 Rules of this house:
 - `collected` is said once the delivery is in our store, `opened` once every rule held;
+- what rests on an agreement alone waits until it is confirmed that the agreement stands (agent.confirming);
 - nothing is handed over before the relay has logged that we have it, so that nobody is told "stopped" of a message
   that was read; a RED is not kept waiting for a relay that went away in between;
 - what the relay gets wrong (bytes, proof, log) is never answered with a signed rejection: the sender did nothing wrong.
@@ -22,6 +23,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from agent.client import Relay
 from agent.clock import Clock
+from agent.confirming import Confirming, doubt, doubtful
 from agent.consent import ConsentDesk, remember
 from agent.directory import Book
 from agent.endings import TakenBack, ended, mark_handed, so_far, take_back, too_late, wrote_after
@@ -105,7 +107,7 @@ class Inbox:
         self._relay = relay
         self._book = book
         self._trust = trust
-        self._consent = desk
+        self._confirming = Confirming(store, desk, receipts, clock)
         self._notices = notices
         self._receipts = receipts
         self._keys = keys
@@ -143,6 +145,7 @@ class Inbox:
         """Go on with everything that is between two steps: open, post receipts, hand over."""
         async with self._stepping:
             await self._open_all()
+            await self._confirming.settle()
             try:
                 await self._receipts.flush(acknowledged)
             finally:
@@ -246,7 +249,7 @@ class Inbox:
         if steps:
             await self._store.run(lambda c: [step(c) for step in steps])
         for gid in {row.gid for row in rows if row.gid is not None}:
-            await self._consent.ask(gid)  # as it stands now: what ended meanwhile is not handed over (V8)
+            await self._confirming.ask(gid)  # as it stands now: what ended meanwhile is not handed over (V8)
 
     async def _shown(self, row: Row[Any], gone: str, after: bool) -> Shown:
         header = parse_header(row.header.encode("ascii"))
@@ -306,11 +309,16 @@ class Inbox:
                 alert=int(shown.alert),
                 number=shown.number,
                 alone=int(shown.alone),
+                unproven=int(shown.unproven),
             )
         )
-        self._receipts.write(c, row.eid, row.d, row.body, "opened")
-        if shown.opened.grant is not None:
-            remember(c, shown.opened.grant, shown.opened.status)
+        if shown.grant is not None:
+            remember(c, shown.grant, shown.staple)
+        kept = c.execute(select(inbox).where(inbox.c.id == row.id)).one()
+        if doubtful(c, kept, now) and not shown.unproven:
+            doubt(c, row.id, row.eid, now)  # "opened" says that every rule held
+        else:
+            self._receipts.write(c, row.eid, row.d, row.body, "opened")
         if shown.number is not None:
             gap = gap_before(c, row.from_a, shown.number, now)
             if gap:
@@ -331,6 +339,7 @@ class Inbox:
         ready = select(inbox).where(
             inbox.c.state == "opened",
             inbox.c.handed.is_(None),
+            inbox.c.unsure.is_(None),
             (inbox.c.recorded == 1) | (inbox.c.rag == "RED"),
         )
         handed: list[str] = []

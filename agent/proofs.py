@@ -74,6 +74,24 @@ def verified_recalled(signed: Signed, view: Directory, grant: Grant) -> Recalled
     return said
 
 
+def vouched(
+    signed: Signed | None, staple: Signed | None, view: Directory
+) -> tuple[Signed | None, Signed | None]:
+    """What of an agreement and its staple its issuer signed: what a RED brings along may be anything."""
+    try:
+        grant = None if signed is None else verified_grant(signed, view)
+    except Refusal:
+        grant = None
+    if grant is None:
+        return None, None
+    try:
+        if staple is not None:
+            verified_status(staple, grant, view)
+    except Refusal:
+        staple = None
+    return signed, staple
+
+
 @dataclass(frozen=True, slots=True)
 class Proven:
     """What is provable about an agreement, and the code of what is wrong with it, if anything is."""

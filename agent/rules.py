@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from agent.acceptance import delivered_note
 from agent.overriding import beside, weighed
-from agent.proofs import decision, prove
+from agent.proofs import decision, prove, vouched
 from schemas.api import PageItem
 from schemas.canonical import b64
 from schemas.categories import check_categories, check_flags
@@ -20,6 +20,7 @@ from schemas.checkpoint import LogKey
 from schemas.directory import Directory
 from schemas.envelope import Delivery, Header
 from schemas.errors import Refusal
+from schemas.facts import Coverage
 from schemas.keyring import PREKEY_KEPT, AgentKeys
 from schemas.keys import OpeningKey, Use
 from schemas.messages.attested import check_attested
@@ -27,9 +28,11 @@ from schemas.messages.catalogue import Message, class_of, parse_payload
 from schemas.messages.heading import check_heading
 from schemas.opening import Opened, open_delivery, own_row
 from schemas.policy import Policy
-from schemas.signing import Purpose, verify
+from schemas.signing import Purpose, Signed, verify
 
 AHEAD = 300
+ENDED: tuple[Coverage, ...] = ("withdrawn", "stale")
+"""What may become of an agreement while a message is on its way: it ends, or nobody says that it stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,11 @@ class Shown:
     """The running number between the two agencies, when the sender counts."""
     alone: bool = False
     """Whether the rule lets it pass without the agreement that it names."""
+    unproven: bool = False
+    """Whether the rule lets it pass although nobody says any more that this agreement stands."""
+    grant: Signed | None = None
+    staple: Signed | None = None
+    """The agreement and the staple inside, where their issuer signed them."""
 
 
 class NoAuthority(Refusal):
@@ -141,9 +149,20 @@ def sealed(
         (at for at, row in enumerate(header.to) if row.k == found.key.kid and row.d == found.desk), 0
     )
     number = opened.seq[place] if opened.seq else None
-    without = decision(header, "withdrawn", view, policies, rests, switched=switched, at_hand=at_hand)
-    alone = header.gid is None or without.passes
-    return Shown(opened, message, alert=verdict.outcome > 0, number=number, alone=alone)
+    without, unproven = (
+        decision(header, worse, view, policies, rests, switched=switched, at_hand=at_hand) for worse in ENDED
+    )
+    grant, staple = vouched(opened.grant, opened.status, view)
+    return Shown(
+        opened,
+        message,
+        alert=verdict.outcome > 0,
+        number=number,
+        alone=header.gid is None or without.passes,
+        unproven=unproven.passes,
+        grant=grant,
+        staple=staple,
+    )
 
 
 def _own_key(delivery: Delivery, desk: str, keys: AgentKeys, now: float) -> OpeningKey:

@@ -130,6 +130,8 @@ inbox = Table(
         "late", Integer, nullable=False, default=0
     ),  # it knew before our fetch that its agreement had ended
     Column("alone", Integer, nullable=False, default=0),  # the rule lets it pass without its agreement
+    Column("unproven", Integer, nullable=False, default=0),  # or with nobody's word that it still stands
+    Column("unsure", Integer),  # since when it waits for that word
     Column("handed", Integer),
     Column("withdrawn", Integer),  # when the agreement was withdrawn, after we had shown it
     Column(
@@ -181,7 +183,9 @@ grants = Table(
     Column("status_ts", Integer),
     Column("withdrawal_s", Text),
     Column("withdrawal_t", Text),
-    Column("withdrawn_ts", Integer),  # when it was said: what we end ourselves may have to be signed again, later
+    Column(
+        "withdrawn_ts", Integer
+    ),  # when it was said: what we end ourselves may have to be signed again, later
     Column("heard", Integer, index=True),  # the relay knew of its end, or that it holds less: in which order
     Column("agree_by", String),
     Column("evidence", Text),

@@ -27,6 +27,7 @@ REASONS: Mapping[str, str] = {
     "cannot-read": "it could not be read there",
     "no-authority": "nothing allows it to be shared with them",
     "gate-fault": "nothing allows it, and the relay should have stopped it; tell your IG officer",
+    "not-confirmed": "nobody could tell them that the agreement still stands; ask the person, and send it afresh",
 }
 SENTENCES: Mapping[str, str] = {
     "waiting": "queued here",

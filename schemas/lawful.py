@@ -43,8 +43,11 @@ Attestation = Annotated[str, _Short, Field(pattern=r"^[A-Z][A-Z-]*$")]
 PersonalData = Literal["none", "personal"]
 Retention = Literal["R1", "R2", "R3", "R4", "R5", "R6"]
 ReceiptState = Literal["collected", "opened", "taken-on", "rejected"]
-RejectReason = Literal["wrong-recipient", "over-shared", "cannot-read", "no-authority", "gate-fault"]
-"""Why a recipient gives a message back. gate-fault is said by its agent alone: the relay should have stopped it."""
+RejectReason = Literal[
+    "wrong-recipient", "over-shared", "cannot-read", "no-authority", "gate-fault", "not-confirmed"
+]
+"""Why a recipient gives a message back. Two are said by its agent alone: gate-fault, the relay should have stopped it;
+not-confirmed, nobody said in time that the agreement still stands."""
 KeptFor = Literal["legal-duty", "safeguarding", "legal-claims", "own-record"]
 """Why a recipient keeps something although the agreement that it came under was withdrawn."""
 

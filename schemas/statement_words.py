@@ -94,6 +94,7 @@ GIVEN_BACK: Mapping[str, str] = {
     "cannot-read": "They could not open it.",
     "no-authority": "They did not have a reason in law to have it.",
     "gate-fault": "It should not have gone to them.",
+    "not-confirmed": "They could not be sure that you still agreed, so nobody there read it.",
 }
 RECALLED = "You changed your mind after they had it. They were told."
 WE_TOOK_ON = "We have taken it on."
