@@ -85,7 +85,12 @@ def _load(data: bytes | str, limit: int) -> Json:
 
 def b64(data: bytes) -> str:
     """base64url without padding (RFC 4648 section 5)."""
-    return binascii.b2a_base64(data, newline=False).translate(_URL_SAFE).rstrip(b"=").decode("ascii")
+    return b64_bytes(data).decode("ascii")
+
+
+def b64_bytes(data: bytes) -> bytes:
+    """The same as ASCII bytes."""
+    return binascii.b2a_base64(data, newline=False).translate(_URL_SAFE).rstrip(b"=")
 
 
 def unb64(text: str, size: int | None = None) -> bytes:

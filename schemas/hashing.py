@@ -20,6 +20,11 @@ def labelled(label: str, data: bytes, *, key: bytes = b"", size: int = 32) -> by
     return state.digest()
 
 
+def begun(label: str, *, key: bytes = b"", size: int = 32) -> hashlib.blake2b:
+    """The state of H(label, ·) before its data: for one who hashes much under one key, each from a copy of it."""
+    return hashlib.blake2b(_prefix(label), digest_size=size, key=key)
+
+
 @lru_cache(maxsize=256)
 def _prefix(label: str) -> bytes:
     return label.encode("ascii") + b"\x00"

@@ -38,6 +38,8 @@ def unpad(padded: bytes, smallest: int = BODY_SMALLEST) -> bytes:
         Refusal: PADDING.
     """
     size = 4 + int.from_bytes(padded[:4], "big")
-    if len(padded) < 4 or size > len(padded) or len(padded) != bucket(size, smallest) or any(padded[size:]):
+    if len(padded) < 4 or size > len(padded) or len(padded) != bucket(size, smallest):
+        raise Refusal("PADDING")
+    if padded[size:] != bytes(len(padded) - size):
         raise Refusal("PADDING")
     return padded[4:size]

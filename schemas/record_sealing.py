@@ -5,11 +5,13 @@ Apart from the form of records, so that a process which only seals loads nothing
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
 import nacl.bindings
 
 from schemas.canonical import b64
 from schemas.errors import Refusal
-from schemas.hashing import framed, labelled
+from schemas.hashing import begun, framed, labelled
 from schemas.padding import RECORD_SMALLEST, bucket, pad
 
 MAGIC = b"FPR1"
@@ -24,6 +26,11 @@ def record_hash(record: bytes) -> bytes:
     return labelled("fenpost/v1/rec", record)
 
 
+def record_hashes() -> blake2b:
+    """The state of record_hash before a record, for one who hashes very many: each goes on from a copy."""
+    return begun("fenpost/v1/rec")
+
+
 def commitment(ctx: str, rk: bytes) -> str:
     return b64(labelled("fenpost/v1/rec-commit", ctx.encode("ascii"), key=rk))
 
@@ -31,6 +38,11 @@ def commitment(ctx: str, rk: bytes) -> str:
 def epoch_tag(rh_seed: bytes, epoch_key: bytes) -> str:
     """How an officer who holds the epoch key finds her wrap; to anyone else it is 16 random bytes (S5)."""
     return b64(labelled("fenpost/v1/epoch-tag", rh_seed, key=epoch_key, size=TAG_SIZE))
+
+
+def epoch_tags(epoch_key: bytes) -> blake2b:
+    """The state of epoch_tag's hash before its seed, for one who holds many records against one key."""
+    return begun("fenpost/v1/epoch-tag", key=epoch_key, size=TAG_SIZE)
 
 
 def aead_seal(key: bytes, nonce: bytes, aad: bytes, plain: bytes) -> bytes:

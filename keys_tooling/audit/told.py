@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -186,7 +187,7 @@ class Told:
     """What belongs to this kind of event alone, by the names of keys_tooling.audit.opened.Row."""
 
     def blamed(self, *faults: str) -> Told:
-        return replace(self, faults=(*self.faults, *faults))
+        return replace(self, faults=(*self.faults, *faults)) if faults else self
 
     def saying(self, words: str) -> Told:
         """With the reason that somebody gave in words."""
@@ -195,7 +196,7 @@ class Told:
 
 def tell(index: int, leaf: Leaf, facts: dict[str, Json], view: Directory, shelf: Shelf) -> Told:
     """What a relay's record tells, held against the leaf, the signatures in it, the directory and the rule."""
-    told = Told(index)
+    told: Told | None = None
     try:
         stamp = Stamp.model_validate(facts | {"event": Event(facts.get("event", ""))})
         told = Told(index, str(stamp.event), stamp.ts, stamp.rule, policy=stamp.policy)
@@ -223,7 +224,7 @@ def tell(index: int, leaf: Leaf, facts: dict[str, Json], view: Directory, shelf:
             return _handed(told, leaf, Signed.from_json(facts.get("statement")), view)
         return _statement(told, facts, view)
     except (ValidationError, ValueError, Refusal):
-        return told.blamed("form")
+        return (told or Told(index)).blamed("form")
 
 
 def compare(told: Told, record: dict[str, Json]) -> Told:
@@ -251,6 +252,8 @@ def compare(told: Told, record: dict[str, Json]) -> Told:
 def _message(told: Told, event: Event, leaf: Leaf, said: Message, view: Directory) -> Told:
     data = said.header.encode("ascii")
     header = parse_header(data)
+    transcript = labelled("fenpost/v1/header", data) + unb64(said.wm, 32) + unb64(said.body, 32)
+    eid = labelled("fenpost/v1/eid", transcript)
     told = replace(
         told,
         sender=Place(header.sender.a, header.sender.d),
@@ -260,14 +263,12 @@ def _message(told: Told, event: Event, leaf: Leaf, said: Message, view: Director
         pur=header.pur,
         cat=header.cat,
         decision=said.decision,
+        eid=b64(eid),
         mid=header.mid,
         gid=header.gid or "",
         header=header,
     )
-    transcript = labelled("fenpost/v1/header", data) + unb64(said.wm, 32) + unb64(said.body, 32)
-    eid = labelled("fenpost/v1/eid", transcript)
     tag = eid if event == Event.ACCEPT else event_tag(eid, event, header.sender.a, header.sender.d)
-    told = replace(told, eid=b64(eid))
     if tag != leaf.tag or (event == Event.ACCEPT and header.ar != b64(leaf.sender_record)):
         told = told.blamed("tag")
     try:
@@ -287,21 +288,23 @@ def _otherwise(
 
 
 def _step(told: Told, event: Event, leaf: Leaf, said: Step, facts: dict[str, Json], view: Directory) -> Told:
-    told = replace(told, sender=Place(said.a, said.d), eid=said.eid, mid=said.mid or "")
+    step: dict[str, Any] = {"sender": Place(said.a, said.d), "eid": said.eid, "mid": said.mid or ""}
     if event_tag(unb64(said.eid, 32), event, said.a, said.d) != leaf.tag:
-        told = told.blamed("tag")
+        step["faults"] = ("tag",)
     if (quoted := facts.get("receipt")) is not None:
         signed = Signed.from_json(quoted)
         receipt = parse_receipt(signed)
         more: dict[str, Json] = {"role": receipt.role or "", "reason": receipt.reason or ""}
         more |= {"signed": receipt.ts, "signer": receipt.signer}
-        told = replace(told, what=receipt.reason or "", more=more)
+        told = replace(told, **step, what=receipt.reason or "", more=more)
         fits = (receipt.eid, receipt.a, receipt.d, receipt.state) == (said.eid, said.a, said.d, str(event))
         if not fits or not _holds(
             signed, receipt.signer, Use.MSG, receipt.ts, receipt.a, Purpose.RECEIPT, view
         ):
             return told.blamed("quoted")
-    elif event == Event.WITHDRAWN:
+        return told
+    told = replace(told, **step)
+    if event == Event.WITHDRAWN:
         signed = Signed.from_json(facts.get("statement"))
         ended = ending(signed)
         told = replace(told, gid=ended.gid)
