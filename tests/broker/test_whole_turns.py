@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -120,3 +121,35 @@ async def test_a_record_has_its_readers_when_an_epoch_ends_while_a_turn_waits(
     assert unb64(head.ctx, 32)
     readers = sum(epoch_tag(head.ctx.encode(), key) in head.to for key in epochs.keys.values())
     assert readers == 3
+
+
+async def test_a_calculator_that_is_killed_under_load_costs_nobody_anything(
+    world: World, relay: Any, http: aiohttp.ClientSession
+):
+    """Whatever it had in hand is done here: every message is taken, and every record opens for its readers."""
+    killed = 0
+
+    async def kill() -> None:
+        nonlocal killed
+        while True:
+            await asyncio.sleep(0.02)
+            process = relay.calculator._line.process
+            if relay.calculator.busy and process is not None and killed < 2:
+                process.send_signal(signal.SIGKILL)
+                killed += 1
+
+    killer = asyncio.create_task(kill())
+    sealed = [world.seal("Peacock", "IDVAS") for _ in range(150)]
+    told = await asyncio.gather(*(one(world, http, each) for each in sealed))
+    killer.cancel()
+    assert killed
+    assert [result["status"] for result in told] == ["accepted"] * len(sealed)
+    keys = list(relay.sequencer._epochs.keys.values())
+    with closing(opened(world)) as db:
+        records = [
+            row[0]
+            for row in db.execute("SELECT relay FROM records ORDER BY idx DESC LIMIT ?", (len(sealed),))
+        ]
+    for record in records:
+        head = SealedRecord.parse(record).head
+        assert sum(epoch_tag(head.ctx.encode(), key) in head.to for key in keys) == 3
