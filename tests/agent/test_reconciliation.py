@@ -78,6 +78,8 @@ async def wake(agent):
     """What the loops do by themselves, after the clock went on by hours."""
     await agent.book.refresh()
     await agent.watch.round()
+    await agent.consent.renew_due()
+    await agent.posting.flush()
 
 
 async def reconcile(*agents):
