@@ -399,7 +399,8 @@ KINDS: Mapping[str, Kind] = {
         "Another agency's list of a day and this one's differ. See which: fenpost-agent reconcile show"
     ),
     "ANCHOR": Kind(
-        "The relay's database is older than what it has signed, so it does not start. Find a newer copy of it.", "relay"
+        "The relay's database is older than what it has signed, so it does not start. Find a newer copy of it.",
+        "relay",
     ),
     "CROSS": Kind(
         "Figures narrowed like that would single people out, so they are never published. Choose fewer."

@@ -72,7 +72,7 @@ class Place:
 
 
 def unsigned(note: str) -> str:
-    return note.split("\n\n")[0] + "\n\n"
+    return note.split("\n\n", maxsplit=1)[0] + "\n\n"
 
 
 def both(*spoils: Spoil) -> Spoil:
@@ -176,14 +176,19 @@ async def place(world: World, relay: PaperRelay, tmp_path: Path) -> Place:
     return Place(world, relay, tmp_path)
 
 
+def _named(refusal: Refusal, *codes: str) -> bool:
+    """It does not verify, and says why."""
+    assert refusal.code in codes
+    return False
+
+
 def proof_holds(place: Place, data: bytes | None = None) -> bool:
     """Whether the proof shows its entry in a log no older than the one seen."""
     try:
         proof = LogProof.parse(place.proof.to_bytes() if data is None else data)
         checkpoint = proof.verified(place.leaf, place.world.founded.partnership.log_key)
     except Refusal as refusal:
-        assert refusal.code in ("PROOF", "CHECKPOINT")
-        return False
+        return _named(refusal, "PROOF", "CHECKPOINT")
     return proof.index == place.index and checkpoint.size >= SIZE
 
 
@@ -193,8 +198,7 @@ def mirror_holds(place: Place, since: Frontier | None = None) -> bool:
         with open_mirror(place.folder, write=False) as mirror:
             report = verify(mirror, place.world.founded.partnership, lambda _at: None, since or Frontier())
     except Refusal as refusal:
-        assert refusal.code == "MIRROR"
-        return False
+        return _named(refusal, "MIRROR")
     if not report.whole:
         assert report.ordered()[0].place
         json.dumps(report.to_json())

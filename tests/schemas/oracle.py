@@ -178,7 +178,9 @@ def answer(f) -> Answer:
     if agreed and f.coverage in ("none", "stale", "unknown") and personal:
         on_consent_alone = law.b6 == "6a" or law.b9 == "9a" or "s1:29" in law.s1
         if red and on_consent_alone and f.coverage != "stale":
-            said.append((9, "alert", "CLAIMED", "after"))  # nobody said no: it goes, as loudly as an emergency
+            said.append(
+                (9, "alert", "CLAIMED", "after")
+            )  # nobody said no: it goes, as loudly as an emergency
         else:
             paper(9, "GRANT", "after")
 
