@@ -1,7 +1,8 @@
 """Epoch keys: what the relay seals its records under, for a minute at most (PROTOCOL.md S5, S6).
 
 Rules of this house:
-- an epoch key lives in this process's memory only, until its minute is over; what is stored is its wraps;
+- an epoch key lives in memory only, here and in the calculator while it seals, until its minute is over; what is
+  stored is its wraps;
 - every agency gets its key at the same moment, whether or not it has anything to record: if keys came when they are
   needed, the stored wraps would show which two agencies had an event together.
 """
