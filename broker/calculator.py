@@ -1,8 +1,8 @@
 """A process that does arithmetic for the relay, so that the relay's own need not wait for it.
 
-It checks signatures, looks uploads through and seals records; the keys come with the work and go with the answer.
-Jobs come in by standard input, answers go out by standard output, in the same order. It ends when its input does,
-which is when the relay does, however that came about.
+It checks signatures and seals records; the keys come with the work and go with the answer. Jobs come in by standard
+input, answers go out by standard output, in the same order. It ends when its input does, which is when the relay does,
+however that came about.
 """
 
 from __future__ import annotations
@@ -14,16 +14,12 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import BinaryIO
 
-from broker import drafts, inspection, verdicts
+from broker import drafts, verdicts
 from broker.memory import seal_memory, wipe
 from schemas.hashing import framed
 
-CHECK, INSPECT, SEAL = 0, 1, 2
-JOBS: Mapping[int, Callable[[bytes], bytes]] = {
-    CHECK: verdicts.answered,
-    INSPECT: inspection.answered,
-    SEAL: drafts.answered,
-}
+CHECK, SEAL = 0, 1
+JOBS: Mapping[int, Callable[[bytes], bytes]] = {CHECK: verdicts.answered, SEAL: drafts.answered}
 
 
 def asked(kind: int, batch: bytes) -> bytes:

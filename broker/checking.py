@@ -1,7 +1,7 @@
-"""Where signatures are checked and uploads are looked through: few where they arise, many by the calculator.
+"""Where signatures are checked: few at once where they arise, many by the calculator.
 
 A verification costs about as much as everything else that is asked of a receipt. What one round of the event loop
-gathered goes as one batch. What takes megabytes must not hold up everybody else either; it goes to a thread.
+gathered goes as one batch. Parsing megabytes must not hold up everybody else either; it goes to a thread.
 """
 
 from __future__ import annotations
@@ -9,76 +9,49 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Generic, TypeVar
+from typing import TypeVar
 
-from broker import inspection, verdicts
 from broker.calculating import Calculator
-from broker.calculator import CHECK, INSPECT
-from broker.inspection import Inspected, inspect
-from broker.intake import Claimed
-from schemas.errors import Refusal
+from broker.calculator import CHECK
+from broker.verdicts import HELD, packed, verdict
 from schemas.signing import Check
 
-A = TypeVar("A")
-B = TypeVar("B")
 T = TypeVar("T")
 LARGE = 256 * 1024
 THREADS = 2
 FEW = 2
 """Checks that are not worth the way to another process and back, when nothing else is on it."""
+Verdicts = list[bool]
 
 
-class Gathering(Generic[A, B]):
-    """Questions of one kind, which travel together; `here` answers one of them in this process."""
+class Batch:
+    """Checks that travel together, and who waits for which of them."""
 
-    def __init__(
-        self,
-        calculator: Calculator,
-        kind: int,
-        packed: Callable[[Sequence[A]], bytes],
-        read: Callable[[bytes], list[B]],
-        here: Callable[[A], B],
-    ) -> None:
-        self._calculator, self._kind = calculator, kind
-        self._packed, self._read, self._here = packed, read, here
-        self._items: list[A] = []
-        self._waiting: list[tuple[asyncio.Future[list[B]], int]] = []
+    def __init__(self) -> None:
+        self.checks: list[Check] = []
+        self._waiting: list[tuple[asyncio.Future[Verdicts], int]] = []
 
-    def ask(self, items: Sequence[A]) -> asyncio.Future[list[B]]:
-        """An answer for each of these."""
-        loop = asyncio.get_running_loop()
-        if not self._waiting:
-            loop.call_soon(self._go)  # once this round of the loop has read what came with it
-        done: asyncio.Future[list[B]] = loop.create_future()
-        self._items += items
-        self._waiting.append((done, len(items)))
-        return done
+    def add(self, checks: Sequence[Check], done: asyncio.Future[Verdicts]) -> None:
+        self.checks += checks
+        self._waiting.append((done, len(checks)))
 
-    def _go(self) -> None:
-        items, waiting = self._items, self._waiting
-        self._items, self._waiting = [], []
-
-        def tell(said: bytes | None) -> None:
-            answers = list(map(self._here, items)) if said is None else self._read(said)
-            at = 0
-            for done, count in waiting:
-                if not done.done():
-                    done.set_result(answers[at : at + count])
-                at += count
-
-        if len(items) <= FEW and not self._calculator.busy:
-            tell(None)
-        else:
-            self._calculator.send(self._kind, self._packed(items), tell)
+    def tell(self, said: bytes | None) -> None:
+        """Tell everybody; `said` has a byte for each check. None is said by a calculator that is not there."""
+        said = b"".join(map(verdict, self.checks)) if said is None else said
+        verdicts, at = [byte == HELD[0] for byte in said], 0
+        for done, count in self._waiting:
+            if not done.done():
+                done.set_result(verdicts[at : at + count])
+            at += count
 
 
 class Checks:
-    """Checks signatures, looks uploads through, and runs pure functions."""
+    """Checks signatures and runs pure functions."""
 
     def __init__(self, calculator: Calculator) -> None:
+        self._calculator = calculator
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="check")
-        self._signatures = Gathering(calculator, CHECK, verdicts.packed, verdicts.read, verdicts.held)
-        self._uploads = Gathering(calculator, INSPECT, _packed, inspection.read, _inspected)
+        self._batch: Batch | None = None
 
     async def run(self, size: int, job: Callable[[], T]) -> T:
         """What `job` returns or raises; `size` is the number of bytes it has to look at."""
@@ -86,30 +59,22 @@ class Checks:
             return job()
         return await asyncio.get_running_loop().run_in_executor(self._pool, job)
 
-    def held(self, checks: Sequence[Check]) -> asyncio.Future[list[bool]]:
+    def held(self, checks: Sequence[Check]) -> asyncio.Future[Verdicts]:
         """For each of these, whether its signature holds."""
-        return self._signatures.ask(checks)
-
-    def inspected(self, claimed: Sequence[Claimed]) -> asyncio.Future[list[Inspected | Refusal]]:
-        """For each of these, what it comes to, or why it does not hold together."""
-        if sum(len(one.data) for one in claimed) < LARGE:
-            return self._uploads.ask(claimed)
-        return asyncio.get_running_loop().run_in_executor(self._pool, _inspected_all, claimed)
+        loop = asyncio.get_running_loop()
+        if self._batch is None:
+            self._batch = Batch()
+            loop.call_soon(self._send, self._batch)  # once this round of the loop has read what came with it
+        done: asyncio.Future[Verdicts] = loop.create_future()
+        self._batch.add(checks, done)
+        return done
 
     def close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-
-def _packed(claimed: Sequence[Claimed]) -> bytes:
-    return inspection.packed([(one.public, one.data) for one in claimed])
-
-
-def _inspected_all(claimed: Sequence[Claimed]) -> list[Inspected | Refusal]:
-    return list(map(_inspected, claimed))
-
-
-def _inspected(claimed: Claimed) -> Inspected | Refusal:
-    try:
-        return inspect(claimed.upload, claimed.public)
-    except Refusal as refusal:
-        return refusal
+    def _send(self, batch: Batch) -> None:
+        self._batch = None
+        if len(batch.checks) <= FEW and not self._calculator.busy:
+            batch.tell(None)
+        else:
+            self._calculator.send(CHECK, packed(batch.checks), batch.tell)

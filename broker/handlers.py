@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
@@ -13,7 +12,7 @@ from pydantic_core import to_json
 
 from broker.authentication import Asking, Doorkeeper, Requester
 from broker.checking import LARGE, Checks
-from broker.intake import Claimed, examine
+from broker.intake import Examined, examine
 from broker.ladder import Said, Step, Steps
 from broker.ladder import examine as examine_receipt
 from broker.mailbox import Ask, Mailbox
@@ -36,13 +35,10 @@ from schemas.envelope import Frozen
 from schemas.errors import Refusal
 from schemas.hashing import Frames
 from schemas.receipt import Receipt, parse_receipt
-from schemas.signing import Purpose, Signed
+from schemas.signing import Check, Purpose, Signed
 
 Model = TypeVar("Model", bound=Frozen)
 T = TypeVar("T")
-A = TypeVar("A")
-Item = TypeVar("Item", Claimed, Step)
-U = TypeVar("U")
 P = ParamSpec("P")
 
 
@@ -70,13 +66,9 @@ class Relay:
         return asking, await read_body(request, kind, self.pace)
 
     async def vetted(
-        self,
-        asking: Asking,
-        body: bytes,
-        parse: Callable[[], Sequence[Item | Refusal]],
-        ask: Callable[[Sequence[Item]], asyncio.Future[list[A]]],
-    ) -> tuple[Requester, Sequence[Item | Refusal], list[A]]:
-        """Who asks, what `parse` finds in the body, and the answer to what is to `ask` of each that it did not refuse.
+        self, asking: Asking, body: bytes, parse: Callable[[], Sequence[T | Refusal]]
+    ) -> tuple[Requester, list[T | Refusal]]:
+        """Who asks, and what `parse` finds in the body; an item whose own signature does not hold became a refusal.
 
         Raises:
             Refusal: UNAUTHENTICATED before anything that `parse` refuses.
@@ -86,25 +78,21 @@ class Relay:
         if large and not (await ours)[0]:  # a stranger's megabytes are not even parsed
             raise Refusal("UNAUTHENTICATED")
         found = await self.checks.run(len(body), lambda: _tried(parse))
-        some = [] if isinstance(found, Refusal) else [one for one in found if not isinstance(one, Refusal)]
-        theirs = ask(some) if some else None  # it travels with what is asked of the request
+        claims = [] if isinstance(found, Refusal) else [c for item in found if (c := _check(item))]
+        theirs = self.checks.held(claims) if claims else None
         if not (await ours)[0]:
             raise Refusal("UNAUTHENTICATED")
         if isinstance(found, Refusal):
             raise found
-        return asking.requester(), found, [] if theirs is None else await theirs
-
-    async def verified(self, asking: Asking, body: bytes) -> Requester:
-        """Who asks. Raises Refusal UNAUTHENTICATED."""
-        check = await self.checks.run(len(body), lambda: asking.check(body))
-        if not (await self.checks.held([check]))[0]:
-            raise Refusal("UNAUTHENTICATED")
-        return asking.requester()
+        held = iter(await theirs if theirs is not None else ())
+        return asking.requester(), [
+            item if _check(item) is None or next(held) else Refusal("SIGNATURE") for item in found
+        ]
 
     async def requester(self, request: web.Request, *, officer: bool | None = False) -> Requester:
         """Who asks for a page, verified; the nonce is not yet spent. `officer` None lets agents and officers ask."""
         asking, body = await self.read(request, api.JSON)
-        requester = await self.verified(asking, body)
+        requester, _ = await self.vetted(asking, body, tuple)
         if officer is not None and requester.officer is not officer:
             raise Refusal("NOT_ALLOWED")
         self.buckets.take(requester.agency)
@@ -116,14 +104,13 @@ async def post_envelopes(relay: Relay, request: web.Request) -> web.Response:
     asking, body = await relay.read(request, api.BINARY)
     directory = relay.view.directory
 
-    def parse() -> list[Claimed | Refusal]:
+    def parse() -> list[Examined | Refusal]:
         uploads = list(_frames(body))
         if asking.officer or not 1 <= len(uploads) <= api.BATCH_ENVELOPES:
             raise Refusal("NOT_ALLOWED" if asking.officer else "FORM")
         return [_tried(examine, data, asking.key.agency, directory) for data in uploads]
 
-    requester, found, answers = await relay.vetted(asking, body, parse, relay.checks.inspected)
-    items = _paired(found, answers, Claimed.examined)
+    requester, items = await relay.vetted(asking, body, parse)
     relay.buckets.take(requester.agency, len(items))
     results: list[Result] = await relay.sequencer.submit(Submission(requester.nonce, items, len(body)))
     for result in results:
@@ -169,13 +156,10 @@ async def post_receipts(relay: Relay, request: web.Request) -> web.Response:
             _tried(examine_receipt, r, s, agency, directory) for r, s in zip(receipts, signed, strict=True)
         ]
 
-    def ask(steps: Sequence[Step]) -> asyncio.Future[list[bool]]:
-        return relay.checks.held([step.check for step in steps])
-
-    requester, found, answers = await relay.vetted(asking, body, parse, ask)
+    requester, found = await relay.vetted(asking, body, parse)
     items = [
         Said(receipt.eid, receipt.d, "refused", code=item.code) if isinstance(item, Refusal) else item
-        for receipt, item in zip(receipts, _paired(found, answers, Step.examined), strict=True)
+        for receipt, item in zip(receipts, found, strict=True)
     ]
     relay.buckets.take(requester.agency, 1 + len(items))
     steps = Steps(requester.nonce, requester.agency, items, notices, len(body))
@@ -196,8 +180,7 @@ async def post_statements(relay: Relay, request: web.Request) -> web.Response:
             raise Refusal("NOT_ALLOWED")
         return [_tried(_word, item) for item in items]
 
-    requester = await relay.verified(asking, body)
-    items = await relay.checks.run(len(body), parse)
+    requester, items = await relay.vetted(asking, body, parse)
     relay.buckets.take(requester.agency, 1 + len(items))
     heard = await relay.sequencer.submit(Words(requester.nonce, requester.agency, items, len(body)))
     return _json({"results": [one.to_json() for one in heard]})
@@ -225,14 +208,6 @@ async def get_directory(relay: Relay, request: web.Request) -> web.Response:
     )
 
 
-def _paired(
-    found: Sequence[T | Refusal], answers: Sequence[A], give: Callable[[T, A], U | Refusal]
-) -> list[U | Refusal]:
-    """What was found, each with its answer; what was refused had none."""
-    left = iter(answers)
-    return [one if isinstance(one, Refusal) else give(one, next(left)) for one in found]
-
-
 def _frames(body: bytes) -> Iterable[bytes]:
     return Frames(body).frames(api.UPLOAD_LIMIT)
 
@@ -242,6 +217,10 @@ def _tried(job: Callable[P, T], *given: P.args, **named: P.kwargs) -> T | Refusa
         return job(*given, **named)
     except Refusal as refusal:
         return refusal
+
+
+def _check(item: object) -> Check | None:
+    return item.check if isinstance(item, Examined | Step) else None
 
 
 def _word(item: api.StatementIn) -> Word:

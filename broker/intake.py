@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-from broker.inspection import Inspected
 from broker.turn import Agreement
 from schemas.api import UPLOAD_LIMIT
 from schemas.canonical import Json, b64
@@ -28,8 +27,10 @@ from schemas.hashing import labelled
 from schemas.keys import Use
 from schemas.override import Override, leads
 from schemas.policy import Policy
+from schemas.record import SealedRecord
 from schemas.recorded import print_facts
 from schemas.references import onward_facts
+from schemas.signing import Check, Purpose
 
 MAX_SKEW = 300
 """How far a message's time may be from the relay's, in seconds."""
@@ -47,29 +48,18 @@ HIDDEN: frozenset[Coverage] = frozenset({"outside", "withdrawn", "unknown"})
 """What a stranger must not be able to tell apart: no such agreement, one that ended, one that is not for this."""
 
 
-class Claimed(NamedTuple):
-    """An upload whose form holds and whose signer is one of the requester's; its arithmetic is still to be done."""
-
-    upload: Upload
-    public: bytes
-    data: bytes
-
-    def examined(self, found: Inspected | Refusal) -> Examined | Refusal:
-        if isinstance(found, Refusal):
-            return found
-        envelope = self.upload.envelope
-        envelope.known(found.eid, found.body_hash, found.wm_hash)
-        return Examined(self.upload, envelope.header, found.eid, found.officers)
-
-
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """An upload whose form, wraps, record and signature hold; `officers` are those its record names."""
+    """An upload whose form, wraps and record hold, and its signature once `check` does.
+
+    `officers` are those its record names.
+    """
 
     upload: Upload
     header: Header
     eid: bytes
     officers: tuple[str, ...]
+    check: Check
 
     @property
     def mid_key(self) -> bytes:
@@ -116,22 +106,27 @@ class Refuse:
     """What the rule was asked about; None when it was not asked."""
 
 
-def examine(data: bytes, requester: str, view: Directory) -> Claimed:
-    """What an upload claims, by its form and its header.
+def examine(data: bytes, requester: str, view: Directory) -> Examined:
+    """Everything about an upload that its own bytes decide.
 
     Raises:
-        Refusal: FORM, TOO_BIG, NOT_CANONICAL, VERSION, ATTACHMENTS, WRAPS, NOT_ALLOWED, UNKNOWN_AGENCY, UNKNOWN_KEY.
+        Refusal: FORM, TOO_BIG, NOT_CANONICAL, VERSION, ATTACHMENTS, WRAPS, RECORD, NOT_ALLOWED, UNKNOWN_AGENCY,
+            UNKNOWN_KEY.
     """
     if len(data) > UPLOAD_LIMIT:
         raise Refusal("TOO_BIG")
-    upload = Upload.read(data)
-    header = upload.envelope.header
+    upload = Upload.parse(data)
+    envelope, header = upload.envelope, upload.envelope.header
     if header.sender.a != requester:
         raise Refusal("NOT_ALLOWED", "This was signed by another agency. Nothing was taken from it.")
     key = view.member(requester).keys.get(header.signer)
     if key is None or key.use != Use.MSG:
         raise Refusal("UNKNOWN_KEY")
-    return Claimed(upload, key.public, data)
+    head = SealedRecord.parse(upload.record).head
+    if head.w != "hpke" or head.ctx != header.mid:
+        raise Refusal("RECORD")
+    check = Check.of(key.public, Purpose.ENVELOPE, envelope.transcript, envelope.sig)
+    return Examined(upload, header, envelope.eid, head.to, check)
 
 
 def judge(

@@ -30,9 +30,6 @@ class Step:
     tag: bytes
     check: Check
 
-    def examined(self, held: bool) -> Step | Refusal:
-        return self if held else Refusal("SIGNATURE")
-
     def finals(self) -> Iterable[bytes]:
         return (event_tag(self.eid, event, self.receipt.a, self.receipt.d) for event in FINAL)
 

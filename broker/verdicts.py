@@ -9,6 +9,8 @@ from schemas.errors import Refusal
 from schemas.hashing import Frames, framed
 from schemas.signing import PUBLIC_SIZE, SIGNATURE_SIZE, Check
 
+HELD, BROKEN = b"\x01", b"\x00"
+
 
 def packed(checks: Sequence[Check]) -> bytes:
     """A frame for each check."""
@@ -26,19 +28,14 @@ def unpacked(batch: bytes) -> list[Check]:
     return checks
 
 
-def held(check: Check) -> bool:
-    """Whether it holds: a process apart cannot raise."""
+def verdict(check: Check) -> bytes:
+    """HELD or BROKEN: a process apart cannot raise."""
     with contextlib.suppress(Refusal):
         check.hold()
-        return True
-    return False
+        return HELD
+    return BROKEN
 
 
 def answered(batch: bytes) -> bytes:
-    """The verdicts on a packed batch: a byte for each."""
-    return bytes(map(held, unpacked(batch)))
-
-
-def read(answer: bytes) -> list[bool]:
-    """What `answered` said."""
-    return list(map(bool, answer))
+    """The verdicts on a packed batch."""
+    return b"".join(map(verdict, unpacked(batch)))

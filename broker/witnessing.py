@@ -34,7 +34,7 @@ async def get_head(relay: Relay, request: web.Request) -> web.Response:
 async def post_cosignature(relay: Relay, request: web.Request) -> web.Response:
     """POST log/head: the asking member's cosignature; the answer is the page as it is then."""
     asking, body = await relay.read(request, api.JSON)
-    requester = await relay.verified(asking, body)
+    requester, _ = await relay.vetted(asking, body, tuple)
     if requester.officer:
         raise Refusal("NOT_ALLOWED")
     relay.buckets.take(requester.agency)

@@ -294,10 +294,6 @@ class Envelope:
         """The envelope id: 32 bytes that name exactly this envelope."""
         return labelled("fenpost/v1/eid", self.transcript)
 
-    def known(self, eid: bytes, body_hash: bytes, wm_hash: bytes) -> None:
-        """Take these as what somebody else computed over the same bytes."""
-        self.__dict__.update(eid=eid, body_hash=body_hash, wm_hash=wm_hash)
-
     def manifest(self) -> list[tuple[str, bytes]]:
         """(kid, hash of wrap) per recipient, in header order; raises Refusal WRAPS when it does not fit the header."""
         if len(self.wm) != WM_ROW * len(self.header.to):
@@ -353,31 +349,17 @@ class Upload:
         Raises:
             Refusal: FORM, TOO_BIG, NOT_CANONICAL, VERSION, ATTACHMENTS, WRAPS, RECORD.
         """
-        upload = cls.read(data)
-        upload.check()
-        return upload
-
-    @classmethod
-    def read(cls, data: bytes) -> Upload:
-        """Read an upload, consuming it exactly; `check` is still to come.
-
-        Raises:
-            Refusal: FORM, TOO_BIG, NOT_CANONICAL, VERSION, ATTACHMENTS; WRAPS when there are not those of the header.
-        """
         frames = Frames(data)
         envelope = Envelope.read(frames)
-        wraps = tuple(frames.take(WRAP_SIZE) for _ in envelope.manifest())
+        manifest = envelope.manifest()
+        wraps = tuple(frames.take(WRAP_SIZE) for _ in manifest)
         record = frames.frame(RECORD_LIMIT)
         frames.end()
-        return cls(envelope, wraps, record)
-
-    def check(self) -> None:
-        """Hash wraps and record, and hold them against the header. Raises Refusal WRAPS, RECORD."""
-        manifest = self.envelope.manifest()
-        if any(wrap_hash(w) != row[1] for w, row in zip(self.wraps, manifest, strict=True)):
+        if any(wrap_hash(w) != row[1] for w, row in zip(wraps, manifest, strict=True)):
             raise Refusal("WRAPS")
-        if b64(labelled(SENDER_RECORD, self.record)) != self.envelope.header.ar:
+        if b64(labelled(SENDER_RECORD, record)) != envelope.header.ar:
             raise Refusal("RECORD")
+        return cls(envelope, wraps, record)
 
 
 class Delivery:

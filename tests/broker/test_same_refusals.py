@@ -243,16 +243,13 @@ def test_an_agreement_that_has_not_begun_is_as_good_as_none(tmp_path):
 
 def test_the_real_code_goes_to_the_officers_and_not_to_the_sender(tmp_path):
     """The sealed record says what was decided; the answer does not."""
-    from broker.inspection import inspect
-    from broker.intake import Examined, Refuse, examine
+    from broker.intake import Refuse, examine
 
     world = World.found(tmp_path, "Peacock", "IDVAS")
     grant = world.grant("Peacock", "IDVAS")
     status, gone = world.status("Peacock", grant), world.withdrawal("Peacock", grant)
     upload = world.seal("Peacock", "IDVAS", grant=grant, status=status)
-    claimed = examine(upload.upload.to_bytes(), world.parties["Peacock"].id, world.directory)
-    item = claimed.examined(inspect(claimed.upload, claimed.public))
-    assert isinstance(item, Examined)
+    item = examine(upload.upload.to_bytes(), world.parties["Peacock"].id, world.directory)
     policy = founding()
     known = [None, held(world, grant, status, withdrawal=gone)]
     verdicts = [judge(item, world.directory, one, {}, world.now, policy) for one in known]
