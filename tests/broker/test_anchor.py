@@ -277,8 +277,8 @@ async def test_one_changed_byte_far_back_in_the_log_stops_the_start_and_names_th
         await send(world, http, 270)
     database = relay_folder(world) / "relay.db"
     for spoil, named in (
-        ("UPDATE leaves SET leaf = CAST(substr(leaf, 1, 40) || x'00' || substr(leaf, 42) AS BLOB) WHERE idx = 77", "entry 77 "),
-        ("UPDATE leaves SET leaf = CAST(substr(leaf, 1, 9) || x'00' || substr(leaf, 11) AS BLOB) WHERE idx = 7", "entries 0 to 255"),
+        ("UPDATE leaves SET leaf = CAST(substr(leaf, 1, 40) || CASE substr(leaf, 41, 1) WHEN x'00' THEN x'01' ELSE x'00' END || substr(leaf, 42) AS BLOB) WHERE idx = 77", "entry 77 "),
+        ("UPDATE leaves SET leaf = CAST(substr(leaf, 1, 9) || CASE substr(leaf, 10, 1) WHEN x'00' THEN x'01' ELSE x'00' END || substr(leaf, 11) AS BLOB) WHERE idx = 7", "entries 0 to 255"),
         ("UPDATE nodes SET hash = zeroblob(32) WHERE idx = 0 AND level = 8", ""),
         ("DELETE FROM leaves WHERE idx = 99", ""),
         ("DELETE FROM nodes", ""),

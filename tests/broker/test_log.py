@@ -249,7 +249,7 @@ async def test_a_changed_log_does_not_start(world: World):
         await send(world, http, 3)
     database = world.folder / "relay" / "relay.db"
     for spoil in (
-        "UPDATE leaves SET leaf = CAST(substr(leaf, 1, 50) || x'00' || substr(leaf, 52) AS BLOB) WHERE idx = 1",
+        "UPDATE leaves SET leaf = CAST(substr(leaf, 1, 50) || CASE substr(leaf, 51, 1) WHEN x'00' THEN x'01' ELSE x'00' END || substr(leaf, 52) AS BLOB) WHERE idx = 1",
         "DELETE FROM leaves WHERE idx = 2",
         "UPDATE heads SET note = replace(note, '3', '4') WHERE name = 'log'",
         "UPDATE statements SET sig = zeroblob(64) WHERE n = 4",
