@@ -98,7 +98,7 @@ def clear(
     """
     envelope = delivery.envelope
     header = envelope.header
-    view.desk(header.sender.a, header.sender.d)
+    view.desk(header.sender.a, header.sender.d, header.ts)
     signer = view.key(header.signer, Use.MSG, header.ts, header.sender.a)
     verify(signer.public, Purpose.ENVELOPE, envelope.transcript, envelope.sig)
     key = _own_key(delivery, desk, keys, now)

@@ -179,10 +179,12 @@ def check_times(header: Header, now: int) -> None:
 def check_parties(header: Header, view: Directory, now: int) -> None:
     """Every party is a member with that desk, the signer's key stands, every receiving key may be sealed to.
 
+    A sender's desk may have been closed since, as while its message waited (K14); there must be one that receives it.
+
     Raises:
         Refusal: UNKNOWN_AGENCY, UNKNOWN_DESK, UNKNOWN_KEY, REVOKED_KEY, STALE_KEY.
     """
-    view.desk(header.sender.a, header.sender.d)
+    view.desk(header.sender.a, header.sender.d, header.ts)
     for at in (header.ts, now):  # a message dated back by minutes must not outlive its key's revocation
         view.key(header.signer, Use.MSG, at, header.sender.a)
     for recipient in header.to:

@@ -9,8 +9,9 @@ Rules of this house:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from schemas.canonical import unb64
 from schemas.directory_statement import (
@@ -38,6 +39,8 @@ from schemas.roles import read_tag
 from schemas.sealing import Officer
 from schemas.sectors import Sector
 from schemas.signing import Purpose, Signed
+
+T = TypeVar("T")
 
 SEALABLE = 14 * 24 * 3600
 """How long a prekey may be sealed to; it is erased 30 days after its first day."""
@@ -90,6 +93,8 @@ class Agency:
     sector: Sector = "other"
     was: tuple[tuple[int, Party], ...] = ()
     """What it was in law, and since when: whoever decides on an earlier message goes by what counted then (K14)."""
+    had: tuple[tuple[int, tuple[str, ...]], ...] = ()
+    """Its desks, and since when: a message of one that was closed since is still a message (K14)."""
 
     @property
     def member(self) -> bool:
@@ -103,9 +108,14 @@ def safety_number(agency: str) -> str:
     return " ".join(digits[at : at + 5] for at in range(0, 30, 5))
 
 
-def _party_at(was: tuple[tuple[int, Party], ...], at: int) -> Party:
+def _moments(entries: Iterable[tuple[int, object]], at: int) -> set[int]:
+    """A moment on each side of every entry that a relay which decided at about this time may have gone by."""
+    return {at - DATED, *(since for since, _ in entries if at - DATED < since <= at + DATED)}
+
+
+def _entry_at(entries: tuple[tuple[int, T], ...], at: int) -> T:
     """Of before its first entry an agency has no other than that one."""
-    return next((party for since, party in reversed(was) if since <= at), was[0][1])
+    return next((entry for since, entry in reversed(entries) if since <= at), entries[0][1])
 
 
 class Directory:
@@ -188,6 +198,7 @@ class Directory:
             member.flags, member.sector = body.flags, body.sector
             since = max(statement.ts, *(at for at, _ in member.was), 0)
             member.was += ((since, Party(body.flags, body.sector)),)
+            member.had += ((since, body.desks),)
         elif isinstance(body, PolicyBody):
             self._put_in_force(agency, body, statement.ts)
         elif isinstance(body, Countersign):
@@ -288,10 +299,18 @@ class Directory:
             raise Refusal("UNKNOWN_AGENCY")
         return known
 
-    def desk(self, agency: str, desk: str) -> Agency:
-        """The member that has this desk. Raises Refusal UNKNOWN_AGENCY, UNKNOWN_DESK."""
+    def desk(self, agency: str, desk: str, at: int | None = None) -> Agency:
+        """The member that has this desk; with `at`, one that it may have had at a relay that decided at about then.
+
+        Raises:
+            Refusal: UNKNOWN_AGENCY, UNKNOWN_DESK.
+        """
         member = self.member(agency)
-        if desk not in member.desks:
+        if at is None:
+            found = desk in member.desks
+        else:
+            found = any(desk in _entry_at(member.had, moment) for moment in _moments(member.had, at))
+        if not found:
             raise Refusal("UNKNOWN_DESK")
         return member
 
@@ -311,9 +330,8 @@ class Directory:
             Refusal: UNKNOWN_AGENCY.
         """
         known = [self.member(agency).was for agency in agencies]
-        changes = {since for was in known for since, _ in was if at - DATED < since <= at + DATED}
-        moments = sorted({at - DATED, *changes})
-        found = (tuple(_party_at(was, moment) for was in known) for moment in moments)
+        moments = sorted(_moments((entry for was in known for entry in was), at))
+        found = (tuple(_entry_at(was, moment) for was in known) for moment in moments)
         return tuple(dict.fromkeys(found))
 
     def key(self, kid: str, use: Use, at: int, agency: str | None = None) -> Key:

@@ -16,12 +16,10 @@ def world(tmp_path):
     return World.found(tmp_path, "Peacock", "IDVAS", sectors={"IDVAS": "health"})
 
 
-async def become(world, http, name, sector, **flags):
+async def become(world, http, name, sector, desks=(DESK,), **flags):
     """Oversight enters an agency afresh."""
     oversight, whose = world.parties["oversight"], world.parties[name].id
-    oversight.admin, again = admit(
-        oversight.admin, whose, name, (DESK,), {**FLAGS, **flags}, world.now, sector
-    )
+    oversight.admin, again = admit(oversight.admin, whose, name, desks, {**FLAGS, **flags}, world.now, sector)
     answer = await world.post_statements(http, "oversight", ("directory", again))
     assert answer.json()["results"][0]["status"] == "recorded"
 
@@ -71,3 +69,19 @@ async def test_what_was_sent_long_after_the_change_and_let_pass_is_still_a_fault
         await idvas.inbox.collect(0)
         assert (await kept(idvas)).state == "rejected"
         assert await codes(idvas, "gate-fault") == ["PAPER_PUBLIC"]
+
+
+async def test_a_desk_that_was_closed_since_is_no_reason_to_reject_what_it_sent(world):
+    async with (
+        world.relay(),
+        world.session() as http,
+        quiet(world, "Peacock") as peacock,
+        quiet(world, "IDVAS") as idvas,
+    ):
+        assert await sent(peacock) == "queued"
+        world.clock.advance(3600)
+        await become(world, http, "Peacock", "da_support", desks=("night",))
+        await idvas.book.refresh()
+        await idvas.inbox.collect(0)
+        row = await kept(idvas)
+        assert (row.state, row.code, row.handed is not None) == ("opened", None, True)

@@ -151,6 +151,24 @@ def test_what_an_agency_was_in_law_is_kept_with_its_date(view: Directory):
         view.parties([OVERSIGHT.id], T0)
 
 
+def test_the_desks_that_an_agency_had_are_kept_with_their_dates(view: Directory):
+    """A message of a desk that was closed since is looked at again: by its recipient, and when a lead lets it go."""
+    changed = T0 + DAY
+    view.apply(chain_of(OVERSIGHT).admit(BIRCH.id, "Birch", ("night",), FLAGS, changed, "idva"))
+
+    def had(desk: str, at: int | None) -> bool:
+        try:
+            return view.desk(BIRCH.id, desk, at).id == BIRCH.id
+        except Refusal as refusal:
+            return refusal.code != "UNKNOWN_DESK"
+
+    times = (None, 0, changed - 601, changed - 600, changed, changed + 599, changed + 600)
+    assert [had("idva", at) for at in times] == [False, True, True, True, True, True, False]
+    assert [had("night", at) for at in times] == [True, False, False, True, True, True, True]
+    with pytest.raises(Refusal, match="UNKNOWN_AGENCY"):
+        view.desk(OVERSIGHT.id, "intake", T0)
+
+
 def test_an_entry_that_is_dated_back_counts_from_the_one_before_it(view: Directory):
     chain = chain_of(OVERSIGHT)
     view.apply(chain.admit(BIRCH.id, "Birch", ("night",), FLAGS, T0 + DAY, "sarc"))

@@ -23,7 +23,7 @@ def receive(
     """The opened message. Raises Refusal, with the code of the first rule that fails."""
     delivery = Delivery.parse(data)  # V1
     envelope, header = delivery.envelope, delivery.envelope.header
-    view.desk(header.sender.a, header.sender.d)  # V2
+    view.desk(header.sender.a, header.sender.d, header.ts)  # V2
     signer = view.key(header.signer, Use.MSG, header.ts, header.sender.a)
     verify(signer.public, Purpose.ENVELOPE, envelope.transcript, envelope.sig)
     place = own_row(delivery, {key.kid})  # V3
