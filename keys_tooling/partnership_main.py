@@ -1,0 +1,153 @@
+"""fenpost-keys partnership: founding one. The work is in keys_tooling.partnership."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from keys_tooling.console import World, report
+from keys_tooling.options import DEMONSTRATION, FILE, JSON, OFFICERS, PASSPHRASE
+
+NEXT = "\nNext:\n  "
+
+
+@click.group()
+def partnership() -> None:
+    """Found a partnership.
+
+    \b
+    Example:
+      fenpost-keys partnership init --dir partnership --name "Fenland Partnership" \\
+        --relay-url https://relay.example.org --officer officer.json
+    """
+
+
+def offline(folder: Path) -> str:
+    """Where the root keys go."""
+    from keys_tooling.partnership import NEXT_ROOTS, ROOTS
+
+    return (
+        f"Take {folder / ROOTS} and {folder / NEXT_ROOTS} off this machine, to two different places:\n"
+        "they are needed only to recover, and whoever finds the one must not find the other beside it."
+    )
+
+
+@partnership.command("init")
+@click.option("--dir", "folder", type=FILE, required=True, help="The folder to make.")
+@click.option("--name", required=True, help="The partnership's name.")
+@click.option("--relay-url", required=True, help="Where agents reach the relay: https://host[:port].")
+@click.option("--origin", help="The audit log's name, such as relay.example.org/log. [default: from the URL]")
+@click.option("--listen", default="127.0.0.1:8440", show_default=True, help="Where the relay listens.")
+@click.option(
+    "--admin-listen", default="127.0.0.1:8441", show_default=True, help="Where it answers health and metrics."
+)
+@OFFICERS
+@PASSPHRASE
+@click.option(
+    "--relay-passphrase-file",
+    type=FILE,
+    help="The passphrase for the relay's own keys. Drawn and written beside them otherwise.",
+)
+@click.option(
+    "--policy-passphrase-file",
+    "policy_files",
+    type=FILE,
+    multiple=True,
+    help="The passphrase of a policy signer's key: give it twice, each person's own. [default: the same]",
+)
+@click.option(
+    "--outside-witness",
+    "outside",
+    type=(str, str),
+    multiple=True,
+    metavar="VKEY URL",
+    help="A witness outside the partnership that the relay asks: its verifier key and address. Repeatable.",
+)
+@click.option(
+    "--outside-needed",
+    type=click.IntRange(0, 8),
+    help="How many of these must vouch for the log. [default: more than half]",
+)
+@DEMONSTRATION
+@JSON
+@click.pass_obj
+def partnership_init(
+    world: World,
+    folder: Path,
+    name: str,
+    relay_url: str,
+    origin: str | None,
+    listen: str,
+    admin_listen: str,
+    officers: tuple[Path, ...],
+    passphrase_file: Path | None,
+    relay_passphrase_file: Path | None,
+    policy_files: tuple[Path, ...],
+    outside: tuple[tuple[str, str], ...],
+    outside_needed: int | None,
+    demonstration_cost: bool,
+    as_json: bool,
+) -> None:
+    """Found a partnership: oversight's keys, the relay's keys, and partnership.json for every agency.
+
+    \b
+    Example:
+      fenpost-keys partnership init --dir partnership --name "Fenland Partnership" \\
+        --relay-url https://relay.example.org --officer officer.json
+    """
+    import unicodedata
+
+    from keys_tooling import partnership as founding
+    from keys_tooling.demonstration import cost
+    from keys_tooling.passphrases import known_passphrase, new_passphrase
+    from schemas.directory import safety_number
+    from schemas.policing import SIGNERS
+
+    name = unicodedata.normalize("NFC", name)
+    plan = founding.Plan(
+        name=name,
+        relay_url=relay_url,
+        origin=origin or founding.default_origin(relay_url),
+        listen=listen,
+        admin_listen=admin_listen,
+        outside=outside,
+        outside_needed=(len(outside) // 2 + 1 if outside else 0)
+        if outside_needed is None
+        else outside_needed,
+        officers=officers,
+    )
+    relay = relay_passphrase_file and (
+        relay_passphrase_file.absolute(),
+        known_passphrase(relay_passphrase_file, "the relay's keys"),
+    )
+    if len(policy_files) not in (0, SIGNERS):
+        raise click.UsageError(
+            "--policy-passphrase-file is given twice, once for each signer, or not at all."
+        )
+    locks = founding.Locks(
+        new_passphrase(passphrase_file, "oversight's keys"),
+        relay or None,
+        cost(demonstration_cost),
+        tuple(new_passphrase(file, "a policy signer's key") for file in policy_files),
+    )
+    founded = founding.init(folder, plan, locks, world)
+    number = safety_number(founded.oversight.id)
+    facts = {
+        "name": name,
+        "oversight": founded.oversight.id,
+        "partnership": str(folder / founding.PARTNERSHIP),
+        "policy_keys": [str(folder / f"{signer.person}.fpk") for signer in founded.signers],
+        "relay_config": str(folder / "relay" / founding.TOML),
+        "safety_number": number,
+    }
+    text = (
+        f"Partnership    {name}\n"
+        f"Oversight      {founded.oversight.id}\n"
+        f"Safety number  {number}\n\n"
+        "Read the safety number aloud to every agency that joins, and hand it partnership.json.\n"
+        f"{offline(folder)}\n"
+        f"Give {' and '.join(facts['policy_keys'])} to two different people: both sign each new policy.\n"
+        f"{NEXT}fenpost-broker run --config {folder / 'relay' / founding.TOML}"
+    )
+    report(facts, text, as_json=as_json)
