@@ -60,7 +60,7 @@ bench: $(VENV)/stamp ## Measure, as a table and bench.json; QUICK=1 takes a minu
 	$(PY) -m benchmarks.run $(if $(filter-out 0,$(QUICK)),--quick)
 
 lock: $(VENV)/stamp ## Compile requirements.lock again; UPGRADE=1 moves the pins
-	$(VENV)/bin/uv pip compile pyproject.toml --group test --extra pdf --universal --python-version 3.11 \
+	$(VENV)/bin/uv pip compile pyproject.toml --group test --extra pdf --extra token --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet \
 		$(if $(filter-out 0,$(UPGRADE)),--upgrade) --output-file requirements.lock
 
