@@ -5,8 +5,6 @@ The head at start says what the edge is; this says that every leaf under it is s
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,10 +12,12 @@ from broker.ledger import TILE
 from broker.tables import leaves, nodes, records
 from schemas.audit import Leaf
 from schemas.errors import Refusal
-from schemas.merkle import leaf_hash, node_hash
+from schemas.merkle import leaf_hashes, parents
 from schemas.record_sealing import record_hash
 
 WIDTH = 1 << TILE
+AT_ONCE = 16
+"""Tiles read together: a million leaves tile by tile took half as long again."""
 
 
 async def check_leaves(connection: AsyncConnection, size: int) -> None:
@@ -31,13 +31,11 @@ async def check_leaves(connection: AsyncConnection, size: int) -> None:
         kept = await _kept(connection, level + TILE)
         if len(kept) != count >> TILE:
             raise _spoiled(f"the hashes over entries {len(kept) << level + TILE} and more")
-        number = 0
-        async for hashes in _tiles(connection, level, len(kept)):
-            if _root(hashes) != kept[number]:
-                raise await _named(connection, level, number)
-            number += 1
-        if number != len(kept):
-            raise _spoiled(f"entry {number << level + TILE} or one behind it")
+        for first in range(0, len(kept), AT_ONCE):
+            signed = kept[first : first + AT_ONCE]
+            hashes = await _hashes(connection, level, first, len(signed))
+            if _roots(hashes) != signed:
+                raise await _found(connection, level, first, signed)
         level, count = level + TILE, count >> TILE
 
 
@@ -46,28 +44,34 @@ async def _kept(connection: AsyncConnection, level: int) -> list[bytes]:
     return list(found.scalars())
 
 
-async def _tiles(connection: AsyncConnection, level: int, count: int) -> AsyncIterator[list[bytes]]:
-    """The hashes of each full tile of a level, in order; it ends early where one is missing."""
-    for number in range(count):
-        start = number * WIDTH
-        if level:
-            asked = select(nodes.c.hash).where(
-                nodes.c.level == level, nodes.c.idx >= start, nodes.c.idx < start + WIDTH
-            )
-            hashes = list((await connection.execute(asked.order_by(nodes.c.idx))).scalars())
-        else:
-            named = select(leaves.c.leaf).where(leaves.c.idx >= start, leaves.c.idx < start + WIDTH)
-            found = (await connection.execute(named.order_by(leaves.c.idx))).scalars()
-            hashes = [leaf_hash(leaf) for leaf in found]
+async def _hashes(connection: AsyncConnection, level: int, first: int, count: int) -> list[bytes]:
+    """The hashes of so many tiles of a level, leaves hashed anew; fewer where some are missing."""
+    start, end = first * WIDTH, (first + count) * WIDTH
+    if level:
+        asked = select(nodes.c.hash).where(nodes.c.level == level, nodes.c.idx >= start, nodes.c.idx < end)
+        return list((await connection.execute(asked.order_by(nodes.c.idx))).scalars())
+    named = select(leaves.c.leaf).where(leaves.c.idx >= start, leaves.c.idx < end).order_by(leaves.c.idx)
+    return leaf_hashes((await connection.execute(named)).scalars())
+
+
+def _roots(hashes: list[bytes]) -> list[bytes]:
+    """The root of each tile; nothing where one is not whole."""
+    if len(hashes) % WIDTH:
+        return []
+    for _ in range(TILE):
+        hashes = parents(hashes)
+    return hashes
+
+
+async def _found(connection: AsyncConnection, level: int, first: int, signed: list[bytes]) -> Refusal:
+    """What is wrong in the first spoiled one of these tiles."""
+    for number, root in enumerate(signed, first):
+        hashes = await _hashes(connection, level, number, 1)
         if len(hashes) != WIDTH:
-            return
-        yield hashes
-
-
-def _root(hashes: list[bytes]) -> bytes:
-    while len(hashes) > 1:
-        hashes = [node_hash(hashes[at], hashes[at + 1]) for at in range(0, len(hashes), 2)]
-    return hashes[0]
+            return _spoiled(f"entry {number << level + TILE} or one behind it")
+        if _roots(hashes) != [root]:
+            return await _named(connection, level, number)
+    return _spoiled(f"one of entries {first << level + TILE} or more")
 
 
 async def _named(connection: AsyncConnection, level: int, number: int) -> Refusal:

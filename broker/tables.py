@@ -216,14 +216,14 @@ heads = Table(
 leaves = Table(
     "leaves",
     metadata,
-    Column("idx", BigInteger, primary_key=True, autoincrement=False),
+    Column("idx", Number, primary_key=True, autoincrement=False),
     Column("leaf", LargeBinary(97), nullable=False),
 )
 
 records = Table(
     "records",
     metadata,
-    Column("idx", BigInteger, primary_key=True, autoincrement=False),
+    Column("idx", Number, primary_key=True, autoincrement=False),
     Column("relay", LargeBinary, nullable=False),  # empty once it was deleted (Y5)
     Column("sender", LargeBinary, nullable=False),  # veiled, or empty
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from schemas.errors import Refusal
@@ -25,6 +25,18 @@ def leaf_hash(data: bytes) -> bytes:
 
 def node_hash(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+def leaf_hashes(leaves: Iterable[bytes]) -> list[bytes]:
+    """`leaf_hash` of each, for millions of them."""
+    sha = hashlib.sha256
+    return [sha(b"\x00" + leaf).digest() for leaf in leaves]
+
+
+def parents(hashes: Sequence[bytes]) -> list[bytes]:
+    """The level above an even number of hashes: `node_hash` of each pair, for millions of them."""
+    sha = hashlib.sha256
+    return [sha(b"\x01%b%b" % pair).digest() for pair in zip(hashes[::2], hashes[1::2], strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
