@@ -29,7 +29,7 @@ from schemas.checkpoint import NOTE_LIMIT
 from schemas.envelope import Frozen
 from schemas.errors import KINDS, Refusal
 from schemas.hashing import Frames, framed
-from schemas.keys import SigningKey
+from schemas.keys import Signer
 from schemas.request import MAX_SKEW, Target, sign_request
 
 T = TypeVar("T", bound=Frozen)
@@ -74,7 +74,7 @@ class Relay:
         self,
         url: str,
         authority: str,
-        key: SigningKey | None,
+        key: Signer | None,
         clock: Callable[[], float],
         draw: Callable[[int], bytes],
     ) -> None:

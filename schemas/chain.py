@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from schemas.canonical import Json, b64
 from schemas.directory_statement import NO_PREVIOUS, agency_id, statement_hash
-from schemas.keys import ALGORITHM, SigningKey, Use
+from schemas.keys import ALGORITHM, Signer, Use
 from schemas.policing import SignedPolicy, statement_body
 from schemas.retention import SignedRetention
 from schemas.sectors import Sector
@@ -18,15 +18,15 @@ class Chain:
     """Where an agency's statements stand: the next one follows from `seq` and `head`."""
 
     agency: str
-    op: SigningKey
+    op: Signer
     seq: int
     head: str
 
     @classmethod
     def begin(
         cls,
-        op: SigningKey,
-        roots: tuple[SigningKey, ...],
+        op: Signer,
+        roots: tuple[Signer, ...],
         threshold: int,
         ts: int,
         next_roots: tuple[str, ...] = (),

@@ -391,10 +391,22 @@ KINDS: Mapping[str, Kind] = {
         "It exists already and is never overwritten. Move it away first, or choose another folder."
     ),
     # --- key tools (K-rules)
+    "UNFINISHED": Kind(
+        "Another change was begun in this folder. Finish it first: fenpost-keys resume --dir FOLDER"
+    ),
+    "OP_KEY": Kind(
+        "Your agency's operational key was replaced: this folder holds an older one. Use the folder of whoever did."
+    ),
     "NAME": Kind("The name could be mistaken for another. Choose one that nobody can confuse."),
     "FINGERPRINT": Kind(
         "That is not this agency's safety number, so nothing was sent. Ring them on a number you know."
     ),
+    "BACKUP": Kind(
+        "The backup does not open. Check that it is the right file, and its passphrase or shares."
+    ),
+    "SHARE": Kind("A share is wrong. Compare its words with the printed page, one by one."),
+    "TOKEN": Kind("The token does not sign. Put it in and unlock it, then try again.", retry=True),
+    "MINUTES": Kind("These minutes were changed, or nobody who attended signed them. Ask for the originals."),
     "RECONCILE": Kind(
         "Another agency's list of a day and this one's differ. See which: fenpost-agent reconcile show"
     ),

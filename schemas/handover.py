@@ -18,7 +18,7 @@ from schemas.directory import Directory
 from schemas.envelope import AgencyId, Frozen, Hash32, Id16, Seconds
 from schemas.errors import Refusal
 from schemas.hashing import labelled
-from schemas.keys import SigningKey, Use
+from schemas.keys import Signer, Use
 from schemas.signing import STATEMENT_LIMIT, Purpose, Signed
 
 Of = Literal["handover", "shares"]
@@ -70,14 +70,14 @@ class Handover:
     signed: Signed = field(repr=False)
 
 
-def give(given: Given, key: SigningKey) -> Signed:
+def give(given: Given, key: Signer) -> Signed:
     """The giving officer's signature. Raises Refusal KEY unless `given` names her key."""
     if given.by != key.kid:
         raise Refusal("KEY")
     return Signed.make(key, Purpose.HANDOVER_GIVE, given.model_dump(mode="json"))
 
 
-def take(inner: Signed, key: SigningKey, ts: int) -> Signed:
+def take(inner: Signed, key: Signer, ts: int) -> Signed:
     """The taking officer's signature over the giving one's statement."""
     value: Json = {"given": inner.to_json(), "ts": ts, "v": 1}
     return Signed.make(key, Purpose.HANDOVER_TAKE, value)

@@ -13,7 +13,7 @@ from schemas.canonical import Json, decode, unb64
 from schemas.envelope import AgencyId, Frozen, Hash32, Id16, Seconds
 from schemas.errors import Refusal
 from schemas.hashing import labelled
-from schemas.keys import SigningKey
+from schemas.keys import Signer
 from schemas.ranges import Ranges
 from schemas.signing import STATEMENT_LIMIT, Purpose, Signed
 
@@ -51,7 +51,7 @@ def parse_lift(signed: Signed) -> Lift:
     return _parsed(Lift, signed)
 
 
-def make_hold(key: SigningKey, agency: str, hid: str, ranges: tuple[tuple[int, int], ...], ts: int) -> Signed:
+def make_hold(key: Signer, agency: str, hid: str, ranges: tuple[tuple[int, int], ...], ts: int) -> Signed:
     """Signed with the officer's request key. Raises Refusal TOO_BIG when it names too many runs for one statement."""
     runs: list[Json] = [[first, last] for first, last in ranges]
     value: dict[str, Json] = {"by": agency, "hid": hid, "ranges": runs, "signer": key.kid, "ts": ts, "v": 1}
@@ -61,7 +61,7 @@ def make_hold(key: SigningKey, agency: str, hid: str, ranges: tuple[tuple[int, i
     return signed
 
 
-def make_lift(key: SigningKey, agency: str, hid: str, ts: int) -> Signed:
+def make_lift(key: Signer, agency: str, hid: str, ts: int) -> Signed:
     return Signed.make(key, Purpose.LIFT, {"by": agency, "hid": hid, "signer": key.kid, "ts": ts, "v": 1})
 
 

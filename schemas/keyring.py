@@ -7,8 +7,9 @@ from typing import ClassVar
 
 from schemas.canonical import Json, b64, unb64
 from schemas.errors import Refusal
-from schemas.keys import OpeningKey, SigningKey
+from schemas.keys import OpeningKey, Signer, SigningKey
 from schemas.mldsa import MldsaKey
+from schemas.token_place import Sign, held, signer_of, tokenless
 
 PREKEY_KEPT = 30 * 24 * 3600
 """A prekey's secret is erased this long after its first day."""
@@ -72,22 +73,22 @@ class AdminKeys:
     """An administrator's keys ("admin" key file): the operational key and where its chain stands."""
 
     agency: str
-    op: SigningKey
+    op: Signer
     seq: int
     head: str
 
     HOLDS: ClassVar[str] = "admin"
 
     def to_json(self) -> Json:
-        return {"agency": self.agency, "head": self.head, "op": b64(self.op.seed()), "seq": self.seq}
+        return {"agency": self.agency, "head": self.head, "op": held(self.op), "seq": self.seq}
 
     @classmethod
-    def from_json(cls, value: Json) -> AdminKeys:
+    def from_json(cls, value: Json, sign: Sign = tokenless) -> AdminKeys:
         """Raises Refusal KEYFILE."""
         try:
             return cls(
                 _text(value["agency"]),
-                SigningKey(unb64(value["op"], 32)),
+                signer_of(value["op"], sign),
                 _whole(value["seq"]),
                 _text(value["head"]),
             )
@@ -100,18 +101,18 @@ class OfficerKeys:
     """An IG officer's keys ("officer" key file): one opens audit records, one signs her requests."""
 
     ig: OpeningKey
-    auth: SigningKey
+    auth: Signer
 
     HOLDS: ClassVar[str] = "officer"
 
     def to_json(self) -> Json:
-        return {"auth": b64(self.auth.seed()), "ig": b64(self.ig.seed())}
+        return {"auth": held(self.auth), "ig": b64(self.ig.seed())}
 
     @classmethod
-    def from_json(cls, value: Json) -> OfficerKeys:
+    def from_json(cls, value: Json, sign: Sign = tokenless) -> OfficerKeys:
         """Raises Refusal KEYFILE."""
         try:
-            return cls(OpeningKey(unb64(value["ig"], 32)), SigningKey(unb64(value["auth"], 32)))
+            return cls(OpeningKey(unb64(value["ig"], 32)), signer_of(value["auth"], sign))
         except (KeyError, TypeError, Refusal) as error:
             raise Refusal("KEYFILE") from error
 
@@ -120,19 +121,19 @@ class OfficerKeys:
 class PolicyKey:
     """The key of one person who signs policies ("policy" key file), and the tag that she is known by."""
 
-    key: SigningKey
+    key: Signer
     person: str
 
     HOLDS: ClassVar[str] = "policy"
 
     def to_json(self) -> Json:
-        return {"key": b64(self.key.seed()), "person": self.person}
+        return {"key": held(self.key), "person": self.person}
 
     @classmethod
-    def from_json(cls, value: Json) -> PolicyKey:
+    def from_json(cls, value: Json, sign: Sign = tokenless) -> PolicyKey:
         """Raises Refusal KEYFILE."""
         try:
-            return cls(SigningKey(unb64(value["key"], 32)), _text(value["person"]))
+            return cls(signer_of(value["key"], sign), _text(value["person"]))
         except (KeyError, TypeError, Refusal) as error:
             raise Refusal("KEYFILE") from error
 
@@ -143,18 +144,18 @@ class PersonKeys:
 
     agency: str
     tag: str
-    key: SigningKey
+    key: Signer
 
     HOLDS: ClassVar[str] = "person"
 
     def to_json(self) -> Json:
-        return {"agency": self.agency, "key": b64(self.key.seed()), "tag": self.tag}
+        return {"agency": self.agency, "key": held(self.key), "tag": self.tag}
 
     @classmethod
-    def from_json(cls, value: Json) -> PersonKeys:
+    def from_json(cls, value: Json, sign: Sign = tokenless) -> PersonKeys:
         """Raises Refusal KEYFILE."""
         try:
-            return cls(_text(value["agency"]), _text(value["tag"]), SigningKey(unb64(value["key"], 32)))
+            return cls(_text(value["agency"]), _text(value["tag"]), signer_of(value["key"], sign))
         except (KeyError, TypeError, Refusal) as error:
             raise Refusal("KEYFILE") from error
 

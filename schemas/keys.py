@@ -12,6 +12,7 @@ import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from typing import Protocol
 
 import nacl.bindings
 import nacl.signing
@@ -85,6 +86,19 @@ def check_public(alg: str, public: bytes) -> None:
     if point[:31] + bytes([point[31] & 0x7F]) in _SMALL_ORDER:
         raise Refusal("KEY")
     hybrid_public(public)
+
+
+class Signer(Protocol):
+    """What signs as one Ed25519 key: a SigningKey out of a file, or a key that lives on a token and never leaves it."""
+
+    @property
+    def kid(self) -> str: ...
+
+    @property
+    def public(self) -> bytes: ...
+
+    def sign_bytes(self, data: bytes) -> bytes:
+        """64 bytes; raises Refusal TOKEN when the token does not sign."""
 
 
 class SigningKey:

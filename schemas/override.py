@@ -20,7 +20,7 @@ from schemas.envelope import Address, AgencyId, Frozen, Hash32, Id16, Seconds, r
 from schemas.errors import Refusal
 from schemas.grants import Category
 from schemas.hashing import labelled
-from schemas.keys import SigningKey, Use
+from schemas.keys import Signer, Use
 from schemas.lawful import Basis, WhyNo
 from schemas.lawful import Purpose as LawfulPurpose
 from schemas.policy import Policy
@@ -132,14 +132,14 @@ def core_hash(text: bytes) -> str:
     return b64(labelled("fenpost/v1/override-core", text))
 
 
-def request_override(core: Core, author: SigningKey) -> Signed:
+def request_override(core: Core, author: Signer) -> Signed:
     """The author's signed request. Raises Refusal KEY unless the core names the author's key."""
     if core.author != author.kid:
         raise Refusal("KEY")
     return Signed.make(author, Purpose.OVERRIDE_REQUEST, core.model_dump(mode="json", by_alias=True))
 
 
-def authorise_override(request: Signed, lead: SigningKey, ts: int) -> Signed:
+def authorise_override(request: Signed, lead: Signer, ts: int) -> Signed:
     """The lead's signature over the author's request: from now on it is an override."""
     value: Json = {"by": lead.kid, "request": request.to_json(), "ts": ts, "v": 1}
     return Signed.make(lead, Purpose.OVERRIDE_AUTHORISE, value)

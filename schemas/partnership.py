@@ -18,7 +18,7 @@ from schemas.directory import Directory
 from schemas.directory_statement import Text
 from schemas.envelope import AgencyId, Frozen
 from schemas.errors import Refusal
-from schemas.keys import SigningKey
+from schemas.keys import Signer
 from schemas.outside import MOST, Outside, OutsideWitness
 from schemas.signing import STATEMENT_LIMIT, Purpose, Signed
 from schemas.witness import MldsaLogKey
@@ -68,6 +68,11 @@ class Partnership:
         return LogKey.parse(self.charter.keys_log)
 
     @property
+    def keys_log_mldsa_key(self) -> MldsaLogKey:
+        """The directory log's second key: the audit log's own, under the directory log's name (L26)."""
+        return MldsaLogKey(self.keys_log_key.name, self.log_mldsa_key.public)
+
+    @property
     def outside(self) -> Outside:
         return Outside.of(self.charter.outside, self.charter.outside_needed, self.charter.origin)
 
@@ -106,7 +111,7 @@ class Partnership:
         return found
 
     @classmethod
-    def make(cls, charter: Charter, inception: Signed, op: SigningKey) -> Partnership:
+    def make(cls, charter: Charter, inception: Signed, op: Signer) -> Partnership:
         signed = Signed.make(
             op, Purpose.PARTNERSHIP, json.loads(charter.model_dump_json(exclude_defaults=True))
         )

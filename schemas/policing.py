@@ -21,7 +21,7 @@ from schemas.canonical import Json, b64, decode, encode, strict_json, unb64
 from schemas.envelope import Frozen, Hash32, Seconds
 from schemas.errors import Refusal
 from schemas.hashing import labelled
-from schemas.keys import SigningKey
+from schemas.keys import Signer
 from schemas.signing import Purpose, sign, verify
 
 POLICY_LIMIT = 128 * 1024
@@ -238,7 +238,7 @@ class SignedPolicy:
         except ValidationError:
             raise Refusal("FORM") from None
 
-    def signed_by(self, key: SigningKey) -> SignedPolicy:
+    def signed_by(self, key: Signer) -> SignedPolicy:
         """With one more signature. Raises Refusal FORM, POLICY_SAME_PERSON when this key has signed already."""
         if any(one.kid == key.kid for one in self.sigs):
             raise Refusal("POLICY_SAME_PERSON")

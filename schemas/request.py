@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from schemas.canonical import b64
 from schemas.errors import Refusal
-from schemas.keys import SigningKey
+from schemas.keys import Signer
 from schemas.signing import Check
 
 LIFE = 60
@@ -47,7 +47,7 @@ def digest_header(body: bytes) -> str:
     return f"sha-256=:{base64.b64encode(hashlib.sha256(body).digest()).decode('ascii')}:"
 
 
-def sign_request(target: Target, body: bytes, key: SigningKey, created: int, nonce: bytes) -> dict[str, str]:
+def sign_request(target: Target, body: bytes, key: Signer, created: int, nonce: bytes) -> dict[str, str]:
     """The four headers that authenticate a request."""
     digest = digest_header(body)
     params = (

@@ -20,7 +20,7 @@ from schemas.canonical import b64, decode, encode, strict_json
 from schemas.envelope import Frozen, Hash32
 from schemas.errors import Refusal
 from schemas.hashing import labelled
-from schemas.keys import SigningKey
+from schemas.keys import Signer
 from schemas.policing import FILE_LIMIT, POLICY_LIMIT, Holder, PolicySignature, Version, check_signers
 from schemas.ranges import Index, Ranges, count_of
 from schemas.signing import Purpose, sign
@@ -131,7 +131,7 @@ class SignedRetention:
         found = RetentionList.parse(self.text)
         return RetentionBody(digest=retention_digest(self.text), count=found.count, sigs=self.sigs)
 
-    def signed_by(self, key: SigningKey) -> SignedRetention:
+    def signed_by(self, key: Signer) -> SignedRetention:
         """With one more signature. Raises Refusal RETENTION, POLICY_SAME_PERSON when this key has signed already."""
         if any(one.kid == key.kid for one in self.sigs):
             raise Refusal("POLICY_SAME_PERSON")

@@ -15,7 +15,7 @@ import nacl.signing
 
 from schemas.canonical import Json, b64, decode, encode, unb64
 from schemas.errors import Refusal
-from schemas.keys import SigningKey
+from schemas.keys import Signer
 
 STATEMENT_LIMIT = 16 * 1024
 PUBLIC_SIZE, SIGNATURE_SIZE = 32, 64
@@ -48,7 +48,7 @@ class Purpose(StrEnum):
     LIFT = "fenpost/v1/lift"
 
 
-def sign(key: SigningKey, purpose: Purpose, data: bytes) -> bytes:
+def sign(key: Signer, purpose: Purpose, data: bytes) -> bytes:
     """64 bytes of Ed25519 over purpose || 0x00 || data."""
     return key.sign_bytes(purpose.encode("ascii") + b"\x00" + data)
 
@@ -94,7 +94,7 @@ class Signed:
     signature: bytes
 
     @classmethod
-    def make(cls, key: SigningKey, purpose: Purpose, value: Json) -> Signed:
+    def make(cls, key: Signer, purpose: Purpose, value: Json) -> Signed:
         text = encode(value)
         return cls(text, sign(key, purpose, text))
 

@@ -16,7 +16,7 @@ from schemas.audit import Event, event_tag
 from schemas.canonical import Json, b64, decode, encode, unb64
 from schemas.envelope import AgencyId, Frozen, Hash32, Id16, Seconds
 from schemas.errors import Refusal
-from schemas.keys import SigningKey
+from schemas.keys import Signer
 from schemas.reasons import WORDS, Act, Why
 from schemas.record_sealing import record_hash
 from schemas.sealing import Officer, seal_record
@@ -73,7 +73,7 @@ def seal_opening(
     oid: str,
     ts: int,
     officers: tuple[Officer, ...],
-    signer: SigningKey,
+    signer: Signer,
     rk: bytes,
 ) -> tuple[Signed, bytes]:
     """The statement and the sealed record.
