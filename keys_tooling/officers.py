@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import copy
 
-from keys_tooling.admission import check_own_chain, post
+from keys_tooling.applying import Line, post
 from keys_tooling.ceremony import BACKDATE, OfficerCard
 from keys_tooling.console import World
-from keys_tooling.directory_reading import Reading, read_directory
+from keys_tooling.directory_reading import Reading
 from keys_tooling.officer import card_number
-from keys_tooling.roles import Administrator, Line
-from schemas.chain import Chain
+from keys_tooling.own_side import OwnSide, check_own_chain, own_chain, read_own
 from schemas.directory import Agency, Key
 from schemas.errors import Refusal
 from schemas.keys import ED25519, XWING, Use, kid_of
@@ -25,7 +24,7 @@ LIFE = 365 * 24 * 3600
 OFFICERS = (Use.IG, Use.IG_AUTH)
 
 
-async def publish(line: Line, own: Administrator, card: OfficerCard, number: str, world: World) -> bool:
+async def publish(line: Line, own: OwnSide, card: OfficerCard, number: str, world: World) -> bool:
     """Publish an officer's two keys in the agency's chain; False when they were there.
 
     Raises:
@@ -38,7 +37,7 @@ async def publish(line: Line, own: Administrator, card: OfficerCard, number: str
     reading, agency = await _agency(line, own, world)
     if kid_of(XWING, card.ig) in agency.keys:
         return False
-    chain, now = Chain(agency.id, own.admin.op, agency.seq, agency.head), world.now()
+    chain, now = own_chain(reading, own.admin), world.now()
     start = now - BACKDATE
     signed = tuple(
         chain.add_key(use, public, start, start + LIFE, now, card.person)
@@ -48,7 +47,7 @@ async def publish(line: Line, own: Administrator, card: OfficerCard, number: str
     return True
 
 
-async def end(line: Line, own: Administrator, card: OfficerCard, world: World, reason: str) -> bool:
+async def end(line: Line, own: OwnSide, card: OfficerCard, world: World, reason: str) -> bool:
     """Revoke an officer's two keys from now on; False when they were revoked.
 
     Raises:
@@ -66,7 +65,7 @@ async def end(line: Line, own: Administrator, card: OfficerCard, world: World, r
         return False
     if not any(_stands(key, now) for key in agency.keys.values() if key not in keys):
         raise Refusal("OFFICERS", "She is the last officer of your agency. Publish her successor first.")
-    chain = Chain(agency.id, own.admin.op, agency.seq, agency.head)
+    chain = own_chain(reading, own.admin)
     await _say(line, reading, tuple(chain.revoke(key.kid, reason, now, now) for key in standing))
     return True
 
@@ -75,9 +74,8 @@ def _stands(key: Key, now: int) -> bool:
     return key.use == Use.IG and key.stands(now)
 
 
-async def _agency(line: Line, own: Administrator, world: World) -> tuple[Reading, Agency]:
-    charter = own.partnership.charter
-    reading = await read_directory(line, own.partnership.keys_log_key, charter.oversight, world.now())
+async def _agency(line: Line, own: OwnSide, world: World) -> tuple[Reading, Agency]:
+    reading = await read_own(line, own, world)
     check_own_chain(reading, own.admin)
     return reading, reading.view.agencies[own.admin.agency]
 

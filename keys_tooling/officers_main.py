@@ -44,16 +44,17 @@ def officer_publish(
       fenpost-keys officer publish officer.json --dir peacock
     """
     from agent.client import Relay
-    from keys_tooling import officers, roles
+    from keys_tooling import officers
     from keys_tooling.keyfiles import read_public
     from keys_tooling.officer import CARD_LIMIT, parse_card
+    from keys_tooling.own_side import OwnSide
     from keys_tooling.passphrases import known_passphrase
 
     found = parse_card(read_public(card, CARD_LIMIT))
     if number is None and not sys.stdin.isatty():
         raise click.UsageError("There is no terminal to ask for the number: give --number.")
     said = number or click.prompt("Number, as she reads it aloud", err=True)
-    own = roles.Administrator.open(folder, known_passphrase(passphrase_file, "the administrator's keys"))
+    own = OwnSide.open(folder, known_passphrase(passphrase_file, "the administrator's keys"))
     charter = own.partnership.charter
 
     async def publish() -> bool:
@@ -86,13 +87,14 @@ def officer_end(
       fenpost-keys officer end old-officer.json --dir peacock --reason left
     """
     from agent.client import Relay
-    from keys_tooling import officers, roles
+    from keys_tooling import officers
     from keys_tooling.keyfiles import read_public
     from keys_tooling.officer import CARD_LIMIT, parse_card
+    from keys_tooling.own_side import OwnSide
     from keys_tooling.passphrases import known_passphrase
 
     found = parse_card(read_public(card, CARD_LIMIT))
-    own = roles.Administrator.open(folder, known_passphrase(passphrase_file, "the administrator's keys"))
+    own = OwnSide.open(folder, known_passphrase(passphrase_file, "the administrator's keys"))
     charter = own.partnership.charter
 
     async def end() -> bool:

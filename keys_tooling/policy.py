@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from keys_tooling.admission import Oversight, check_own_chain, read_oversight
+from keys_tooling import own_side
+from keys_tooling.admission import Oversight
 from keys_tooling.console import World
 from keys_tooling.directory_reading import Reading, Source, read_directory
 from keys_tooling.keyfiles import new_files, read_public, read_secret
@@ -204,8 +205,8 @@ async def post_one(line: Line, item: api.StatementIn) -> str:
 
 async def read_own(line: Line, oversight: Oversight, world: World) -> Reading:
     """The directory, which holds all that oversight's key file knows. Raises Refusal ROLLBACK, FORK."""
-    reading = await read_oversight(line, oversight, world)
-    check_own_chain(reading, oversight.admin)
+    reading = await own_side.read_own(line, oversight, world)
+    own_side.check_own_chain(reading, oversight.admin)
     return reading
 
 
@@ -235,5 +236,5 @@ def _tried(reading: Reading, oversight: Oversight, found: SignedPolicy, now: int
 
 
 def own_chain(reading: Reading, oversight: Oversight) -> Chain:
-    own = reading.view.agencies[oversight.admin.agency]
-    return Chain(own.id, oversight.admin.op, own.seq, own.head)
+    """Where oversight's chain stands."""
+    return own_side.own_chain(reading, oversight.admin)

@@ -11,41 +11,32 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Protocol
+from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from keys_tooling.admission import Oversight, check_own_chain, post, read_oversight
+from keys_tooling.admission import Oversight
+from keys_tooling.applying import Line, post
 from keys_tooling.ceremony import BACKDATE
 from keys_tooling.console import World
-from keys_tooling.directory_reading import Reading, Source, read_directory
-from keys_tooling.keyfiles import new_files, read_public, read_secret
-from keys_tooling.partnership import ADMIN, AGENT, PARTNERSHIP
-from schemas import api
+from keys_tooling.directory_reading import Reading
+from keys_tooling.keyfiles import new_files
+from keys_tooling.own_side import OwnSide, check_own_chain, own_chain, read_own
 from schemas.canonical import Json, b64, strict_json, unb64
-from schemas.chain import Chain
 from schemas.directory import Directory, Key
 from schemas.envelope import AgencyId, Frozen
 from schemas.errors import Refusal
 from schemas.hashing import labelled
 from schemas.keyfile import Cost, lock
-from schemas.keyring import AdminKeys, AgentKeys, PersonKeys
+from schemas.keyring import PersonKeys
 from schemas.keys import ED25519, SigningKey, Use, check_public, kid_of
-from schemas.partnership import FILE_LIMIT, Partnership
 from schemas.roles import Role, read_tag
 from schemas.signing import Signed
 
 LIFE = 365 * 24 * 3600
 CARD_LIMIT = 4096
 NOT_A_CARD = "This is not a person's card, or it was damaged. Ask the person for it again."
-
-
-class Line(Source, Protocol):
-    """What is asked of a relay here: agent.client.Relay does it."""
-
-    async def post_statements(self, request: api.StatementsRequest) -> api.StatementResults: ...
 
 
 class Card(Frozen):
@@ -124,26 +115,7 @@ def make(folder: Path, agency: str, tag: str, passphrase: bytes, cost: Cost, wor
 # --- the agency's administrator
 
 
-@dataclass(frozen=True, slots=True)
-class Administrator:
-    """An agency's own side: its operational key, and the key that signs its requests."""
-
-    partnership: Partnership
-    admin: AdminKeys
-    auth: SigningKey
-
-    @classmethod
-    def open(cls, folder: Path, passphrase: bytes) -> Administrator:
-        """Raises Refusal FILE, KEYFILE, SETTINGS, SIGNATURE, DIRECTORY."""
-        partnership = Partnership.parse(read_public(folder / PARTNERSHIP, FILE_LIMIT))
-        admin = AdminKeys.from_json(read_secret(folder / ADMIN, AdminKeys.HOLDS, passphrase))
-        agent = AgentKeys.from_json(read_secret(folder / AGENT, AgentKeys.HOLDS, passphrase))
-        if admin.agency != agent.agency:
-            raise Refusal("KEYFILE", "The keys in this folder are of two agencies.")
-        return cls(partnership, admin, agent.auth)
-
-
-async def publish(line: Line, own: Administrator, card: Card, world: World) -> bool:
+async def publish(line: Line, own: OwnSide, card: Card, world: World) -> bool:
     """Publish a person's key in the agency's chain; False when it was there.
 
     Raises:
@@ -151,13 +123,12 @@ async def publish(line: Line, own: Administrator, card: Card, world: World) -> b
     """
     if card.agency != own.admin.agency:
         raise Refusal("KEY", "This card is for another agency. Ask the person to make her key for this one.")
-    charter = own.partnership.charter
-    reading = await read_directory(line, own.partnership.keys_log_key, charter.oversight, world.now())
+    reading = await read_own(line, own, world)
     check_own_chain(reading, own.admin)
     if card.kid in reading.view.agencies[card.agency].keys:
         return False
     start, now = world.now() - BACKDATE, world.now()
-    chain = _chain(reading, own.admin)
+    chain = own_chain(reading, own.admin)
     signed = chain.add_key(Use.PERSON, card.public, start, start + LIFE, now, card.person)
     await _say(line, reading, signed)
     return True
@@ -172,7 +143,7 @@ async def countersign(line: Line, oversight: Oversight, card: Card, world: World
     Raises:
         Refusal: UNKNOWN_KEY (not published, or under another role), KEY, ROLLBACK, FORK, CONFLICT, the relay's own.
     """
-    reading = await read_oversight(line, oversight, world)
+    reading = await read_own(line, oversight, world)
     check_own_chain(reading, oversight.admin)
     key = reading.view.agencies.get(card.agency)
     found = None if key is None else key.keys.get(card.kid)
@@ -182,7 +153,7 @@ async def countersign(line: Line, oversight: Oversight, card: Card, world: World
         raise Refusal("KEY", "The agency published this key under another role or number. Ring it.")
     if card.kid in reading.view.countersigned:
         return False
-    signed = _chain(reading, oversight.admin).countersign(card.kid, card.role, world.now())
+    signed = own_chain(reading, oversight.admin).countersign(card.kid, card.role, world.now())
     await _say(line, reading, signed)
     return True
 
@@ -219,11 +190,6 @@ def _row(view: Directory, key: Key, now: int, delay: int) -> dict[str, Json]:
         "counts_from": counts,
         "until": key.exp,
     }
-
-
-def _chain(reading: Reading, admin: AdminKeys) -> Chain:
-    own = reading.view.agencies[admin.agency]
-    return Chain(own.id, admin.op, own.seq, own.head)
 
 
 async def _say(line: Line, reading: Reading, signed: Signed) -> None:

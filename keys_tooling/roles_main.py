@@ -96,10 +96,11 @@ def role_publish(world: World, card: Path, folder: Path, passphrase_file: Path |
     from agent.client import Relay
     from keys_tooling import roles
     from keys_tooling.keyfiles import read_public
+    from keys_tooling.own_side import OwnSide
     from keys_tooling.passphrases import known_passphrase
 
     found = roles.parse_card(read_public(card, roles.CARD_LIMIT))
-    own = roles.Administrator.open(folder, known_passphrase(passphrase_file, "the administrator's keys"))
+    own = OwnSide.open(folder, known_passphrase(passphrase_file, "the administrator's keys"))
     charter = own.partnership.charter
 
     async def publish() -> bool:

@@ -88,6 +88,9 @@ KINDS: Mapping[str, Kind] = {
     "STALE_DIRECTORY": Kind(
         "The agency directory is more than 24 hours old. Reconnect to the relay first.", retry=True
     ),
+    "RENEW": Kind(
+        "An agent's renew key publishes running keys only. The administrator's operational key does the rest."
+    ),
     "DIRECTORY": Kind("A directory statement does not follow from the ones before it. Nothing was changed."),
     "SELF_TEST": Kind(
         "This machine cannot do the protocol's cryptography. Update the 'cryptography' package.", "relay"

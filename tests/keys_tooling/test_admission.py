@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from keys_tooling.admission import SEEN, Oversight, enrol
+from keys_tooling.admission import Oversight, enrol
 from keys_tooling.ceremony import Member, OfficerCard, admit, make_agency, make_officer
 from keys_tooling.console import World as Outside
 from keys_tooling.enrolment import Enrolment, check_fingerprint, make_enrolment, parse_enrolment
+from keys_tooling.own_side import SEEN
 from schemas.canonical import decode, encode
 from schemas.directory_statement import Flags
 from schemas.errors import Refusal

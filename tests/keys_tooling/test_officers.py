@@ -12,7 +12,7 @@ from keys_tooling import officers
 from keys_tooling.ceremony import OfficerCard, make_officer
 from keys_tooling.console import World as Console
 from keys_tooling.officer import card_number
-from keys_tooling.roles import Administrator
+from keys_tooling.own_side import OwnSide
 from schemas.errors import Refusal
 from tests.keys_tooling.officer_place import Place
 from tests.simulated_world import World
@@ -34,9 +34,9 @@ async def line(world: World) -> AsyncIterator[Relay]:
         yield line
 
 
-def administrator(world: World) -> Administrator:
+def administrator(world: World) -> OwnSide:
     peacock = world.parties["Peacock"]
-    return Administrator(world.founded.partnership, peacock.admin, peacock.member.agent.auth)
+    return OwnSide(world.folder, world.founded.partnership, peacock.admin, peacock.member.agent.auth)
 
 
 def console(world: World) -> Console:

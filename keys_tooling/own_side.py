@@ -1,0 +1,125 @@
+"""One agency's own side of the directory: its operational key, the key of its requests, and what it saw before."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from keys_tooling.console import World
+from keys_tooling.directory_reading import Reading, Source, read_directory
+from keys_tooling.keyfiles import read_public, read_secret, sync_folder
+from keys_tooling.partnership import ADMIN, AGENT, PARTNERSHIP
+from schemas.chain import Chain
+from schemas.checkpoint import NOTE_LIMIT, Checkpoint, open_checkpoint
+from schemas.directory import Agency
+from schemas.errors import Refusal
+from schemas.keyring import AdminKeys, AgentKeys
+from schemas.keys import Signer, SigningKey
+from schemas.partnership import FILE_LIMIT, Partnership
+
+SEEN = "directory.note"
+"""The newest directory checkpoint that this side believed: public, and the only such file that is replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnSide:
+    """An agency's folder, opened: the partnership, its operational key and the key that signs its requests."""
+
+    folder: Path
+    partnership: Partnership
+    admin: AdminKeys
+    auth: SigningKey
+
+    @classmethod
+    def open(cls, folder: Path, passphrase: bytes) -> Self:
+        """Raises Refusal FILE, KEYFILE, SETTINGS, SIGNATURE, DIRECTORY."""
+        partnership = Partnership.parse(read_public(folder / PARTNERSHIP, FILE_LIMIT))
+        admin = AdminKeys.from_json(read_secret(folder / ADMIN, AdminKeys.HOLDS, passphrase))
+        agent = AgentKeys.from_json(read_secret(folder / AGENT, AgentKeys.HOLDS, passphrase))
+        own = cls(folder, partnership, admin, agent.auth)
+        own.check(agent)
+        return own
+
+    def check(self, agent: AgentKeys) -> None:
+        """Raises Refusal KEYFILE unless these files belong together."""
+        if self.admin.agency != agent.agency:
+            raise Refusal("KEYFILE", "The keys in this folder are of two agencies.")
+
+    def believed(self) -> Checkpoint | None:
+        """The newest directory checkpoint believed. Raises Refusal CHECKPOINT when the file was changed."""
+        path = self.folder / SEEN
+        if not path.exists():
+            return None
+        try:
+            note = read_public(path, NOTE_LIMIT).decode()
+        except UnicodeDecodeError as error:
+            raise Refusal("CHECKPOINT") from error
+        return open_checkpoint(note, self.partnership.keys_log_key)
+
+    def believe(self, note: str) -> None:
+        fresh = self.folder / f"{SEEN}.new"
+        with fresh.open("wb") as file:
+            file.write(note.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(self.folder / SEEN)
+        sync_folder(self.folder)
+
+
+async def read_own(source: Source, own: OwnSide, world: World) -> Reading:
+    """The directory as the relay shows it now, never older than what this side saw before; the note is believed.
+
+    Raises:
+        Refusal: ROLLBACK, FORK, CHECKPOINT, CLOCK; what the source and Directory.apply raise.
+    """
+    reading = await read_directory(
+        source,
+        own.partnership.keys_log_key,
+        own.partnership.charter.oversight,
+        world.now(),
+        believed=own.believed(),
+    )
+    own.believe(reading.note)
+    return reading
+
+
+def check_own_chain(reading: Reading, admin: AdminKeys) -> None:
+    """Raises Refusal ROLLBACK, FORK unless the directory holds all that the key file knows."""
+    # A relay that hid statements of ours would have us sign two different ones with the same number.
+    own = reading.view.agencies.get(admin.agency)
+    if own is None or own.seq < admin.seq:
+        raise Refusal("ROLLBACK")
+    if admin.head not in reading.hashes():
+        raise Refusal("FORK")
+
+
+def own_chain(reading: Reading, admin: AdminKeys, held: tuple[Signer, ...] = ()) -> Chain:
+    """Where the agency's chain stands now, to be extended with the operational key that is in force.
+
+    Args:
+        held: operational keys besides the key file's: a successor that is being put in place.
+
+    Raises:
+        Refusal: OP_KEY when none of them is in force.
+    """
+    agency: Agency = reading.view.agencies[admin.agency]
+    for key in (admin.op, *held):
+        if key.public == agency.op:
+            return Chain(agency.id, key, agency.seq, agency.head)
+    raise Refusal("OP_KEY")
+
+
+def by_others(reading: Reading, admin: AdminKeys) -> list[tuple[int, str]]:
+    """Statements of the agency's chain since the key file was made that its key did not sign: number and operation."""
+    found = []
+    for signed in reversed(reading.statements):
+        said = signed.peek()
+        if said["agency"] != admin.agency:
+            continue
+        if said["seq"] <= admin.seq:
+            break
+        if said["by"] != admin.op.kid:
+            found.append((said["seq"], said["op"]))
+    return found[::-1]
