@@ -20,12 +20,12 @@ from sqlalchemy import Connection, Row, insert, select, update
 from agent.client import Relay
 from agent.clock import Clock
 from agent.consent_ledger import Kept, Scope, find
-from agent.endings import adopt, newest, relay_knows
 from agent.logs import log
+from agent.others import learn, mark_withdrawn, staple_words
 from agent.proofs import verified_grant, verified_status, verified_withdrawal
 from agent.recalls import expect_answers
 from agent.store import Store
-from agent.tables import grants, inbox, posts
+from agent.tables import grants, posts
 from schemas.agreement import STANDING, State, evidence_hash
 from schemas.api import SignedJson
 from schemas.canonical import b64, unb64
@@ -212,7 +212,7 @@ class ConsentDesk:
         parse_grant(signed)
         values = {
             "exp": end, "grant_s": b64(signed.signature), "grant_t": _text(signed), "agree_by": scope.agree_by,
-            "heard": None, "evidence": evidence, "salt": b64(salt), **_status(status, now),
+            "heard": None, "evidence": evidence, "salt": b64(salt), **staple_words(status, now),
         }  # fmt: skip
         if names:
             c.execute(insert(grants).values(gid=gid, **names, **values))
@@ -319,7 +319,7 @@ class ConsentDesk:
         except Refusal as refusal:
             log.info("grant-not-asked", code=refusal.code)
             return False
-        await self._store.run(lambda c: _learn(c, signed, status, withdrawal))
+        await self._store.run(lambda c: learn(c, signed, status, withdrawal))
         return True
 
     async def _renew(self, gids: tuple[str, ...], now: int) -> None:
@@ -327,7 +327,7 @@ class ConsentDesk:
 
         def work(c: Connection) -> None:
             for gid, status in staples.items():
-                c.execute(update(grants).where(grants.c.gid == gid).values(**_status(status, now)))
+                c.execute(update(grants).where(grants.c.gid == gid).values(**staple_words(status, now)))
                 post(c, "status", gid, status)
 
         await self._store.run(work)
@@ -343,43 +343,6 @@ class ConsentDesk:
             "v": 1,
         }
         return Signed.make(self._keys.consent, Purpose.STATUS, body)
-
-
-def _learn(c: Connection, signed: Signed, status: Signed | None, withdrawal: Signed | None) -> None:
-    remember(c, signed, status)
-    if withdrawal is not None:
-        mark_withdrawn(c, withdrawal)
-    relay_knows(c, parse_grant(signed).gid, _text(withdrawal or signed))
-
-
-def remember(c: Connection, signed: Signed, status: Signed | None) -> None:
-    """Keep another agency's verified handle; of one that is known the newer version and the newer staple stay."""
-    grant = parse_grant(signed)
-    words = {"exp": grant.exp, "grant_s": b64(signed.signature), "grant_t": _text(signed), "heard": None}
-    row = c.execute(select(grants).where(grants.c.gid == grant.gid)).one_or_none()
-    if row is not None and newest(row).iss != grant.iss:
-        return  # a stranger's, under a handle that is not theirs
-    if row is None:
-        c.execute(insert(grants).values(gid=grant.gid, mine=0, **words))
-        adopt(c, grant)
-    elif not row.mine and newest(row).ver < grant.ver:
-        c.execute(update(grants).where(grants.c.gid == grant.gid).values(**words))
-    if status is not None:
-        ts = parse_status(status).ts
-        newer = (grants.c.status_ts.is_(None)) | (grants.c.status_ts < ts)
-        c.execute(update(grants).where(grants.c.gid == grant.gid, newer).values(**_status(status, ts)))
-
-
-def mark_withdrawn(c: Connection, signed: Signed) -> None:
-    """Keep a verified withdrawal, and mark every message that was handed over under it, ended or not (V8)."""
-    said = parse_withdrawal(signed)
-    words = {
-        "withdrawal_s": b64(signed.signature), "withdrawal_t": _text(signed), "withdrawn_ts": said.ts, "heard": None,
-    }  # fmt: skip
-    first = (grants.c.gid == said.gid) & grants.c.withdrawal_t.is_(None)
-    c.execute(update(grants).where(first).values(**words))
-    shown = (inbox.c.gid == said.gid) & inbox.c.handed.is_not(None) & inbox.c.withdrawn.is_(None)
-    c.execute(update(inbox).where(shown).values(withdrawn=said.ts, recalled=0))
 
 
 def post(c: Connection, kind: str, gid: str, signed: Signed) -> None:
@@ -401,10 +364,6 @@ def _row(c: Connection, gid: str) -> Row[Any]:
     if row is None:
         raise Refusal("NOT_FOUND")
     return row
-
-
-def _status(signed: Signed, ts: int) -> dict[str, Any]:
-    return {"status_s": b64(signed.signature), "status_t": _text(signed), "status_ts": ts}
 
 
 def _text(signed: Signed) -> str:

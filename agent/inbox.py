@@ -24,11 +24,12 @@ from sqlalchemy import Connection, Row, insert, select, update
 from agent.client import Relay
 from agent.clock import Clock
 from agent.confirming import Confirming, doubt, doubtful
-from agent.consent import ConsentDesk, remember
+from agent.consent import ConsentDesk
 from agent.directory import Book
 from agent.endings import TakenBack, ended, mark_handed, so_far, take_back, too_late, wrote_after
 from agent.logs import log
 from agent.notices import Notices
+from agent.others import remember
 from agent.overriding import decided_at, outer_text
 from agent.pairs import gap_before
 from agent.receipts import Receipts

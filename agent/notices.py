@@ -17,13 +17,13 @@ from typing import Any
 from sqlalchemy import Connection, Row, select, update
 
 from agent.clock import Clock
-from agent.consent import mark_withdrawn, remember
 from agent.consent_ledger import note_stop
 from agent.directory import Book
 from agent.endings import keep_early, relay_knows, withdrawn
 from agent.heard_of import may_have_lapsed, over, rests_on
 from agent.holding import KINDS_OF_NOTICE, hear_lead
 from agent.logs import log
+from agent.others import mark_withdrawn, remember
 from agent.outbox import Outbox, forget_ended, step, stop_resting
 from agent.proofs import verified_grant, verified_recalled, verified_withdrawal
 from agent.recalls import expect_answers, grant_of, heard, narrowed_here, owed_here

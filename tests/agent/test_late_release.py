@@ -207,7 +207,7 @@ async def test_an_older_version_that_still_fits_the_newer_one_is_shown(world):
 
 async def know(agent, gid):
     """Have an agent learn a handle as another message under it would have taught it."""
-    from agent.consent import remember
+    from agent.others import remember
     from schemas.signing import Signed
 
     page = await agent.relay.grant(gid)

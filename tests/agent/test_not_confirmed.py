@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import select, update
 
 from agent.client import Relay
-from agent.consent import remember
 from agent.forms import Give, Send
+from agent.others import remember
 from agent.proofs import vouched
 from agent.tables import grants, inbox
 from schemas.errors import Refusal
