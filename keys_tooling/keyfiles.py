@@ -1,7 +1,8 @@
 """Files that hold secrets, and the public ones beside them.
 
 Rules of this house:
-- a file is made once: O_EXCL and O_NOFOLLOW, its mode set whatever the umask, synced together with its folder;
+- a file is made once: whole, beside its place, then linked into it, which fails where anything is; its mode is set
+  whatever the umask, and it is synced together with its folder; so a kill or a full disk leaves no half of one;
 - nothing is ever overwritten; a command that fails half-way takes back what it made and nothing else;
 - a secret file that others may read is refused, not repaired: it may have been read already.
 """
@@ -9,12 +10,14 @@ Rules of this house:
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from schemas.canonical import Json
 from schemas.errors import Refusal
@@ -48,17 +51,60 @@ class NewFiles:
 
     def _write(self, name: str, data: bytes, mode: int) -> Path:
         path = self.folder / name
-        with _refusing():
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            handle = os.open(path, flags, PRIVATE)
+        with _refusing(), _part(path.with_name(f".{path.name}.part")) as part:
+            os.fchmod(part.file.fileno(), mode)
+            part.file.write(data)
+            part.file.flush()
+            os.fsync(part.file.fileno())
+            os.link(part.path, path)
             self.made.append(path)
-            with os.fdopen(handle, "wb") as file:
-                os.fchmod(file.fileno(), mode)
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+        with _refusing():
             sync_folder(self.folder)
         return path
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A file on its way, locked by who writes it."""
+
+    path: Path
+    file: BinaryIO
+
+
+@contextmanager
+def _part(path: Path) -> Iterator[_Part]:
+    handle = _locked(path)
+    with os.fdopen(handle, "wb") as file:
+        try:
+            yield _Part(path, file)
+        finally:
+            path.unlink()  # under the lock: what stands there is ours
+
+
+def _locked(path: Path) -> int:
+    """A new file at `path` that nobody else writes."""
+    flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    while True:
+        try:
+            handle, ours = os.open(path, flags | os.O_CREAT | os.O_EXCL, PRIVATE), True
+        except FileExistsError:
+            try:
+                handle, ours = os.open(path, flags), False
+            except FileNotFoundError:
+                continue
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(handle)
+            raise Refusal(
+                "EXISTS", "Another command is writing the same file now. Let it end, then look what is there."
+            ) from error
+        if os.path.lexists(path) and os.path.samestat(os.fstat(handle), path.lstat()):
+            if ours:
+                return handle
+            # Left by a killed command. It may be linked in its place already: take the name, leave the bytes.
+            path.unlink()
+        os.close(handle)
 
 
 @contextmanager
@@ -132,6 +178,7 @@ def _make_folder(folder: Path) -> None:
     with _refusing():
         if not folder.exists():
             folder.mkdir(mode=FOLDER, parents=True)
+            folder.chmod(FOLDER)
             sync_folder(folder.parent)
         status = folder.stat()
     if not stat.S_ISDIR(status.st_mode):
@@ -149,6 +196,6 @@ def _refusing() -> Iterator[None]:
     except FileExistsError as error:
         raise Refusal("EXISTS") from error
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise Refusal("DISK_FULL") from error
         raise Refusal("FILE", "The files cannot be written there. Check the folder and its owner.") from error
