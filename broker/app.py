@@ -20,6 +20,7 @@ from broker.calculating import Calculator
 from broker.checking import Checks
 from broker.expiry import Sweeper
 from broker.handlers import Relay
+from broker.keys_log import KeysLog
 from broker.ledger import Ledger
 from broker.mailbox import Bells, Mailbox
 from broker.metrics import Metrics
@@ -36,7 +37,7 @@ from broker.stored import check_leaves
 from broker.tree import Log, open_directory, open_log
 from broker.underway import Underway
 from broker.view import View
-from broker.witnesses import Board, kept_heads
+from broker.witnesses import Board, Origin, kept_heads
 from schemas import api
 from schemas.errors import Refusal
 from schemas.sealing import Draw, self_test
@@ -61,7 +62,7 @@ class Running:
     checks: Checks
     calculator: Calculator
     anchoring: Anchoring
-    outside: Outside
+    outside: tuple[Outside, ...]
     runners: list[Runner] = field(default_factory=list)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     alone: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
@@ -75,7 +76,7 @@ class Running:
         if not await self.anchoring.save():
             raise Refusal("SETTINGS", "The anchor cannot be written. Give the relay a folder for it.")
         self.tasks.append(asyncio.create_task(self.anchoring.run()))
-        self.tasks.append(asyncio.create_task(self.outside.run()))
+        self.tasks.extend(asyncio.create_task(one.run()) for one in self.outside)
 
     async def listen(self, authority: str) -> None:
         """Answer on the public port and the operator's."""
@@ -99,7 +100,8 @@ class Running:
         """Drain: no new work, what waits is committed and answered, then everything ends."""
         self.sweeper.close()
         self.anchoring.close()
-        self.outside.close()
+        for one in self.outside:
+            one.close()
         self.sequencer.close()
         self.bells.ring_all()
         try:
@@ -144,9 +146,13 @@ async def build(settings: Settings, clock: Callable[[], float], draw: Draw) -> R
             await check_leaves(connection, ledger.size)
             losses = await held(connection, anchor.read(), ledger, view, partnership)
             kept = await kept_heads(connection)
-        board = Board(partnership, keys.log_mldsa, ledger, view, clock, settings.head_seconds)
-        board.restore(kept)
-        running = _assembled(settings, store, view, ledger, board, charter.authority, clock, draw)
+        boards = tuple(
+            Board(origin, partnership, keys.log_mldsa, edge, view, clock, settings.head_seconds)
+            for origin, edge in ((Origin.of_log(partnership), ledger), (Origin.of_keys(partnership), view))
+        )
+        for board in boards:
+            board.restore(kept)
+        running = _assembled(settings, store, view, ledger, boards, charter.authority, clock, draw)
         running.alone = alone
     except BaseException:
         await store.close()  # its threads would keep a failed start from ending
@@ -167,11 +173,12 @@ def _assembled(
     store: Store,
     view: View,
     ledger: Ledger,
-    board: Board,
+    boards: tuple[Board, ...],
     authority: str,
     clock: Callable[[], float],
     draw: Draw,
 ) -> Running:
+    board, keys_board = boards
     metrics, bells, calculator = Metrics(), Bells(), Calculator(apart=PROCESSORS > 1)
     pace = Pace(settings.body_seconds, settings.body_rate)
     underway = Underway(pace)
@@ -185,8 +192,10 @@ def _assembled(
         mailbox=Mailbox(store, bells, underway, clock),
         underway=underway,
         log=Log(store, ledger),
+        keys_log=KeysLog(store, view),
         view=view,
         board=board,
+        keys_board=keys_board,
         buckets=Buckets(settings.agency_rate, settings.agency_burst, time.monotonic),
         public=Buckets(settings.public_rate, settings.public_rate * PUBLIC_BURST, time.monotonic),
         pace=pace,
@@ -195,7 +204,10 @@ def _assembled(
     )
     sweeper = Sweeper(store, sequencer, clock, settings.sweep_seconds)
     anchoring = Anchoring(Anchor(settings.anchor), ledger, view)
-    outside = Outside(board, relay.log, sequencer, settings.head_seconds)
+    outside = (
+        Outside(board, relay.log, sequencer, settings.head_seconds),
+        Outside(keys_board, relay.keys_log, sequencer, settings.head_seconds),
+    )
     running = Running(
         settings, store, relay, sequencer, sweeper, bells, checks, calculator, anchoring, outside
     )
@@ -230,12 +242,16 @@ def _public(relay: Relay, store: Store, metrics: Metrics, authority: str) -> web
         (api.CHECKPOINT, pages.get_checkpoint),
         (api.CONSISTENCY, pages.get_consistency),
         (api.TILE, pages.get_tile),
+        (api.KEYS_CHECKPOINT, pages.get_checkpoint),
+        (api.KEYS_CONSISTENCY, pages.get_consistency),
+        (api.KEYS_TILE, pages.get_tile),
         (api.RECORDS, pages.get_records),
         (api.EPOCHS, pages.get_epochs),
     ):
         app.router.add_get(path, bound(handler), allow_head=False)
     for method, act in (("GET", witnessing.get_head), ("POST", witnessing.post_cosignature)):
-        app.router.add_route(method, api.HEAD, bound(act))
+        for path in (api.HEAD, api.KEYS_HEAD):
+            app.router.add_route(method, path, bound(act))
     app.router.add_get(api.GRANT, get_grant, allow_head=False)
     app.router.add_get(api.POLICY, get_policy, allow_head=False)
     app.router.add_get(api.RETENTION, get_retention, allow_head=False)

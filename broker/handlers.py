@@ -13,6 +13,7 @@ from pydantic_core import to_json
 from broker.authentication import Asking, Doorkeeper, Requester
 from broker.checking import LARGE, Checks
 from broker.intake import Examined, examine
+from broker.keys_log import KeysLog
 from broker.ladder import Said, Step, Steps
 from broker.ladder import examine as examine_receipt
 from broker.mailbox import Ask, Mailbox
@@ -52,13 +53,21 @@ class Relay:
     mailbox: Mailbox
     underway: Underway
     log: Log
+    keys_log: KeysLog
     view: View
     board: Board
+    keys_board: Board
     buckets: Buckets
     public: Buckets
     pace: Pace
     metrics: Metrics
     clock: Callable[[], float]
+
+    def shown(self, request: web.Request) -> tuple[Log | KeysLog, Board]:
+        """The log that a request is about, by its path, and that log's published head."""
+        if request.path.startswith(f"{api.KEYS}/"):
+            return self.keys_log, self.keys_board
+        return self.log, self.board
 
     async def read(self, request: web.Request, kind: str) -> tuple[Asking, bytes]:
         """A request's claimed signature and its body. The claim comes first: a stranger's body is not read."""

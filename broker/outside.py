@@ -1,4 +1,4 @@
-"""The relay asks the partnership's outside witnesses to cosign its published head (C2SP tlog-witness, add-checkpoint).
+"""The relay asks the partnership's outside witnesses to cosign its published heads (C2SP tlog-witness, add-checkpoint).
 
 Rules of this house:
 - a witness is told nothing but the log: sizes, hashes, the signed head without members' lines;
@@ -14,6 +14,7 @@ import base64
 import aiohttp
 
 from broker import logs
+from broker.keys_log import KeysLog
 from broker.sequencer import Sequencer
 from broker.tree import Log
 from broker.witnesses import Board, Head, HeadAsked
@@ -28,9 +29,9 @@ HEADERS = {"User-Agent": "fenpost", "Content-Type": "text/plain; charset=utf-8"}
 
 
 class Outside:
-    """Asks each outside witness about the head that members are asked about, until it has cosigned it."""
+    """Asks each outside witness about the head of one log that members are asked about, until it has cosigned it."""
 
-    def __init__(self, board: Board, log: Log, sequencer: Sequencer, seconds: float) -> None:
+    def __init__(self, board: Board, log: Log | KeysLog, sequencer: Sequencer, seconds: float) -> None:
         self._board, self._log, self._sequencer, self._seconds = board, log, sequencer, seconds
         self._sizes: dict[str, int] = {}
         self._closing = asyncio.Event()

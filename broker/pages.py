@@ -1,4 +1,4 @@
-"""The log's pages: some that anybody may read, and those for IG officers (PROTOCOL.md L12, W8, W9)."""
+"""The logs' pages: some that anybody may read, and those for IG officers (PROTOCOL.md L12, L26, W8, W9)."""
 
 from __future__ import annotations
 
@@ -33,25 +33,31 @@ FOREVER = {**HEADERS, "Cache-Control": "public, max-age=31536000, immutable"}
 
 
 async def get_checkpoint(relay: Relay, request: web.Request) -> web.Response:
-    """GET log/checkpoint (C2SP tlog-tiles): the newest head with both of the log's lines; never kept by a cache."""
+    """GET log/checkpoint and keys/checkpoint (C2SP tlog-tiles): the newest head with both of the log's lines.
+
+    No cache keeps it.
+    """
     relay.public.take("")
     numbers(request.query, {})
-    return answer((await relay.board.newest()).encode(), NOTE)
+    _, board = relay.shown(request)
+    return answer((await board.newest()).encode(), NOTE)
 
 
 async def get_consistency(relay: Relay, request: web.Request) -> web.Response:
-    """GET log/consistency?old=M&new=N."""
+    """GET log/consistency?old=M&new=N, and keys/consistency."""
     relay.public.take("")
     asked = numbers(request.query, {"old": None, "new": None})
-    hashes = await relay.log.consistency(asked["old"], asked["new"])
+    log, _ = relay.shown(request)
+    hashes = await log.consistency(asked["old"], asked["new"])
     body = {"hashes": [base64.b64encode(one).decode("ascii") for one in hashes]}
     return answer(json.dumps(body).encode("ascii"))
 
 
 async def get_tile(relay: Relay, request: web.Request) -> web.Response:
-    """GET log/tile/L/N[.p/W] and log/tile/entries/N[.p/W] (C2SP tlog-tiles).
+    """GET log/tile/L/N[.p/W] and log/tile/entries/N[.p/W] (C2SP tlog-tiles), and the same of keys/tile.
 
     What is found never changes, so any cache may keep it. "Not found" may be kept by none: the log grows into it.
+    The directory's entries say who is a member, so they are for agents and IG officers, and for no cache.
     """
     relay.public.take("")
     found = _TILE.fullmatch(request.match_info["path"])
@@ -62,11 +68,14 @@ async def get_tile(relay: Relay, request: web.Request) -> web.Response:
     if width > WIDTH or (found["w"] and width == WIDTH) or found["n"] != tile_name(number):
         raise Refusal("NOT_FOUND")
     start = number * WIDTH
-    if found["level"] == "entries":
-        body = await relay.log.entries(start, start + width)
-    else:
-        body = await relay.log.tile(int(found["level"]), start, start + width)
-    return answer(body, OCTETS, FOREVER)
+    log, _ = relay.shown(request)
+    if found["level"] != "entries":
+        return answer(await log.tile(int(found["level"]), start, start + width), OCTETS, FOREVER)
+    if log is relay.log:
+        return answer(await log.entries(start, start + width), OCTETS, FOREVER)
+    requester = await relay.requester(request, officer=None)
+    await relay.sequencer.submit(Nothing(requester.nonce))
+    return answer(await log.entries(start, start + width), OCTETS)
 
 
 def tile_name(number: int) -> str:

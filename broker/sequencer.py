@@ -29,9 +29,12 @@ from broker.store import Store, refused
 from broker.turn import Turn, Work
 from broker.underway import Underway
 from broker.view import View
+from schemas.directory_statement import statement_leaf
 from schemas.errors import Refusal
+from schemas.merkle import leaf_hash
 from schemas.request import NONCE_KEPT
 from schemas.sealing import Draw
+from schemas.signing import Signed
 
 TURN_ITEMS = 256
 TURN_BYTES = 32 * 1024 * 1024
@@ -216,7 +219,7 @@ class Sequencer:
         if growth is not None:
             self._ledger.adopt(growth)
         if note is not None:
-            self._view.adopt(turn.view, note)
+            self._view.adopt(turn.view, note, _leaves(turn))
         self._view.shelf = turn.shelf
         # Before anybody is told of it: what was taken back stops travelling.
         self._underway.stop(turn.taken_back())
@@ -263,3 +266,8 @@ class Sequencer:
             raise Faulted(refused(error)) from error
         except Exception as error:
             raise Faulted(Refusal("FAULT")) from error
+
+
+def _leaves(turn: Turn) -> list[bytes]:
+    """The directory's new leaves, hashed."""
+    return [leaf_hash(statement_leaf(Signed(row["text"], row["sig"]))) for row in turn.rows.statements]

@@ -208,7 +208,7 @@ policies = Table(
 heads = Table(
     "heads",
     metadata,
-    Column("name", String(8), primary_key=True),  # "log" or "keys"
+    Column("name", String(16), primary_key=True),  # "log", "keys", and the boards' (broker.witnesses)
     Column("size", BigInteger, nullable=False),
     Column("note", Text, nullable=False),  # the signed checkpoint
 )

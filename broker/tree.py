@@ -17,8 +17,10 @@ from broker.view import View
 from schemas import api
 from schemas.checkpoint import LogProof
 from schemas.directory import Directory
+from schemas.directory_statement import Statement, statement_leaf
 from schemas.errors import Refusal
 from schemas.founding import Founding
+from schemas.hashed import Hashed
 from schemas.keys import SigningKey
 from schemas.merkle import HASH_SIZE, Frontier, Read, consistency_proof, inclusion_proof, leaf_hash, node_hash
 from schemas.signing import Signed
@@ -199,12 +201,18 @@ async def open_directory(
     Raises:
         Refusal: FORK, and as Directory.apply for a founding file that does not hold together.
     """
-    view = Directory(oversight)
+    view, hashed = Directory(oversight), Hashed()
+
+    def take(signed: Signed) -> Statement:
+        statement = view.apply(signed)
+        hashed.extend((leaf_hash(statement_leaf(signed)),))
+        return statement
+
     head = (await connection.execute(select(heads).where(heads.c.name == "keys"))).first()
     if head is None:
         rows = []
         for signed in founding.statements:
-            statement = view.apply(signed)
+            statement = take(signed)
             rows.append(
                 {
                     "n": view.size - 1,
@@ -220,8 +228,8 @@ async def open_directory(
             texts = [{"digest": digest, "text": text} for digest, text in founding.policies.items()]
             await connection.execute(insert(policies), texts)
         await connection.execute(insert(heads), [{"name": "keys", "size": view.size, "note": note}])
-        return View(view, origin, key, note, await open_shelf(connection, view.policies))
+        return View(view, origin, key, note, await open_shelf(connection, view.policies), hashed)
     for row in await connection.execute(select(statements.c.text, statements.c.sig).order_by(statements.c.n)):
-        view.apply(Signed(row.text, row.sig))
+        take(Signed(row.text, row.sig))
     confirmed(origin, key, view.frontier, head.note)
-    return View(view, origin, key, head.note, await open_shelf(connection, view.policies))
+    return View(view, origin, key, head.note, await open_shelf(connection, view.policies), hashed)

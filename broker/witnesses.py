@@ -1,4 +1,4 @@
-"""The head that members are asked to cosign, and the cosignatures that came (PROTOCOL.md L17-L19).
+"""The head that members are asked to cosign, and the cosignatures that came (PROTOCOL.md L17-L19, L26).
 
 A turn signs its checkpoint by Ed25519 alone. Now and then, when a member asks, the newest one is published: it gets the
 log's ML-DSA-44 line, and for a while every member is asked to cosign that same one, or no quorum would ever meet.
@@ -14,21 +14,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broker.ledger import Ledger
 from broker.tables import heads
 from broker.turn import Quiet, Turn
 from broker.view import View
-from schemas.checkpoint import open_checkpoint, signature_line
+from schemas.checkpoint import LogKey, open_checkpoint, signature_line
 from schemas.errors import Refusal
 from schemas.mldsa import MldsaKey
 from schemas.outside import stamp_of
 from schemas.partnership import Partnership
 from schemas.witness import (
+    MldsaLogKey,
     Published,
     check_cosignature,
     needed,
@@ -46,7 +46,36 @@ NEAR = 300
 """Seconds that a witness's clock may differ from the relay's."""
 GAP = 0.05
 """Seconds between two heads that are published because somebody asks for the newest: strangers may ask often."""
-ASKED, HELD = "asked", "held"
+NAMES = ("asked", "held")
+KEYS_NAMES = ("keys-asked", "keys-held")
+"""Under which names a board's heads are kept: the audit log's, and the directory log's."""
+
+
+class Edge(Protocol):
+    """A committed log: Ledger is one, View the other."""
+
+    @property
+    def note(self) -> str: ...
+
+    @property
+    def size(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """One of the relay's two logs: its verifier keys, and the names under which its heads are kept."""
+
+    log: LogKey
+    mldsa: MldsaLogKey
+    names: tuple[str, str] = NAMES
+
+    @classmethod
+    def of_log(cls, partnership: Partnership) -> Origin:
+        return cls(partnership.log_key, partnership.log_mldsa_key)
+
+    @classmethod
+    def of_keys(cls, partnership: Partnership) -> Origin:
+        return cls(partnership.keys_log_key, partnership.keys_log_mldsa_key, KEYS_NAMES)
 
 
 @dataclass(slots=True)
@@ -76,16 +105,17 @@ class Board:
 
     def __init__(
         self,
+        origin: Origin,
         partnership: Partnership,
         key: MldsaKey,
-        ledger: Ledger,
+        edge: Edge,
         view: View,
         clock: Callable[[], float],
         seconds: float,
     ) -> None:
-        self._log, self._mldsa = partnership.log_key, partnership.log_mldsa_key
+        self._log, self._mldsa, self.names = origin.log, origin.mldsa, origin.names
         self._floor, self.outside = partnership.charter.witnesses, partnership.outside
-        self._key, self._ledger, self._view = key, ledger, view
+        self._key, self._edge, self._view = key, edge, view
         self._clock, self._seconds = clock, seconds
         self._publishing = asyncio.Lock()
         self._asking = asyncio.Lock()
@@ -100,7 +130,7 @@ class Board:
         Raises:
             Refusal: CHECKPOINT, when the store holds another log's.
         """
-        self.asked, self.held = (self._read(kept[n]) if n in kept else None for n in (ASKED, HELD))
+        self.asked, self.held = (self._read(kept[n]) if n in kept else None for n in self.names)
 
     def _read(self, text: str) -> Head:
         body, _, tail = text.partition("\n\n")
@@ -118,10 +148,11 @@ class Board:
     def _opened(self, note: str) -> Published:
         return open_published(note, self._log, self._mldsa)
 
-    def kept(self) -> list[dict[str, Any]]:
-        """The rows that `restore` takes up."""
-        found = ((ASKED, self.asked), (HELD, self.held))
-        return [{"name": n, "size": head.size, "note": head.text()} for n, head in found if head is not None]
+    def keep(self, turn: Turn) -> None:
+        """Have the rows written that `restore` takes up."""
+        found = zip(self.names, (self.asked, self.held), strict=True)
+        rows = [{"name": n, "size": head.size, "note": head.text()} for n, head in found if head is not None]
+        turn.rows.heads = [row for row in turn.rows.heads if row["name"] not in self.names] + rows
 
     def to_json(self) -> dict[str, Any]:
         """What members are shown (api.WitnessPage)."""
@@ -135,7 +166,7 @@ class Board:
         """Publish the newest checkpoint, if it is time."""
         async with self._publishing:
             if self._due():
-                note, now = self._ledger.note, int(self._clock())
+                note, now = self._edge.note, int(self._clock())
                 checkpoint = open_checkpoint(note, self._log)
                 text = await asyncio.to_thread(publish, note, checkpoint, self._key)
                 self.asked = Head(self._opened(text), now)
@@ -148,9 +179,9 @@ class Board:
         loop = asyncio.get_running_loop()
         began = loop.time()
         async with self._asking:
-            if self._newest != self._ledger.note and self._taken < began:
+            if self._newest != self._edge.note and self._taken < began:
                 await asyncio.sleep(max(0.0, self._taken + GAP - loop.time()))
-                note, self._taken = self._ledger.note, loop.time()
+                note, self._taken = self._edge.note, loop.time()
                 self._text = await asyncio.to_thread(
                     publish, note, open_checkpoint(note, self._log), self._key
                 )
@@ -165,7 +196,7 @@ class Board:
         if asked is None:
             return True
         age = self._clock() - asked.since
-        return age >= RENEWED or (age >= self._seconds and asked.size != self._ledger.size)
+        return age >= RENEWED or (age >= self._seconds and asked.size != self._edge.size)
 
     def take(self, agency: str, size: int, line: str) -> None:
         """Take a member's cosignature of the head that is asked about; the same one again changes nothing.
@@ -221,8 +252,8 @@ class Board:
 
 
 async def kept_heads(connection: AsyncConnection) -> dict[str, str]:
-    """What `Board.kept` stored."""
-    found = select(heads.c.name, heads.c.note).where(heads.c.name.in_((ASKED, HELD)))
+    """What `Board.keep` had written, of both logs."""
+    found = select(heads.c.name, heads.c.note).where(heads.c.name.in_(NAMES + KEYS_NAMES))
     return {row.name: row.note for row in await connection.execute(found)}
 
 
@@ -239,7 +270,7 @@ class Cosigning(Quiet):
 
     def decide(self, turn: Turn) -> None:
         self.board.take(self.agency, self.head, self.line)
-        turn.rows.heads = self.board.kept()
+        self.board.keep(turn)
 
 
 @dataclass
@@ -251,4 +282,4 @@ class HeadAsked(Quiet):
     size = 1
 
     def decide(self, turn: Turn) -> None:
-        turn.rows.heads = self.board.kept()
+        self.board.keep(turn)

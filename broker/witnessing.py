@@ -1,4 +1,4 @@
-"""What members ask about the log's published head: which one to cosign, and that they did (PROTOCOL.md W12)."""
+"""What members ask about a log's published head: which one to cosign, and that they did (PROTOCOL.md W12)."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ BODY_LIMIT = 4 * 1024
 
 
 async def get_head(relay: Relay, request: web.Request) -> web.Response:
-    """GET log/head, for agents and IG officers: what is to be cosigned, and what was."""
+    """GET log/head and keys/head, for agents and IG officers: what is to be cosigned, and what was."""
     requester = await relay.requester(request, officer=None)
     numbers(request.query, {})
-    board = relay.board
+    _, board = relay.shown(request)
     before = board.asked
     await board.current()
     work = Nothing(requester.nonce) if board.asked is before else HeadAsked(requester.nonce, board)
@@ -32,7 +32,7 @@ async def get_head(relay: Relay, request: web.Request) -> web.Response:
 
 
 async def post_cosignature(relay: Relay, request: web.Request) -> web.Response:
-    """POST log/head: the asking member's cosignature; the answer is the page as it is then."""
+    """POST log/head and keys/head: the asking member's cosignature; the answer is the page as it is then."""
     asking, body = await relay.read(request, api.JSON)
     requester, _ = await relay.vetted(asking, body, tuple)
     if requester.officer:
@@ -43,10 +43,9 @@ async def post_cosignature(relay: Relay, request: web.Request) -> web.Response:
         said = api.Cosignature.model_validate_json(body)
     except ValidationError:
         raise Refusal("FORM") from None
-    await relay.sequencer.submit(
-        Cosigning(requester.nonce, relay.board, requester.agency, said.size, said.line)
-    )
-    return _page(relay.board)
+    _, board = relay.shown(request)
+    await relay.sequencer.submit(Cosigning(requester.nonce, board, requester.agency, said.size, said.line))
+    return _page(board)
 
 
 def _page(board: Board) -> web.Response:

@@ -1,7 +1,7 @@
 """The relay's HTTP face, as both sides agree on it (PROTOCOL.md W-rules): paths, media types, bodies, limits.
 
-Every request is signed (schemas.request) unless it is for a page that anybody may read: the log's checkpoint and
-tiles, which reveal how many events there were and nothing else.
+Every request is signed (schemas.request) unless it is for a page that anybody may read: the checkpoints and tiles of
+both logs, which reveal how many events and statements there were and nothing else.
 """
 
 from __future__ import annotations
@@ -30,6 +30,11 @@ HEAD = "/v1/log/head"
 RECORDS = "/v1/log/records"
 EPOCHS = "/v1/log/epochs"
 RETENTION = "/v1/log/retention"
+KEYS = "/v1/keys"
+KEYS_CHECKPOINT = "/v1/keys/checkpoint"
+KEYS_TILE = "/v1/keys/tile/{path:.+}"
+KEYS_CONSISTENCY = "/v1/keys/consistency"
+KEYS_HEAD = "/v1/keys/head"
 
 BINARY = "application/vnd.fenpost.frames"
 JSON = "application/json"

@@ -17,6 +17,7 @@ from schemas.errors import Refusal
 from schemas.outside import Outside, OutsideWitness
 from schemas.witness import QUORUM_AGE, open_published, publish
 from tests.agent.agencies import quiet
+from tests.broker.test_keys_log import add_keys
 from tests.broker.test_witnesses import cosigned, grow, page
 from tests.simulated_world import World
 from tests.tools.tlog_witness import TlogWitness
@@ -31,7 +32,8 @@ def placed(tmp_path: Path, *mldsa: bool) -> tuple[World, list[TlogWitness]]:
     listed = tuple(OutsideWitness(key=one.vkey, url=one.url) for one in found)
     world = World.found(tmp_path, "Peacock", "IDVAS", outside=listed)
     for one in found:
-        one.log, one.clock = world.founded.partnership.charter.log, world.clock
+        charter = world.founded.partnership.charter
+        one.log, one.keys, one.clock = charter.log, charter.keys_log, world.clock
     return world, found
 
 
@@ -66,6 +68,25 @@ async def test_a_witness_cosigns_head_after_head_and_everybody_may_see_it(tmp_pa
             async with http.get(api.CHECKPOINT) as response:
                 assert seen(world, await response.text()) == {witness.name: world.now}
     assert {status for status, _ in witness.asked} <= {200, 409}
+
+
+async def test_a_witness_cosigns_both_logs_each_from_where_it_stood(tmp_path: Path):
+    world, (witness,) = placed(tmp_path, True)
+    partnership = world.founded.partnership
+    async with witness.running(), world.relay(head_seconds=SOON) as relay, world.session() as http:
+        await until(lambda: witness.keys_head[0] == world.directory.size)
+        await add_keys(world, http, 2)
+        world.clock.advance(ROUND)
+        await until(lambda: witness.keys_head == (world.directory.size, world.directory.frontier.root()))
+        board = relay.relay.keys_board
+        await until(lambda: board.asked.size == world.directory.size and bool(board.asked.outside))
+        async with http.get(api.KEYS_CHECKPOINT) as response:
+            head = open_published(
+                await response.text(), partnership.keys_log_key, partnership.keys_log_mldsa_key
+            )
+        assert partnership.outside.seen(head, world.now) == {witness.name: world.now}
+        await until(lambda: witness.head[0] == relay.relay.log.size)
+    assert {status for status, _ in witness.asked_keys} <= {200, 409}
 
 
 async def test_members_lines_never_reach_a_witness_or_a_stranger(tmp_path: Path):
@@ -190,6 +211,7 @@ def test_a_list_that_does_not_hold_together_is_refused():
         ([vkey("a.example/w", b"\x04", one), vkey("a.example/w", b"\x04", two)], 1, "SETTINGS"),
         ([vkey("a.example/w", b"\x04", one), vkey("b.example/w", b"\x04", one)], 1, "SETTINGS"),
         ([vkey("relay.test/log", b"\x04", one)], 1, "SETTINGS"),
+        ([vkey("relay.test/log/keys", b"\x04", one)], 1, "SETTINGS"),
         ([vkey("a.example/w", b"\x01", one)], 1, "CHECKPOINT"),
         (["nothing"], 1, "CHECKPOINT"),
     ):

@@ -50,24 +50,52 @@ def consistent(old: int, new: int, proof: list[bytes], old_root: bytes, new_root
         return False
 
 
+def _signed(text: str, tail: str, origin: str, id_: bytes, public: bytes) -> bool:
+    for line in tail.splitlines():
+        _, name, blob = line.split(" ")
+        data = base64.b64decode(blob)
+        if name == origin and data[:4] == id_:
+            try:
+                nacl.signing.VerifyKey(public).verify(text.encode(), data[4:])
+            except nacl.exceptions.BadSignatureError:
+                return False
+            return True
+    return False
+
+
 @dataclass
 class TlogWitness:
-    """`log` is the verifier key of the one log that it knows; `head` the newest that it cosigned."""
+    """`log` is the verifier key of a log that it knows, `keys` of another; `heads` the newest of each that it
+    cosigned, by origin."""
 
     name: str
     log: str
     clock: object
     mldsa: bool = False
-    head: tuple[int, bytes] = (0, hashlib.sha256(b"").digest())
+    keys: str = ""
+    heads: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     asked: list[tuple[int, bytes]] = field(default_factory=list)
-    """Each question's answer: status and body."""
+    """Each answer to a question about `log`: status and body."""
+    asked_keys: list[tuple[int, bytes]] = field(default_factory=list)
+    """The same of any other log."""
     broken: bytes | None = None
-    """What it answers instead, with 200."""
+    """What it answers instead about `log`, with 200."""
 
     def __post_init__(self) -> None:
         self._ed25519 = nacl.signing.SigningKey.generate()
         self._mldsa = MLDSA44PrivateKey.generate()
         self.port = free_port()
+
+    @property
+    def head(self) -> tuple[int, bytes]:
+        return self._head(self.log.partition("+")[0])
+
+    @property
+    def keys_head(self) -> tuple[int, bytes]:
+        return self._head(self.keys.partition("+")[0])
+
+    def _head(self, origin: str) -> tuple[int, bytes]:
+        return self.heads.get(origin, (0, hashlib.sha256(b"").digest()))
 
     @property
     def url(self) -> str:
@@ -99,14 +127,17 @@ class TlogWitness:
         return f"\u2014 {self.name} {blob}\n"
 
     async def add_checkpoint(self, request: web.Request) -> web.Response:
-        status, body, kind = self._answer(await request.read())
-        self.asked.append((status, body))
+        data = await request.read()
+        about = self.log.partition("+")[0].encode() == data.partition(b"\n\n")[2].partition(b"\n")[0]
+        if about and self.broken is not None:
+            status, body, kind = 200, self.broken, "text/plain"
+        else:
+            status, body, kind = self._answer(data)
+        (self.asked if about else self.asked_keys).append((status, body))
         return web.Response(status=status, body=body, headers={"Content-Type": kind})
 
     def _answer(self, data: bytes) -> tuple[int, bytes, str]:
         plain = "text/plain"
-        if self.broken is not None:
-            return 200, self.broken, plain
         head, _, note = data.decode().partition("\n\n")
         first, *proof = head.split("\n")
         word, _, number = first.partition(" ")
@@ -116,34 +147,24 @@ class TlogWitness:
         if word != "old" or str(int(number)) != number or len(proof) > 63:
             return 400, b"", plain
         old, size, root = int(number), int(size_text), base64.b64decode(root_text)
-        name, id_, key = self.log.split("+", 2)
-        if origin != name:
+        known = {vkey.partition("+")[0]: vkey for vkey in (self.log, self.keys)}
+        if not origin or origin not in known:
             return 404, b"", plain
-        if not self._signed(text, tail, bytes.fromhex(id_), base64.b64decode(key)[1:]):
+        name, id_, key = known[origin].split("+", 2)
+        if not _signed(text, tail, name, bytes.fromhex(id_), base64.b64decode(key)[1:]):
             return 403, b"", plain
         if old > size:
             return 400, b"", plain
-        if old != self.head[0]:
-            return 409, f"{self.head[0]}\n".encode(), "text/x.tlog.size"
+        last = self._head(origin)
+        if old != last[0]:
+            return 409, f"{last[0]}\n".encode(), "text/x.tlog.size"
         hashes = [base64.b64decode(line, validate=True) for line in proof]
         if old == 0 and hashes:
             return 422, b"", plain
-        if old and not consistent(old, size, hashes, self.head[1], root):
+        if old and not consistent(old, size, hashes, last[1], root):
             return 422, b"", plain
-        self.head = (size, root)
+        self.heads[origin] = (size, root)
         return 200, self.cosign(text, size, root).encode(), plain
-
-    def _signed(self, text: str, tail: str, id_: bytes, public: bytes) -> bool:
-        for line in tail.splitlines():
-            _, name, blob = line.split(" ")
-            data = base64.b64decode(blob)
-            if name == self.log.split("+")[0] and data[:4] == id_:
-                try:
-                    nacl.signing.VerifyKey(public).verify(text.encode(), data[4:])
-                except nacl.exceptions.BadSignatureError:
-                    return False
-                return True
-        return False
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[TlogWitness]:
