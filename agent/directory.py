@@ -27,11 +27,11 @@ from schemas.checkpoint import LogKey, note_hash, open_checkpoint
 from schemas.directory import MAX_AGE, Directory
 from schemas.errors import Refusal
 from schemas.keyring import AgentKeys
-from schemas.keys import Use
+from schemas.keys import RUNNING, Use
 from schemas.signing import STATEMENT_LIMIT, Purpose, Signed
 
 AHEAD = 300
-RUNNING = (Use.MSG, Use.AUTH, Use.CONSENT, Use.PREKEY, Use.WITNESS)
+HELD = (*RUNNING, Use.RENEW)
 
 
 class Book:
@@ -152,14 +152,15 @@ class Book:
 
     def _look_for_strangers(self) -> bool:
         mine = self._view.agencies.get(self._keys.agency)
-        held = {k.kid for k in (self._keys.msg, self._keys.auth, self._keys.consent, self._keys.witness)}
-        held |= {prekey.key.kid for prekey in self._keys.prekeys}
+        keys = self._keys
+        held = {k.kid for k in (keys.msg, keys.auth, keys.consent, keys.witness, keys.renew)}
+        held |= {prekey.key.kid for prekey in keys.prekeys}
         now, before = int(self._clock()), self.strangers
         self.strangers = tuple(
             sorted(
                 key.kid
                 for key in (mine.keys.values() if mine else ())
-                if key.use in RUNNING and key.revoked is None and now < key.exp and key.kid not in held
+                if key.use in HELD and key.revoked is None and now < key.exp and key.kid not in held
             )
         )
         return bool(set(self.strangers) - set(before))

@@ -14,7 +14,7 @@ from schemas.chain import Chain
 from schemas.checkpoint import LogKey
 from schemas.founding import Founding
 from schemas.keyring import AdminKeys, AgentKeys, OfficerKeys, PolicyKey, Prekey, RelayKeys
-from schemas.keys import OpeningKey, SigningKey, Use
+from schemas.keys import LIFE, OpeningKey, SigningKey, Use
 from schemas.mldsa import MldsaKey
 from schemas.outside import OutsideWitness
 from schemas.partnership import Charter, Partnership
@@ -26,15 +26,7 @@ from schemas.witness import MldsaLogKey
 
 Draw = Callable[[int], bytes]
 DAY = 24 * 3600
-LIFE = {
-    Use.MSG: 90 * DAY,
-    Use.AUTH: 30 * DAY,
-    Use.CONSENT: 90 * DAY,
-    Use.WITNESS: 730 * DAY,
-    Use.IG: 365 * DAY,
-    Use.IG_AUTH: 365 * DAY,
-    Use.POLICY: 730 * DAY,
-}
+SIGNING = (Use.MSG, Use.AUTH, Use.CONSENT, Use.WITNESS, Use.RENEW)
 ROOTS, THRESHOLD = 3, 2
 WITNESSES = 1
 """At the least; of three members or more that take part it is always more than half (L20)."""
@@ -103,13 +95,14 @@ def make_agency(now: int, draw: Draw, officers: tuple[OfficerCard, ...]) -> Memb
         SigningKey(draw(32)), roots, THRESHOLD, now, tuple(key.kid for key in after)
     )
     prekeys = tuple(Prekey(OpeningKey(draw(32)), now - BACKDATE + week * WEEK) for week in range(PREKEYS))
-    signing = {use: SigningKey(draw(32)) for use in (Use.MSG, Use.AUTH, Use.CONSENT, Use.WITNESS)}
+    signing = {use: SigningKey(draw(32)) for use in SIGNING}
     agent = AgentKeys(
         agency=chain.agency,
         msg=signing[Use.MSG],
         auth=signing[Use.AUTH],
         consent=signing[Use.CONSENT],
         witness=signing[Use.WITNESS],
+        renew=signing[Use.RENEW],
         prekeys=prekeys,
         store=draw(32),
         subject=draw(32),

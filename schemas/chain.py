@@ -6,16 +6,21 @@ from dataclasses import dataclass
 
 from schemas.canonical import Json, b64
 from schemas.directory_statement import NO_PREVIOUS, agency_id, statement_hash
+from schemas.emergency import EmergencyRevoke
 from schemas.keys import ALGORITHM, Signer, Use
 from schemas.policing import SignedPolicy, statement_body
 from schemas.retention import SignedRetention
+from schemas.roots import RotateRoot
 from schemas.sectors import Sector
 from schemas.signing import Purpose, Signed
 
 
 @dataclass(slots=True)
 class Chain:
-    """Where an agency's statements stand: the next one follows from `seq` and `head`."""
+    """Where an agency's statements stand: the next one follows from `seq` and `head`.
+
+    `op` is whoever signs: the operational key, or the renew key for what that may sign (K21).
+    """
 
     agency: str
     op: Signer
@@ -80,6 +85,36 @@ class Chain:
 
     def revoke(self, kid: str, reason: str, since: int, ts: int) -> Signed:
         return self.state("revoke", {"kid": kid, "reason": reason, "since": since}, ts)
+
+    def rotate_op(self, key: Signer, ts: int) -> Signed:
+        """The present operational key hands over: from now on only `key` signs, here too."""
+        signed = self.state("rotate-op", {"op_key": b64(key.public)}, ts)
+        self.op = key
+        return signed
+
+    def rotate_root(self, body: RotateRoot, key: Signer, ts: int) -> Signed:
+        """What the roots have signed (schemas.roots), stated by the new operational key, which signs from now on."""
+        self.op = key
+        return self.state("rotate-root", body.model_dump(mode="json"), ts)
+
+    def leave(self, member: str, stops: int, successor: str | None, ts: int) -> Signed:
+        """From `stops` on nobody addresses `member` anew: oversight's word, or an agency's own of itself."""
+        return self.state("leave", {"member": member, "stops": stops, "successor": successor}, ts)
+
+    def alias(self, was: str, now: str, until: int, ts: int) -> Signed:
+        """Oversight's word that an agency is another one now; looking up the old one says so until `until`."""
+        return self.state("alias", {"now": now, "until": until, "was": was}, ts)
+
+    def emergency_revoke(self, body: EmergencyRevoke, first: Signer, ts: int) -> Signed:
+        """What the second person has signed (schemas.emergency), stated by the first, in this agency's chain."""
+        op, self.op = self.op, first
+        try:
+            return self.state("emergency-revoke", body.model_dump(mode="json"), ts)
+        finally:
+            self.op = op
+
+    def recertify(self, kids: tuple[str, ...], ts: int) -> Signed:
+        return self.state("recertify", {"kids": list(kids)}, ts)
 
     def countersign(self, kid: str, role: str, ts: int) -> Signed:
         """Oversight's word that a person's key is hers and that she has this role; only its chain may say it."""

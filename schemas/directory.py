@@ -34,6 +34,7 @@ from schemas.hashing import labelled
 from schemas.keys import ALGORITHM, ED25519, Use, check_public, kid_of
 from schemas.merkle import Frontier, leaf_hash
 from schemas.policing import KEY_DELAY, LATE, PolicyBody, Timeline, check_signers
+from schemas.renewing import check_renewal, check_renewed
 from schemas.retention import Retention, RetentionBody, check_retention
 from schemas.roles import read_tag
 from schemas.sealing import Officer
@@ -128,6 +129,8 @@ class Directory:
         self.policies = Timeline()
         self.countersigned: dict[str, int] = {}
         """People's role keys that oversight countersigned, and when; each counts only a while after (O3)."""
+        self.young: frozenset[str] = frozenset()
+        """Receiving keys that no quorum vouches for yet: sealed to only where an agency has no other (L27)."""
         self.retentions: tuple[Retention, ...] = ()
         """What was said of records that may go, in order (Y1)."""
         self._owner: dict[str, Key] = {}
@@ -150,7 +153,7 @@ class Directory:
         if isinstance(body, Inception):
             agency = self._incept(statement, body, signed, agency)
         else:
-            agency = self._continue(statement, signed, agency)
+            agency = self._continue(statement, body, signed, agency)
             self._take(agency, statement, body)
         agency.seq, agency.head = statement.seq, statement_hash(signed)
         self.agencies[agency.id] = agency
@@ -172,15 +175,25 @@ class Directory:
         self._see({kid_of(ED25519, public) for public in publics}, len(publics))
         return Agency(statement.agency, op, 0, "")
 
-    def _continue(self, statement: Statement, signed: Signed, agency: Agency | None) -> Agency:
+    def _continue(self, statement: Statement, body: Frozen, signed: Signed, agency: Agency | None) -> Agency:
         if agency is None:
             raise Refusal("UNKNOWN_AGENCY")
         if statement.seq != agency.seq + 1 or statement.prev != agency.head:
             raise Refusal("DIRECTORY")
-        if statement.by != kid_of(ED25519, agency.op):
-            raise Refusal("DIRECTORY")
-        signed.verified(agency.op, Purpose.DIRECTORY)
+        signed.verified(self._speaker(agency, statement, body), Purpose.DIRECTORY)
         return agency
+
+    def _speaker(self, agency: Agency, statement: Statement, body: Frozen) -> bytes:
+        """Whose signature it must be: the operational key's, or for the running keys a renew key's (K21)."""
+        if statement.by == kid_of(ED25519, agency.op):
+            return agency.op
+        if agency.keys.get(statement.by) is None:
+            raise Refusal("DIRECTORY")
+        key = self.key(statement.by, Use.RENEW, statement.ts, agency.id)
+        check_renewal(statement, body)
+        if isinstance(body, Revoke) and body.kid in agency.keys:
+            check_renewed(agency.keys[body.kid].use)
+        return key.public
 
     def _take(self, agency: Agency, statement: Statement, body: Frozen) -> None:
         if isinstance(body, AddKey):
@@ -205,6 +218,8 @@ class Directory:
             self._countersign(agency, body, statement.ts)
         elif isinstance(body, RetentionBody):
             self._retain(agency, body, statement.ts)
+        else:
+            raise Refusal("NOT_ALLOWED")
 
     def _retain(self, agency: Agency, body: RetentionBody, ts: int) -> None:
         if agency.id != self.oversight:
@@ -367,13 +382,17 @@ class Directory:
         return self.key(kid, use, at)
 
     def prekey(self, agency: str, at: int) -> Key:
-        """The newest sealable prekey of a member. Raises Refusal UNKNOWN_AGENCY, STALE_KEY."""
+        """The newest sealable prekey of a member that is not `young`, or else the newest.
+
+        Raises:
+            Refusal: UNKNOWN_AGENCY, STALE_KEY.
+        """
         keys = [k for k in self.member(agency).keys.values() if k.use == Use.PREKEY and k.stands(at)]
         if not keys:
             raise Refusal(
                 "STALE_KEY", "That agency has no current key to seal to. Ring them; their agent may be off."
             )
-        return max(keys, key=lambda key: (key.nbf, key.kid))
+        return max(keys, key=lambda key: (key.kid not in self.young, key.nbf, key.kid))
 
     def officers(self, agencies: set[str], at: int) -> tuple[Officer, ...]:
         """Every IG officer who must be able to read the record of a message between `agencies`, and oversight's.

@@ -1,4 +1,4 @@
-"""Directory statements: what each says, its hash and its leaf (PROTOCOL.md K8, K9, K14).
+"""Directory statements: what each says, its hash and its leaf (PROTOCOL.md K8-K14, K19-K24).
 
 Whether one follows from those before it, and what they all come to, is for schemas.directory.
 """
@@ -11,12 +11,14 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationError
 
 from schemas.canonical import Json, b64, decode, encode
+from schemas.emergency import MOST_KIDS, EmergencyRevoke, Reason
 from schemas.envelope import AgencyId, DeskId, Frozen, Hash32, Seconds
 from schemas.errors import Refusal
 from schemas.hashing import labelled
 from schemas.policing import PolicyBody
 from schemas.retention import RetentionBody
 from schemas.roles import Role
+from schemas.roots import RotateOp, RotateRoot
 from schemas.sectors import Sector
 from schemas.signing import STATEMENT_LIMIT, Signed
 
@@ -50,7 +52,7 @@ class Inception(Frozen):
 class AddKey(Frozen):
     """A new key for one use, with its dates. `person` is a role code, for keys that people hold."""
 
-    use: Literal["msg", "auth", "prekey", "ig", "ig-auth", "consent", "person", "witness", "policy"]
+    use: Literal["msg", "auth", "prekey", "ig", "ig-auth", "consent", "person", "witness", "policy", "renew"]
     alg: Literal["ed25519", "x-wing"]
     pub: PublicText
     nbf: Seconds
@@ -62,7 +64,7 @@ class Revoke(Frozen):
     """The end of a key, from a date that may lie in the past."""
 
     kid: Hash32
-    reason: Literal["rotated", "lost", "compromised", "left"]
+    reason: Reason
     since: Seconds
 
 
@@ -91,6 +93,28 @@ class Countersign(Frozen):
     role: Role
 
 
+class Leave(Frozen):
+    """An agency leaves: from `stops` on nobody addresses it anew. `successor` has its work then, or null."""
+
+    member: AgencyId
+    stops: Seconds
+    successor: AgencyId | None
+
+
+class Alias(Frozen):
+    """A merged or renamed agency: until `until`, whoever looks up `was` is told of `now`."""
+
+    was: AgencyId
+    now: AgencyId
+    until: Seconds
+
+
+class Recertify(Frozen):
+    """The agency has looked again: these people's keys are still theirs, and their roles still right."""
+
+    kids: tuple[Hash32, ...] = Field(min_length=1, max_length=MOST_KIDS)
+
+
 class Statement(Frozen):
     """The frame of every directory statement."""
 
@@ -98,7 +122,10 @@ class Statement(Frozen):
     agency: AgencyId
     seq: Annotated[int, Field(ge=0, le=2**31)]
     prev: Hash32
-    op: Literal["inception", "add-key", "revoke", "admit", "policy", "countersign", "retention"]
+    op: Literal[
+        "inception", "add-key", "revoke", "admit", "policy", "countersign", "retention",
+        "rotate-op", "rotate-root", "leave", "alias", "emergency-revoke", "recertify",
+    ]  # fmt: skip
     body: dict[str, object]
     ts: Seconds
     by: Hash32
@@ -112,6 +139,12 @@ BODIES: dict[str, type[Frozen]] = {
     "policy": PolicyBody,
     "countersign": Countersign,
     "retention": RetentionBody,
+    "rotate-op": RotateOp,
+    "rotate-root": RotateRoot,
+    "leave": Leave,
+    "alias": Alias,
+    "emergency-revoke": EmergencyRevoke,
+    "recertify": Recertify,
 }
 
 

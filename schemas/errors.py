@@ -88,6 +88,19 @@ KINDS: Mapping[str, Kind] = {
     "STALE_DIRECTORY": Kind(
         "The agency directory is more than 24 hours old. Reconnect to the relay first.", retry=True
     ),
+    "ROOT_UNKNOWN": Kind(
+        "That is not a root key to which the agency committed itself before. Bring the next roots from their safe."
+    ),
+    "ROOT_THRESHOLD": Kind("Too few different root keys have signed. Bring another one."),
+    "EMERGENCY_ROLE": Kind(
+        "This key may not revoke in an emergency. A safeguarding lead, an IG officer or the partnership's duty may."
+    ),
+    "EMERGENCY_PAIR": Kind("An emergency revocation needs two different people in two different roles."),
+    "EMERGENCY_LATE": Kind(
+        "The second person's signature is not from the day before this statement. Ask her to sign again."
+    ),
+    "LEFT": Kind("That agency has left the partnership. Ask the partnership who does its work now."),
+    "MOVED": Kind("That agency has another name and entry now. Look it up again in the directory."),
     "RENEW": Kind(
         "An agent's renew key publishes running keys only. The administrator's operational key does the rest."
     ),

@@ -32,6 +32,7 @@ class AgentKeys:
     auth: SigningKey
     consent: SigningKey
     witness: SigningKey
+    renew: SigningKey
     prekeys: tuple[Prekey, ...]
     store: bytes = field(repr=False)
     subject: bytes = field(repr=False)
@@ -45,6 +46,7 @@ class AgentKeys:
             "consent": b64(self.consent.seed()),
             "msg": b64(self.msg.seed()),
             "prekeys": [{"nbf": p.nbf, "seed": b64(p.key.seed())} for p in self.prekeys],
+            "renew": b64(self.renew.seed()),
             "store": b64(self.store),
             "subject": b64(self.subject),
             "witness": b64(self.witness.seed()),
@@ -60,6 +62,7 @@ class AgentKeys:
                 SigningKey(unb64(value["auth"], 32)),
                 SigningKey(unb64(value["consent"], 32)),
                 SigningKey(unb64(value["witness"], 32)),
+                SigningKey(unb64(value["renew"], 32)),
                 tuple(Prekey(OpeningKey(unb64(p["seed"], 32)), _whole(p["nbf"])) for p in value["prekeys"]),
                 unb64(value["store"], 32),
                 unb64(value["subject"], 32),

@@ -60,8 +60,25 @@ class Use(StrEnum):
     WITNESS = "witness"
     LOG = "log"
     POLICY = "policy"
+    RENEW = "renew"
 
 
+RUNNING = (Use.MSG, Use.AUTH, Use.CONSENT, Use.PREKEY, Use.WITNESS)
+"""What a running agent uses; it renews them by itself, with its renew key."""
+_DAY = 24 * 3600
+LIFE = {
+    Use.MSG: 90 * _DAY,
+    Use.AUTH: 30 * _DAY,
+    Use.CONSENT: 90 * _DAY,
+    Use.PREKEY: 14 * _DAY,
+    Use.WITNESS: 730 * _DAY,
+    Use.IG: 365 * _DAY,
+    Use.IG_AUTH: 365 * _DAY,
+    Use.PERSON: 365 * _DAY,
+    Use.POLICY: 730 * _DAY,
+    Use.RENEW: 365 * _DAY,
+}
+"""How long a key of each use lives, in seconds, by K1."""
 ALGORITHM = {use: XWING if use in (Use.PREKEY, Use.IG) else ED25519 for use in Use}
 
 

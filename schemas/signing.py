@@ -46,6 +46,10 @@ class Purpose(StrEnum):
     RETENTION = "fenpost/v1/retention-signature"
     HOLD = "fenpost/v1/hold"
     LIFT = "fenpost/v1/lift"
+    LOSS = "fenpost/v1/loss"
+    LOSS_ACCEPTED = "fenpost/v1/loss-accepted"
+    ROTATE_ROOT = "fenpost/v1/rotate-root"
+    EMERGENCY_REVOKE = "fenpost/v1/emergency-revoke"
 
 
 def sign(key: Signer, purpose: Purpose, data: bytes) -> bytes:

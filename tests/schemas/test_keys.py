@@ -234,7 +234,7 @@ def rings() -> list[object]:
     return [
         signing,
         hybrid,
-        AgentKeys("ag1x", signing, signing, signing, signing, (Prekey(hybrid, 0),), SEED, SEED),
+        AgentKeys("ag1x", signing, signing, signing, signing, signing, (Prekey(hybrid, 0),), SEED, SEED),
         AdminKeys("ag1x", signing, 0, ""),
         OfficerKeys(hybrid, signing),
         MldsaKey(SEED),
