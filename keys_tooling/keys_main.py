@@ -8,6 +8,7 @@ import time
 import click
 
 from keys_tooling.agency_main import agency
+from keys_tooling.changing_main import resume, revoke, rotate
 from keys_tooling.console import World, run
 from keys_tooling.officers_main import officer
 from keys_tooling.partnership_main import partnership
@@ -34,5 +35,5 @@ def keys() -> None:
     """
 
 
-for group in (partnership, agency, officer, role, policy):
+for group in (partnership, agency, officer, role, policy, rotate, revoke, resume):
     keys.add_command(group)

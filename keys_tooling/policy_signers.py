@@ -18,7 +18,6 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 
 from keys_tooling.admission import Oversight
-from keys_tooling.ceremony import LIFE
 from keys_tooling.console import World
 from keys_tooling.directory_reading import Reading
 from keys_tooling.keyfiles import new_files
@@ -31,7 +30,7 @@ from schemas.errors import Refusal
 from schemas.hashing import labelled
 from schemas.keyfile import Cost, lock
 from schemas.keyring import PolicyKey
-from schemas.keys import ED25519, SigningKey, Use, check_public
+from schemas.keys import ED25519, LIFE, SigningKey, Use, check_public
 from schemas.policing import KEY_DELAY
 from schemas.signing import Signed
 

@@ -1,0 +1,154 @@
+"""How a command shows its plan, asks, applies it, and goes on with one that was begun."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from keys_tooling import journal as journals
+from keys_tooling.applying import Applied, Line, apply
+from keys_tooling.console import REFUSED, World, report, tell
+from keys_tooling.directory_reading import Reading
+from keys_tooling.journal import Journal
+from keys_tooling.keyfiles import read_secret
+from keys_tooling.own_side import OwnSide, by_others, check_own_chain, read_own
+from keys_tooling.plan import Facts, Plan, described
+from schemas.keyring import AdminKeys
+from schemas.keys import Signer
+
+Given = tuple[tuple[str, str], ...]
+Make = Callable[[Reading, OwnSide], Plan]
+
+
+def given(**words: object) -> Given:
+    """What a command was told, so that it is known again; nothing that was left out."""
+    return tuple(
+        sorted((name, str(value)) for name, value in words.items() if value not in (None, (), False))
+    )
+
+
+def carry_out(
+    world: World,
+    own: OwnSide,
+    passphrase: bytes,
+    does: str,
+    told: Given,
+    make: Make,
+    *,
+    yes: bool,
+    dry: bool,
+    as_json: bool,
+    more: Facts | None = None,
+) -> None:
+    """Make the plan of a command, show it, ask, and apply it; what was begun goes on without asking again.
+
+    Args:
+        make: the plan, from the verified directory.
+        more: what the report says besides.
+
+    Raises:
+        Refusal: UNFINISHED, and as journal.begin and applying.apply.
+        click.UsageError: there is no terminal to ask, and no --yes.
+    """
+    begun = journals.unfinished(own.folder)
+    journals.check_free(begun, does, told)
+
+    async def work() -> tuple[Plan, Applied | None]:
+        from agent.client import Relay
+
+        charter = own.partnership.charter
+        async with Relay(charter.relay, charter.authority, own.auth, world.clock, world.draw) as line:
+            if begun is not None:
+                tell(f"Going on with '{begun.plan.does}', which was begun here.")
+                journal, go = begun, not dry
+            else:
+                plan, size = await planned(line, own, world, make)
+                tell(described(plan))
+                go = not dry and bool(plan.says) and agreed(yes=yes)
+                journal = journals.begin(own.folder, plan, size) if go else Journal(plan, size)
+            if not go:
+                return journal.plan, None
+            return journal.plan, await apply(
+                line, own, journal, coming(own.folder, journal, passphrase), world, tell
+            )
+
+    plan, done = asyncio.run(work())
+    said(plan, done, more or {}, dry=dry, as_json=as_json)
+
+
+def resume(world: World, own: OwnSide, passphrase: bytes, *, as_json: bool) -> None:
+    """Go on with whatever was begun in this folder."""
+    begun = journals.unfinished(own.folder)
+    if begun is None:
+        report({"finished": True, "plan": None}, "Nothing waits to be finished here.", as_json=as_json)
+        return
+    plan = begun.plan
+    carry_out(
+        world,
+        own,
+        passphrase,
+        plan.does,
+        plan.given,
+        lambda _reading, _own: plan,
+        yes=True,
+        dry=False,
+        as_json=as_json,
+    )
+
+
+async def planned(line: Line, own: OwnSide, world: World, make: Make) -> tuple[Plan, int]:
+    """The plan and the size of the directory that it was made from; says what others added to the chain."""
+    reading = await read_own(line, own, world)
+    check_own_chain(reading, own.admin)
+    others = by_others(reading, own.admin)
+    if others:
+        tell(
+            f"Since this key file was made, {len(others)} statements of your agency were signed by other keys."
+        )
+    return make(reading, own), len(reading.statements)
+
+
+def coming(folder: Path, journal: Journal, passphrase: bytes) -> tuple[Signer, ...]:
+    """Operational keys that the plan puts in force, from the key files that it made."""
+    found: list[Signer] = []
+    for new in journal.plan.files:
+        if new.final != "admin.fpk":
+            continue
+        path = folder / new.name
+        if path.exists():
+            found.append(AdminKeys.from_json(read_secret(path, AdminKeys.HOLDS, passphrase)).op)
+    return tuple(found)
+
+
+def said(plan: Plan, done: Applied | None, more: Facts, *, dry: bool, as_json: bool) -> None:
+    """Report what came of a plan; ends with exit code 1 when the person said no."""
+    facts: Facts = {
+        "applied": done is not None,
+        "plan": plan.to_json(),
+        "posted": done.posted if done else 0,
+        **more,
+    }
+    if done is not None:
+        then = "\n".join(f"  - {one}" for one in plan.after)
+        text = f"Done: {plan.does}. Everything is in the directory." + (f"\nThen:\n{then}" if then else "")
+    elif dry:
+        text = "Nothing was changed: this was a dry run."
+    elif not plan.says:
+        text = "Nothing has to be changed."
+    else:
+        tell("Nothing was changed.")
+        sys.exit(REFUSED)
+    report(facts, text, as_json=as_json)
+
+
+def agreed(*, yes: bool) -> bool:
+    """Whether the person at the terminal says go on; --yes says it for her."""
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise click.UsageError("There is no terminal to ask: read the plan above, then give --yes.")
+    return click.confirm("Go on", err=True)

@@ -1,0 +1,199 @@
+"""fenpost-keys rotate, revoke, resume: what an administrator types when keys change. Each is a plan first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from keys_tooling.console import World, report, tell
+from keys_tooling.options import DEMONSTRATION, DRY, FILE, JSON, PASSPHRASE, YES
+
+if TYPE_CHECKING:
+    from keys_tooling.directory_reading import Reading
+    from keys_tooling.own_side import OwnSide
+    from keys_tooling.plan import Facts, Plan
+
+AGENTS = ("msg", "auth", "consent", "prekey", "witness")
+ADMINS = ("op", "renew")
+DIR = click.option("--dir", "folder", type=FILE, required=True, help="The agency's folder, or oversight's.")
+
+
+@click.command()
+@DIR
+@click.option(
+    "--use", "uses", multiple=True, type=click.Choice(ADMINS + AGENTS), help="Which key. Repeatable."
+)
+@click.option("--all", "every", is_flag=True, help="The operational, the renew and every running key.")
+@click.option("--person", "person", type=FILE, help="A person's next card (fenpost-keys role new).")
+@click.option("--officer", "officer", type=FILE, help="An IG officer's next card, or her successor's.")
+@click.option("--policy", "signer", type=FILE, help="A policy signer's next card; oversight only.")
+@click.option("--number", help="The card's number, as she read it aloud. Asked for otherwise.")
+@YES
+@DRY
+@PASSPHRASE
+@DEMONSTRATION
+@JSON
+@click.pass_obj
+def rotate(
+    world: World,
+    folder: Path,
+    uses: tuple[str, ...],
+    every: bool,
+    person: Path | None,
+    officer: Path | None,
+    signer: Path | None,
+    number: str | None,
+    yes: bool,
+    dry: bool,
+    passphrase_file: Path | None,
+    demonstration_cost: bool,
+    as_json: bool,
+) -> None:
+    """Put a new key in the place of one that ends soon. Killed at any moment, run it again: it goes on.
+
+    The running agent rotates msg, auth, consent, prekey and witness by itself; here it is asked to do it now.
+
+    \b
+    Example:
+      fenpost-keys rotate --dir peacock --use op
+      fenpost-keys rotate --dir peacock --all --dry-run
+    """
+    from keys_tooling import cards, rotation
+    from keys_tooling.carrying_out import carry_out, given
+    from keys_tooling.demonstration import cost
+    from keys_tooling.own_side import OwnSide
+    from keys_tooling.passphrases import known_passphrase
+
+    wanted = (*ADMINS, *AGENTS) if every else uses
+    card = cards.read(person, officer, signer, number)
+    if bool(wanted) == (card is not None):
+        raise click.UsageError("Say what to rotate: --use, --all, or one of --person, --officer, --policy.")
+    passphrase = known_passphrase(passphrase_file, "the administrator's keys")
+    own = OwnSide.open(folder, passphrase)
+    running, mine = tuple(use for use in wanted if use in AGENTS), [use for use in wanted if use in ADMINS]
+    asked = _ask_agent(folder, running, yes=yes, dry=dry) if running else None
+    if not mine and card is None:
+        text = "Done: the agent has rotated." if asked and asked["applied"] else "Nothing was changed."
+        report(asked or {}, text, as_json=as_json)
+        return
+    told = given(uses=",".join(sorted(mine)), card=card.kid if card else None)
+
+    def plan(reading: Reading, side: OwnSide) -> Plan:
+        price = cost(demonstration_cost)
+        if card is not None:
+            return card.plan(reading, side, told, world.now())
+        # The renew key first: what the operational key signs, its successor need not.
+        makers = {"op": rotation.rotate_op, "renew": rotation.rotate_renew}
+        plans = [
+            makers[use](reading, side, told, passphrase, price, world)
+            for use in ("renew", "op")
+            if use in mine
+        ]
+        return rotation.together(plans, told)
+
+    carry_out(world, own, passphrase, "rotate", told, plan, yes=yes, dry=dry, as_json=as_json, more=asked)
+
+
+def _ask_agent(folder: Path, uses: tuple[str, ...], *, yes: bool, dry: bool) -> Facts:
+    from keys_tooling.carrying_out import agreed
+    from keys_tooling.own_agent import OwnAgent
+    from keys_tooling.policy_words import moment
+
+    agent = OwnAgent(folder)
+    plan = agent.rotate(uses, dry=True)
+    lines = ["The agent will do this:"]
+    lines += [
+        f"  - publish {row['use']}, from {moment(row['nbf'])} to {moment(row['exp'])}"
+        for row in plan["publish"]
+    ]
+    lines += [
+        f"  - end {row['kid'][:12]}… from {moment(row['since'])}, {row['reason']}" for row in plan["revoke"]
+    ]
+    lines += [f"Who seals to it: {', '.join(row['name'] for row in plan['affected']) or 'nobody yet'}"]
+    tell("\n".join(lines))
+    go = not dry and agreed(yes=yes)
+    return {"agent": agent.rotate(uses, dry=False) if go else plan, "applied": go}
+
+
+@click.command()
+@click.argument("kids", nargs=-1)
+@DIR
+@click.option("--use", help="Every key of this use, such as msg.")
+@click.option("--person", help="Every key of this person, such as lead-2.")
+@click.option(
+    "--reason",
+    type=click.Choice(["rotated", "lost", "compromised", "left"]),
+    required=True,
+    help="Why it ends.",
+)
+@click.option(
+    "--since", default="now", show_default=True, help="From when: now, or such as 2027-01-04T09:00Z."
+)
+@YES
+@DRY
+@PASSPHRASE
+@JSON
+@click.pass_obj
+def revoke(
+    world: World,
+    kids: tuple[str, ...],
+    folder: Path,
+    use: str | None,
+    person: str | None,
+    reason: str,
+    since: str,
+    yes: bool,
+    dry: bool,
+    passphrase_file: Path | None,
+    as_json: bool,
+) -> None:
+    """End keys of your agency: the plan says what that undoes, and who must act. A leaver's key ends the same day.
+
+    The administrator's own key was stolen, or she cannot be reached? Then: fenpost-keys emergency.
+
+    \b
+    Example:
+      fenpost-keys revoke --dir peacock --person lead-2 --reason left
+      fenpost-keys revoke --dir peacock --use msg --reason compromised --since 2027-01-04T09:00Z
+    """
+    from keys_tooling import revocation
+    from keys_tooling.carrying_out import carry_out, given
+    from keys_tooling.own_side import OwnSide
+    from keys_tooling.passphrases import known_passphrase
+    from keys_tooling.policy_asking import read_moment
+
+    if not kids and use is None and person is None:
+        raise click.UsageError("Say which key: its id, --use or --person.")
+    passphrase = known_passphrase(passphrase_file, "the administrator's keys")
+    own = OwnSide.open(folder, passphrase)
+    told = given(kids=",".join(sorted(kids)), use=use, person=person, reason=reason, since=since)
+
+    def plan(reading: Reading, side: OwnSide) -> Plan:
+        now = world.now()
+        agency = reading.view.agencies[side.admin.agency]
+        keys = revocation.chosen(agency, kids, use, person, now)
+        return revocation.revoke_keys(reading, side, told, keys, reason, read_moment(since, now), now)
+
+    carry_out(world, own, passphrase, "revoke", told, plan, yes=yes, dry=dry, as_json=as_json)
+
+
+@click.command()
+@DIR
+@PASSPHRASE
+@JSON
+@click.pass_obj
+def resume(world: World, folder: Path, passphrase_file: Path | None, as_json: bool) -> None:
+    """Go on with a change that was begun in this folder and interrupted, whatever it was.
+
+    \b
+    Example:
+      fenpost-keys resume --dir peacock
+    """
+    from keys_tooling import carrying_out
+    from keys_tooling.own_side import OwnSide
+    from keys_tooling.passphrases import known_passphrase
+
+    passphrase = known_passphrase(passphrase_file, "the administrator's keys")
+    carrying_out.resume(world, OwnSide.open(folder, passphrase), passphrase, as_json=as_json)

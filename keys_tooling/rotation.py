@@ -1,0 +1,180 @@
+"""What rotating a key publishes: the operational key, the renew key, and the keys that people hold. Pure but for draws.
+
+The keys that an agent runs with are its own to rotate: keys_tooling.own_agent asks it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from keys_tooling.ceremony import BACKDATE, OfficerCard
+from keys_tooling.console import World
+from keys_tooling.directory_reading import Reading
+from keys_tooling.own_side import OwnSide
+from keys_tooling.partnership import ADMIN
+from keys_tooling.plan import NewFile, Plan, Said, add_key, revoke, standing
+from keys_tooling.policy_signers import Card as SignerCard
+from keys_tooling.roles import Card as PersonCard
+from schemas.canonical import Json, b64
+from schemas.directory import Agency
+from schemas.errors import Refusal
+from schemas.keyfile import Cost, lock
+from schemas.keyring import AdminKeys
+from schemas.keys import ALGORITHM, LIFE, SigningKey, Use
+from schemas.policing import KEY_DELAY
+from schemas.roles import read_tag
+
+Given = tuple[tuple[str, str], ...]
+RENEW_HOLDS = "renew"
+OVERLAP = 7 * 24 * 3600
+"""How long a key that people hold stands on beside its successor, who must be countersigned in that time."""
+
+
+def rotate_op(
+    reading: Reading, own: OwnSide, given: Given, passphrase: bytes, cost: Cost, world: World
+) -> Plan:
+    """A new operational key, in a key file that takes the place of admin.fpk."""
+    key, agency = SigningKey(world.draw(32)), _own(reading, own)
+    keys = AdminKeys(agency.id, key, agency.seq, agency.head)
+    name = f"next-admin-{_short(key.kid)}.fpk"
+    file = NewFile(name, ADMIN, lock(keys.to_json(), AdminKeys.HOLDS, passphrase, cost, world.draw))
+    return Plan(
+        "rotate",
+        given,
+        agency.id,
+        (Said("rotate-op", {"op_key": b64(key.public)}),),
+        (file,),
+        (
+            "nobody's message waits for it: what was sealed stays as it is",
+            "from then on only the new key extends your agency's chain; copies of the old admin.fpk are worthless",
+        ),
+        (
+            "make a new backup: fenpost-keys backup",
+            f"destroy old-{name}, and every copy of the old admin.fpk",
+        ),
+    )
+
+
+def rotate_renew(
+    reading: Reading, own: OwnSide, given: Given, passphrase: bytes, cost: Cost, world: World
+) -> Plan:
+    """A new renew key, in a key file that the agent takes up; those before it end when it has had a week for that."""
+    key, agency, now = SigningKey(world.draw(32)), _own(reading, own), world.now()
+    held: Json = {"agency": agency.id, "renew": b64(key.seed())}
+    name = f"renew-{_short(key.kid)}.fpk"
+    start = now - BACKDATE
+    says = [add_key(Use.RENEW, ALGORITHM[Use.RENEW], b64(key.public), start, start + LIFE[Use.RENEW])]
+    says += [revoke(kid, "rotated", now + OVERLAP) for kid in standing(agency, Use.RENEW, now)]
+    return Plan(
+        "rotate",
+        given,
+        agency.id,
+        tuple(says),
+        (NewFile(name, name, lock(held, RENEW_HOLDS, passphrase, cost, world.draw)),),
+        ("nobody: the agent renews its keys with the new one as soon as it has it",),
+        (f"hand {name} to the agent within a week, with the passphrase of agent.fpk",),
+    )
+
+
+def rotate_person(reading: Reading, own: OwnSide, given: Given, card: PersonCard, now: int) -> Plan:
+    """A person's next key; the one before ends a week later, when the new one counts.
+
+    Raises:
+        Refusal: KEY (another agency's card).
+    """
+    agency = _own(reading, own)
+    if card.agency != agency.id:
+        raise Refusal("KEY", "This card is for another agency. Ask the person to make her key for this one.")
+    start = now - BACKDATE
+    says = [
+        add_key(Use.PERSON, ALGORITHM[Use.PERSON], card.pub, start, start + LIFE[Use.PERSON], card.person)
+    ]
+    older = [
+        key.kid
+        for key in agency.keys.values()
+        if key.use == Use.PERSON and key.person == card.person and key.revoked is None and now < key.exp
+    ]
+    says += [revoke(kid, "rotated", now + OVERLAP) for kid in older if kid != card.kid]
+    return Plan(
+        "rotate",
+        given,
+        agency.id,
+        () if card.kid in agency.keys else tuple(says),
+        affects=(f"{card.person}: her old key signs for a week more",),
+        after=(
+            f"oversight rings {card.person} and countersigns her card: until then only the old key counts",
+        ),
+    )
+
+
+def rotate_officer(reading: Reading, own: OwnSide, given: Given, card: OfficerCard, now: int) -> Plan:
+    """An officer's successor, or her own next keys: published beside the old ones, which end after the hand-over."""
+    agency, start = _own(reading, own), now - BACKDATE
+    pairs = ((Use.IG, card.ig), (Use.IG_AUTH, card.auth))
+    known = {key.public for key in agency.keys.values()}
+    says = [
+        add_key(use, ALGORITHM[use], b64(public), start, start + LIFE[use], card.person)
+        for use, public in pairs
+        if public not in known
+    ]
+    return Plan(
+        "rotate",
+        given,
+        agency.id,
+        tuple(says),
+        affects=("every sender: from its next message on, records are sealed to the new officer too",),
+        after=(
+            "the new officer pulls; the old one hands over: fenpost-audit handover give",
+            "then end the old keys: fenpost-keys officer end",
+        ),
+    )
+
+
+def rotate_policy(reading: Reading, own: OwnSide, given: Given, card: SignerCard, now: int) -> Plan:
+    """A policy signer's next key, which counts a day after everybody could see it.
+
+    Raises:
+        Refusal: NOT_ALLOWED (only oversight names signers).
+    """
+    agency = _own(reading, own)
+    if agency.id != reading.view.oversight:
+        raise Refusal("NOT_ALLOWED", "Only the partnership's oversight names who signs policies.")
+    first = now + KEY_DELAY
+    known = {key.public for key in agency.keys.values()}
+    says = [
+        add_key(Use.POLICY, ALGORITHM[Use.POLICY], card.key, first, first + LIFE[Use.POLICY], card.person)
+    ]
+    return Plan(
+        "rotate",
+        given,
+        agency.id,
+        () if card.public in known else tuple(says),
+        affects=("every member sees the new signer a day before she can sign",),
+        after=("end the old key when the new one counts: fenpost-keys policy signer end",),
+    )
+
+
+def together(plans: list[Plan], given: Given) -> Plan:
+    """Several plans as one."""
+    first = plans[0]
+    return replace(
+        first,
+        given=given,
+        says=tuple(one for plan in plans for one in plan.says),
+        files=tuple(one for plan in plans for one in plan.files),
+        affects=tuple(dict.fromkeys(one for plan in plans for one in plan.affects)),
+        after=tuple(dict.fromkeys(one for plan in plans for one in plan.after)),
+    )
+
+
+def _own(reading: Reading, own: OwnSide) -> Agency:
+    return reading.view.agencies[own.admin.agency]
+
+
+def _short(kid: str) -> str:
+    return kid[:8]
+
+
+def tag_role(tag: str) -> str:
+    """The role of a person's tag, in words."""
+    return {"lead": "safeguarding lead", "author": "author"}[read_tag(tag)[0]]

@@ -1,0 +1,216 @@
+"""Changes of keys with a real relay: each is a plan first, and killed anywhere it is finished by running it again."""
+
+import json
+import os
+import secrets
+import stat
+from pathlib import Path
+
+import pytest
+
+from keys_tooling import journal as journals
+from keys_tooling import own_side
+from keys_tooling.plan import Plan, Said
+from schemas.errors import Refusal
+from schemas.keyfile import unlock
+from schemas.keyring import AdminKeys
+from schemas.keys import Use
+from tests.keys_tooling.admin_place import done, made, refused, run
+from tests.keys_tooling.policy_place import served
+from tests.simulated_world import PASSPHRASE, World
+
+ROTATE = ("--use", "op", "--demonstration-cost", "--yes")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return made(tmp_path)
+
+
+def held(world: World, name: str = "Peacock") -> AdminKeys:
+    data = (world.folder / name / "admin.fpk").read_bytes()
+    return AdminKeys.from_json(unlock(data, AdminKeys.HOLDS, PASSPHRASE))
+
+
+def names(world: World, name: str = "Peacock") -> set[str]:
+    return {path.name for path in (world.folder / name).iterdir()}
+
+
+def keys_of(world: World, use: str, name: str = "Peacock") -> list[str]:
+    agency = world.directory.agencies[world.parties[name].id]
+    return [key.kid for key in agency.keys.values() if key.use == use]
+
+
+def test_a_dry_run_says_what_will_be_published_and_leaves_no_trace(world: World):
+    before = names(world)
+    with served(world):
+        said = done(world, "rotate", "--dir", world.folder / "Peacock", *ROTATE, "--dry-run")
+        again = done(world, "rotate", "--dir", world.folder / "Peacock", *ROTATE, "--dry-run")
+    assert [one["op"] for one in said["plan"]["publishes"]] == ["rotate-op"]
+    assert said["applied"] is False
+    assert said["plan"]["publishes"] != again["plan"]["publishes"]
+    assert names(world) - before == {own_side.SEEN}
+
+
+def test_without_a_terminal_nothing_is_done_unless_yes_is_said(world: World):
+    with served(world):
+        result = run(
+            world, "rotate", "--dir", world.folder / "Peacock", "--use", "op", "--demonstration-cost"
+        )
+    assert result.exit_code == 2
+    assert "This will happen:" in result.output
+    assert not (world.folder / "Peacock" / journals.NAME).exists()
+
+
+def test_the_operational_key_is_exchanged_and_the_old_one_signs_nothing_more(world: World):
+    old, folder = held(world), world.folder / "Peacock"
+    copied = world.folder / "thief"
+    copied.mkdir(mode=0o700)
+    for name in ("partnership.json", "admin.fpk", "agent.fpk"):
+        (copied / name).write_bytes((folder / name).read_bytes())
+        (copied / name).chmod(0o600)
+    with served(world):
+        assert done(world, "rotate", "--dir", folder, *ROTATE)["posted"] == 1
+        assert held(world).op.kid != old.op.kid
+        assert {path.name for path in folder.glob("*.fpk")} >= {"admin.fpk", "agent.fpk"}
+        assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in folder.glob("*.fpk"))
+        revoke = ("--use", "witness", "--reason", "rotated", "--yes")
+        assert refused(world, "revoke", "--dir", copied, *revoke).code == "OP_KEY"
+        assert done(world, "revoke", "--dir", folder, *revoke)["posted"] == 1
+        assert not (folder / journals.NAME).exists()
+
+
+def test_a_second_rotation_is_a_new_one(world: World):
+    folder = world.folder / "Peacock"
+    with served(world):
+        done(world, "rotate", "--dir", folder, *ROTATE)
+        first = held(world).op.kid
+        world.clock.advance(5)
+        done(world, "rotate", "--dir", folder, *ROTATE)
+    assert held(world).op.kid != first
+
+
+def test_another_command_is_told_which_one_waits_and_resume_finishes_it(world: World, monkeypatch):
+    folder = world.folder / "Peacock"
+    revoke = ("revoke", "--dir", folder, "--use", "witness", "--reason", "rotated", "--yes")
+    with served(world):
+        with monkeypatch.context() as away:
+            away.setattr("agent.client.Relay.post_statements", _away)
+            assert refused(world, "rotate", "--dir", folder, *ROTATE).code == "RELAY_AWAY"
+        refusal = refused(world, *revoke)
+        assert (refusal.code, "'rotate'" in refusal.say) == ("UNFINISHED", True)
+        assert stat.S_IMODE((folder / journals.NAME).stat().st_mode) == 0o600
+        assert held(world).op.seed().hex() not in (folder / journals.NAME).read_text()
+        assert done(world, "resume", "--dir", folder)["posted"] == 1
+        assert done(world, *revoke)["posted"] == 1
+        assert done(world, "resume", "--dir", folder)["plan"] is None
+
+
+async def _away(_self: object, _request: object) -> None:
+    raise Refusal("RELAY_AWAY")
+
+
+def test_a_chain_that_moved_meanwhile_is_read_again_and_the_rest_is_built_on_it(world: World, monkeypatch):
+    """Another copy of the folder writes between our reading and our posting."""
+    from agent.client import Relay
+
+    folder, other, real = world.folder / "Peacock", world.folder / "other", Relay.post_statements
+    other.mkdir(mode=0o700)
+    for name in ("partnership.json", "admin.fpk", "agent.fpk"):
+        (other / name).write_bytes((folder / name).read_bytes())
+        (other / name).chmod(0o600)
+    moved = []
+
+    async def late(self: Relay, request: object) -> object:
+        if not moved:
+            moved.append(1)
+            side = own_side.OwnSide.open(other, PASSPHRASE)
+            reading = await own_side.read_own(self, side, _Now(world))
+            chain = own_side.own_chain(reading, side.admin)
+            await world.post_statements_of(
+                self, chain.revoke(keys_of(world, Use.CONSENT)[0], "rotated", world.now, world.now)
+            )
+        return await real(self, request)
+
+    monkeypatch.setattr(Relay, "post_statements", late)
+    monkeypatch.setattr(World, "post_statements_of", _post(real), raising=False)
+    with served(world):
+        said = done(world, "revoke", "--dir", folder, "--use", "witness", "--reason", "rotated", "--yes")
+    assert said["posted"] == 1
+
+
+class _Now:
+    def __init__(self, world: World) -> None:
+        self.now = lambda: world.now
+
+
+def _post(real: object) -> object:
+    from schemas import api
+
+    async def post(_world: World, line: object, signed: object) -> None:
+        item = api.StatementIn(kind="directory", signed=api.SignedJson(**signed.to_json()))
+        await real(line, api.StatementsRequest(statements=(item,)))
+
+    return post
+
+
+# --- the journal itself
+
+
+def plan(*says: Said) -> Plan:
+    return Plan("rotate", (), "ag1", says)
+
+
+@pytest.mark.parametrize("spoil", [b"", b"{}", b"[]", b"\xff", b'{"v":1}'])
+def test_a_spoiled_journal_is_refused_and_stays(tmp_path: Path, spoil: bytes):
+    journals.begin(tmp_path, plan(Said("revoke", {"kid": "k"})), 3)
+    (tmp_path / journals.NAME).write_bytes(spoil)
+    with pytest.raises(Refusal, match="FILE"):
+        journals.unfinished(tmp_path)
+    assert (tmp_path / journals.NAME).read_bytes() == spoil
+
+
+def test_what_was_begun_and_never_ready_is_taken_back(tmp_path: Path):
+    from keys_tooling.plan import NewFile
+
+    whole = Plan("rotate", (), "ag1", (Said("x", {}),), (NewFile("next.fpk", "admin.fpk", b"data"),))
+    journals.begin(tmp_path, whole, 3)
+    value = json.loads((tmp_path / journals.NAME).read_text())
+    (tmp_path / journals.NAME).write_text(json.dumps({**value, "stage": "begun"}))
+    (tmp_path / "admin.fpk").write_bytes(b"the old one")
+    assert journals.unfinished(tmp_path) is None
+    assert {path.name for path in tmp_path.iterdir()} == {"admin.fpk"}
+
+
+def test_finishing_keeps_the_old_key_file_beside_the_new_one(tmp_path: Path):
+    from keys_tooling.plan import NewFile
+
+    (tmp_path / "admin.fpk").write_bytes(b"old")
+    whole = Plan("rotate", (), "ag1", (), (NewFile("next.fpk", "admin.fpk", b"new"),))
+    journal = journals.begin(tmp_path, whole, 0)
+    os.link(tmp_path / "admin.fpk", tmp_path / "old-next.fpk")  # killed between the two
+    journals.finish(tmp_path, journal)
+    journals.finish(tmp_path, journal)
+    assert (tmp_path / "admin.fpk").read_bytes() == b"new"
+    assert (tmp_path / "old-next.fpk").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("at", range(6))
+def test_a_full_disk_while_a_change_begins_leaves_nothing(tmp_path: Path, monkeypatch, at: int):
+    from keys_tooling.plan import NewFile
+
+    calls = iter(range(1000))
+    real = os.fsync
+
+    def full(handle: int) -> None:
+        if next(calls) == at:
+            raise OSError(28, "No space left on device")
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    whole = Plan("rotate", (), "ag1", (), (NewFile("next.fpk", "admin.fpk", secrets.token_bytes(9)),))
+    with pytest.raises((Refusal, OSError), match=r"DISK_FULL|No space"):
+        journals.begin(tmp_path, whole, 0)
+    monkeypatch.undo()
+    assert journals.unfinished(tmp_path) is None
+    assert not list(tmp_path.glob("*.fpk"))
