@@ -23,6 +23,7 @@ from schemas.record import epoch_info
 from schemas.record_sealing import record_hash, seal_epoch_record, veil_record
 from schemas.sealing import wrap_key
 from schemas.signing import Signed
+from schemas.witness import publish
 from tests.simulated_world import World
 
 EPOCH = 600
@@ -143,10 +144,9 @@ class LongLog:
         return EpochItem(id=b64(id_), first=first, kid=kid, wrap=b64(wrap))
 
     def note(self) -> str:
-        origin = self.world.founded.partnership.charter.origin
-        return sign_checkpoint(
-            Checkpoint(origin, self.size, self.frontier.root()), self.world.founded.relay.log
-        )
+        origin, keys = self.world.founded.partnership.charter.origin, self.world.founded.relay
+        head = Checkpoint(origin, self.size, self.frontier.root())
+        return publish(sign_checkpoint(head, keys.log), head, keys.log_mldsa)
 
 
 def _another() -> Said:

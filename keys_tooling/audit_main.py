@@ -90,6 +90,9 @@ def audit_pull(
 ) -> None:
     """Bring your copy of the log up to date, proving each step before it is believed. May be stopped at any time.
 
+    It also counts which agencies, and witnesses outside the partnership, vouch for the log that you are shown. When too
+    few did for more than a day, what came is kept, and the exit code is 1.
+
     \b
     Example:
       fenpost-audit pull --dir officer --partnership partnership.json
@@ -138,10 +141,12 @@ def audit_pull(
         "openings_refused": told.count("refused"),
         "openings_told": len(told) - told.count("refused"),
         "statements": done.statements,
+        "vouched": done.vouched.to_json(world.now()),
     }
     text = (
         f"Entries        {done.entries:,} ({done.new:,} new), each the one that the relay signed\n"
         f"Directory      {done.statements:,} statements, replayed\n"
+        f"Witnesses      {done.vouched.text(world.now())}\n"
         f"Oversight      safety number {number}"
     )
     if done.given_up.count:
@@ -153,6 +158,8 @@ def audit_pull(
     if facts["openings_refused"]:
         text += f", {facts['openings_refused']} were refused: tell oversight of them yourself"
     report(facts, text, as_json=as_json)
+    if done.vouched.state(world.now()) == "missing":
+        sys.exit(REFUSED)
 
 
 @audit.command("verify")

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from keys_tooling.audit.told import Told, compare, tell
+from keys_tooling.audit.vouching import opened
 from schemas.audit import Event, Leaf, tag_text
 from schemas.canonical import Json, b64, decode, encode, unb64
 from schemas.checkpoint import Checkpoint, LogKey, open_checkpoint
@@ -228,6 +229,8 @@ class _Check:
         if log in self._notes:
             raise Refusal("FORM")
         self._notes[log] = open_checkpoint(note, key[log])
+        if log == "log":
+            opened(note, found.partnership)
         found.size = self._notes["log"].size
 
     def _statement(self, n: int, signed: Json) -> None:

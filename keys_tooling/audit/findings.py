@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from keys_tooling.audit.mirror import Log
+from keys_tooling.audit.vouching import Vouched
 from schemas.canonical import Json
 from schemas.merkle import EMPTY_ROOT, Frontier
 
@@ -12,6 +13,10 @@ MOST = 100
 """Findings that are listed; more are only counted."""
 MEANS = {
     "checkpoint": "This checkpoint is not signed by the relay's log key: it was changed or made up in this mirror.",
+    "second": "The relay signed this checkpoint, and the line of the log's second key (ML-DSA-44) is missing or does "
+    "not verify: it was changed in this mirror, or made with a stolen or broken key. Tell oversight.",
+    "cosigned": "Agencies vouched for this head when it was pulled, and what is stored does not show it any more: its "
+    "lines were changed or taken out in this mirror.",
     "rollback": "The relay showed a shorter log than before: entries that it had signed were gone. Tell oversight.",
     "fork": "The relay signed this checkpoint, yet it cannot be true together with others that it signed: two "
     "histories. Keep this folder as it is: it is the proof. Tell oversight.",
@@ -33,7 +38,7 @@ MEANS = {
 }
 
 
-OF_CHECKPOINTS = ("checkpoint", "rollback", "fork", "unproven")
+OF_CHECKPOINTS = ("checkpoint", "second", "cosigned", "rollback", "fork", "unproven")
 PINNED = ("entry", "record", "context", "sender")
 
 
@@ -81,6 +86,10 @@ class Report:
     root: str = EMPTY_ROOT.hex()
     findings: list[Finding] = field(default_factory=list)
     unlisted: int = 0
+    vouched: Vouched | None = None
+    """Who vouched for the log, as of the newest checkpoint (PROTOCOL.md L20)."""
+    seen: int = 0
+    """When the newest checkpoint was pulled, in Unix seconds."""
     edge: Frontier = field(default_factory=Frontier, repr=False)
     """The edge of the tree over all that was read."""
 
@@ -117,6 +126,7 @@ class Report:
             "root": self.root,
             "statements": self.statements,
             "unlisted": self.unlisted,
+            "vouched": None if self.vouched is None else self.vouched.to_json(self.seen),
         }
 
     def text(self, number: str) -> str:
@@ -132,6 +142,7 @@ class Report:
             ),
             f"Checkpoints    {self.checkpoints:,}",
             f"Directory      {self.statements:,} statements",
+            *([] if self.vouched is None else [f"Witnesses      {self.vouched.text(self.seen)}"]),
             f"Oversight      safety number {number}",
         ]
         if self.whole:

@@ -41,6 +41,8 @@ CREATE TABLE epoch (id TEXT NOT NULL, kid TEXT NOT NULL, first INTEGER NOT NULL,
   PRIMARY KEY (kid, first, id)) STRICT;
 CREATE TABLE note (n INTEGER PRIMARY KEY, log TEXT NOT NULL, text TEXT NOT NULL, seen INTEGER NOT NULL,
   believed INTEGER NOT NULL) STRICT;
+CREATE TABLE head (n INTEGER PRIMARY KEY, text TEXT NOT NULL, seen INTEGER NOT NULL, stood INTEGER NOT NULL,
+  mark BLOB NOT NULL) STRICT;
 CREATE INDEX entry_gone ON entry (i) WHERE length(relay) = 0;
 CREATE TABLE retention (digest TEXT PRIMARY KEY, text BLOB NOT NULL, done INTEGER NOT NULL, early TEXT NOT NULL) STRICT;
 CREATE TABLE policy (digest TEXT PRIMARY KEY, text BLOB NOT NULL) STRICT;
@@ -78,6 +80,19 @@ class Note:
     text: str
     seen: int
     believed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A head of the audit log that agencies were asked to vouch for, and whether a quorum `stood` behind it.
+
+    `whole` is whether its text is still the one that was kept: a line of a stranger's may be changed and verify.
+    """
+
+    text: str
+    seen: int
+    stood: bool
+    whole: bool
 
 
 def claimed_size(note: str) -> int:
@@ -205,6 +220,28 @@ class Mirror:
         with self._db:
             self._db.execute("UPDATE note SET believed = 1 WHERE n = ?", (number,))
 
+    def heads(self) -> list[Head]:
+        """Every head seen that agencies were asked to vouch for, in the order seen."""
+        rows = self._db.execute("SELECT text, seen, stood, mark FROM head ORDER BY n")
+        return [
+            Head(text, seen, bool(stood), mark == mark_of(text.encode())) for text, seen, stood, mark in rows
+        ]
+
+    def keep_head(self, text: str, now: int) -> int:
+        """Keep a head, unless it is the one seen last; its number."""
+        last = self._db.execute("SELECT n, text FROM head ORDER BY n DESC LIMIT 1").fetchone()
+        if last is not None and last[1] == text:
+            return int(last[0])
+        row = (text, now, mark_of(text.encode()))
+        with self._db:
+            added = self._db.execute("INSERT INTO head (text, seen, stood, mark) VALUES (?, ?, 0, ?)", row)
+        return int(added.lastrowid or 0)
+
+    def vouch(self, number: int) -> None:
+        """Note that a quorum stood behind a head."""
+        with self._db:
+            self._db.execute("UPDATE head SET stood = 1 WHERE n = ?", (number,))
+
     # --- directory and epochs
 
     def statements(self) -> tuple[Signed, ...]:
@@ -328,7 +365,16 @@ def _connect(path: Path, *, write: bool) -> sqlite3.Connection:
         database.execute("PRAGMA secure_delete = ON")
         if not database.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
             database.executescript(f"BEGIN; {SCHEMA} COMMIT;")
+    elif path.stat().st_size < _length(database):
+        # SQLite reads what was cut off as zeros, and where a page ends unused nothing else would show it.
+        database.close()
+        raise Refusal("MIRROR", "The mirror's file was cut off. Keep it, and pull into a new folder.")
     return database
+
+
+def _length(database: sqlite3.Connection) -> int:
+    pages, size = (database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+    return int(pages) * int(size)
 
 
 @contextmanager

@@ -1,9 +1,10 @@
-"""Pulling: what the relay shows is proven, then kept (PROTOCOL.md L5-L16).
+"""Pulling: what the relay shows is proven, then kept (PROTOCOL.md L5-L21).
 
 Rules of this house:
 - a checkpoint is kept as soon as it is seen and believed only once it extends the one believed before;
 - entries count only when their tree has the very root that the relay signed, and each record is the one that its
   entry commits to;
+- a checkpoint counts with both of the log's lines, and who vouches for the log is counted as agents count it;
 - stopping at any point is safe: the next pull goes on where this one ended.
 """
 
@@ -22,6 +23,7 @@ from keys_tooling.audit.mirror import Entry, Mirror
 from keys_tooling.audit.opened import row_of
 from keys_tooling.audit.read import opener
 from keys_tooling.audit.retaining import GivenUp, Runs, give_up, holds, let_go, on_record, periods_of
+from keys_tooling.audit.vouching import Shown, Tally, Vouched, lately, opened
 from keys_tooling.directory_reading import Source, read_directory, replay
 from schemas import api
 from schemas.audit import Leaf
@@ -57,6 +59,7 @@ class Relay(Source, Protocol):
 
     async def checkpoint(self) -> str: ...
     async def consistency(self, old: int, new: int) -> tuple[bytes, ...]: ...
+    async def head(self) -> api.WitnessPage: ...
     async def tile(self, path: str) -> bytes: ...
     async def policy(self, digest: str) -> bytes: ...
     async def records(self, start: int, limit: int) -> tuple[tuple[bytes, bytes], ...]: ...
@@ -73,6 +76,7 @@ class Pulled:
     statements: int
     epochs: int
     given_up: GivenUp
+    vouched: Vouched
 
 
 @dataclass(slots=True)
@@ -98,7 +102,7 @@ class Pull:
         charter = self.partnership.charter
         self.mirror.claim(charter.origin, charter.oversight)
         try:
-            statements = await self._directory()
+            view = await self._directory()
         except Refusal as refusal:
             if refusal.code != "UNAUTHENTICATED":
                 raise
@@ -106,10 +110,12 @@ class Pull:
         before = self.mirror.size()
         checkpoint = await self._checkpoint()
         await self._entries(checkpoint)
+        vouched = await self._vouched(checkpoint, view)
         epochs = await self._epochs()
-        return Pulled(checkpoint.size, checkpoint.size - before, statements, epochs, self._give_up())
+        new = checkpoint.size - before
+        return Pulled(checkpoint.size, new, view.size, epochs, self._give_up(), vouched)
 
-    async def _directory(self) -> int:
+    async def _directory(self) -> Directory:
         key = self.partnership.keys_log_key
         known = self.mirror.statements()
         note = self.mirror.believed("keys")
@@ -127,7 +133,7 @@ class Pull:
         reading.view.key(self.keys.ig.kid, Use.IG, self.now)
         await self._policies(reading.view)
         await self._lists(reading.view)
-        return reading.view.size
+        return reading.view
 
     async def _lists(self, view: Directory) -> None:
         """The lists of retention statements. Without one, what it names counts as missing."""
@@ -179,11 +185,43 @@ class Pull:
         note = await self._ask(self.relay.checkpoint)
         new = open_checkpoint(note, key)
         number = self.mirror.keep_note("log", note, self.now)
+        opened(note, self.partnership)
         text = self.mirror.believed("log")
         if text is not None:
             await self._extends(open_checkpoint(text, key), new)
         self.mirror.believe(number)
         return new
+
+    async def _vouched(self, checkpoint: Checkpoint, view: Directory) -> Vouched:
+        """Who vouches for this very log, by the heads that the relay shows to its members."""
+        since = min((note.seen for note in self.mirror.notes("log")), default=self.now)
+        tally = Tally(self.partnership, view, since)
+        for head in lately(self.mirror.heads(), self.now):
+            tally.weigh(Shown(opened(head.text, self.partnership), head.seen))
+        page = await self._ask(self.relay.head)
+        for text in filter(None, (page.held, page.asked)):
+            shown = Shown(opened(text, self.partnership), self.now)
+            number = self.mirror.keep_head(text, self.now)
+            await self._same(checkpoint, shown.published.checkpoint)
+            if tally.weigh(shown):
+                self.mirror.vouch(number)
+        return tally.so_far(self.now)
+
+    async def _same(self, mine: Checkpoint, head: Checkpoint) -> None:
+        """That a head of any age is of the history that is mirrored here."""
+        old, new = sorted((mine, head), key=lambda one: one.size)
+        proof: tuple[bytes, ...] = ()
+        if 0 < old.size < new.size:
+            proof = await self._ask(partial(self.relay.consistency, old.size, new.size))
+        try:
+            verify_consistency(old.size, old.root, new.size, new.root, proof)
+        except Refusal as error:
+            raise Refusal(
+                "FORK",
+                f"The head of {head.size} entries that agencies are asked to vouch for is not of the log of "
+                f"{mine.size} entries that the relay shows you. Both signed notes are kept in the mirror. "
+                "Tell oversight.",
+            ) from error
 
     async def _extends(self, old: Checkpoint, new: Checkpoint) -> None:
         if new.size < old.size:

@@ -12,6 +12,7 @@ from keys_tooling.audit.entries import check_entries
 from keys_tooling.audit.findings import Report
 from keys_tooling.audit.mirror import Log, Mirror, claimed_size
 from keys_tooling.audit.retaining import Runs, let_go, on_record, shortest_of, too_early
+from keys_tooling.audit.vouching import Shown, Tally, opened
 from schemas.checkpoint import Checkpoint, LogKey, open_checkpoint
 from schemas.directory import Directory
 from schemas.errors import Refusal
@@ -42,10 +43,12 @@ def verify(
     charter = partnership.charter
     mirror.claim(charter.origin, charter.oversight)
     report = Report()
-    notes = _Checkpoints(mirror, "log", partnership.log_key, report)
+    notes = _Checkpoints(mirror, "log", partnership.log_key, report, partnership)
     if not notes.all and report.whole:
         raise Refusal("MIRROR", "Nothing was pulled yet. Run: fenpost-audit pull")
     view = _directory(mirror, partnership, report)
+    if not any(finding.log == "keys" for finding in report.findings):  # else their keys are not known
+        _witnessed(mirror, partnership, view, notes, report)
     gone = _let_go(mirror, view, report)
     if since.size and not notes.vouches(since):
         raise Refusal("MIRROR", UNVOUCHED)
@@ -65,10 +68,35 @@ def _let_go(mirror: Mirror, view: Directory, report: Report) -> Runs:
     return let_go(lists, max((note.seen for note in mirror.notes("log")), default=0) + LATE)
 
 
-class _Checkpoints:
-    """The checkpoints of one log, held against a tree as it grows."""
+def _witnessed(
+    mirror: Mirror, partnership: Partnership, view: Directory, notes: _Checkpoints, report: Report
+) -> None:
+    """Count again who vouched for the log; each head that was vouched for must be of the same history."""
+    kept = mirror.notes("log")
+    tally = Tally(partnership, view, min((note.seen for note in kept), default=0))
+    for head in mirror.heads():
+        try:
+            published = opened(head.text, partnership)
+            stood = tally.weigh(Shown(published, head.seen))
+        except Refusal:
+            report.find("log", claimed_size(head.text), "cosigned")
+            continue
+        if not head.whole or (head.stood and not stood):
+            report.find("log", published.checkpoint.size, "cosigned")
+        notes.expect(published.checkpoint)
+    report.seen = max((note.seen for note in kept), default=0)
+    report.vouched = tally.so_far(report.seen)
 
-    def __init__(self, mirror: Mirror, log: Log, key: LogKey, report: Report) -> None:
+
+class _Checkpoints:
+    """The checkpoints of one log, held against a tree as it grows.
+
+    With `second`, a checkpoint that was believed must carry the log's second line too.
+    """
+
+    def __init__(
+        self, mirror: Mirror, log: Log, key: LogKey, report: Report, second: Partnership | None = None
+    ) -> None:
         self.log, self.report = log, report
         self.all: list[Checkpoint] = []
         self.believed = 0
@@ -81,6 +109,8 @@ class _Checkpoints:
             self.all.append(checkpoint)
             if note.believed:
                 self.believed = max(self.believed, checkpoint.size)
+            if note.believed and second is not None and not _doubly_signed(note.text, second):
+                report.find(log, checkpoint.size, "second")
         report.checkpoints += len(self.all)
         for before, after in zip(self.all, self.all[1:], strict=False):
             if after.size < before.size:
@@ -90,6 +120,11 @@ class _Checkpoints:
             self._waiting.setdefault(checkpoint.size, set()).add(checkpoint.root)
         self.vouched = 0
         self._odd: list[tuple[int, int]] = []
+
+    def expect(self, checkpoint: Checkpoint) -> None:
+        """Hold another head against the tree too, when the tree is stored so far."""
+        if checkpoint.size <= self.believed:
+            self._waiting.setdefault(checkpoint.size, set()).add(checkpoint.root)
 
     @property
     def sizes(self) -> set[int]:
@@ -124,6 +159,14 @@ class _Checkpoints:
         for at in self._waiting:
             if at > max(size, self.believed):
                 self.report.find(self.log, at, "unproven")
+
+
+def _doubly_signed(text: str, partnership: Partnership) -> bool:
+    try:
+        opened(text, partnership)
+    except Refusal:
+        return False
+    return True
 
 
 def _directory(mirror: Mirror, partnership: Partnership, report: Report) -> Directory:

@@ -13,7 +13,7 @@ from agent.client import RelayRefusal
 from schemas import api
 from schemas.audit import Event, Leaf, event_facts, tag_text
 from schemas.canonical import b64
-from schemas.checkpoint import Checkpoint, note_hash, sign_checkpoint
+from schemas.checkpoint import Checkpoint, note_hash, open_checkpoint, sign_checkpoint
 from schemas.directory import Directory
 from schemas.errors import KINDS, Refusal
 from schemas.keys import Use
@@ -22,6 +22,7 @@ from schemas.record import epoch_info
 from schemas.record_sealing import record_hash, seal_epoch_record, veil_record
 from schemas.sealing import Sealed, wrap_key
 from schemas.signing import Purpose, Signed
+from schemas.witness import cosign, publish
 from tests.simulated_world import World
 
 BUNDLE = 256
@@ -43,6 +44,8 @@ class PaperRelay:
     cut: int | None = None
     """After so many requests the line goes dead."""
     asked: int = 0
+    cosigners: tuple[str, ...] = ("Peacock", "IDVAS")
+    """Members whose agents cosign what is published."""
     busy: bool = False
     """Whether every other request to the log is too much at once."""
 
@@ -96,10 +99,16 @@ class PaperRelay:
         frontier = Frontier()
         for leaf in self.leaves[: self.size]:
             frontier = frontier.append(leaf_hash(leaf))
-        return sign_checkpoint(
-            Checkpoint(self.world.founded.partnership.charter.origin, frontier.size, frontier.root()),
-            self.world.founded.relay.log,
-        )
+        origin, keys = self.world.founded.partnership.charter.origin, self.world.founded.relay
+        head = Checkpoint(origin, frontier.size, frontier.root())
+        return publish(sign_checkpoint(head, keys.log), head, keys.log_mldsa)
+
+    def cosigned(self) -> str:
+        """The newest head with the lines of those members who cosign."""
+        note = self.note()
+        head = open_checkpoint(note, self.world.founded.partnership.log_key)
+        parties = [self.world.parties[name] for name in self.cosigners if name in self.world.parties]
+        return note + "".join(cosign(head, p.id, p.member.agent.witness, self.world.now) for p in parties)
 
     # --- what agent.client.Relay answers
 
@@ -159,6 +168,10 @@ class PaperRelay:
     async def checkpoint(self) -> str:
         self._ask()
         return self.note()
+
+    async def head(self) -> api.WitnessPage:
+        self._ask()
+        return api.WitnessPage(asked=self.cosigned(), held=None)
 
     async def consistency(self, old: int, new: int) -> tuple[bytes, ...]:
         self._ask()

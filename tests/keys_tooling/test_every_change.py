@@ -146,6 +146,7 @@ async def test_a_change_to_any_checkpoint_or_statement_is_found(
     with sqlite3.connect(tmp_path / "m" / FILE) as database:
         for table, column, key in (
             ("note", "text", "n"),
+            ("head", "text", "n"),
             ("statement", "text", "n"),
             ("statement", "signature", "n"),
         ):

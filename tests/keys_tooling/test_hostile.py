@@ -18,6 +18,7 @@ from schemas.checkpoint import Checkpoint, LogProof, sign_checkpoint
 from schemas.errors import Refusal
 from schemas.keys import SigningKey
 from schemas.merkle import Frontier, inclusion_proof, leaf_hash, node_hash
+from schemas.witness import publish
 from tests.keys_tooling.paper_relay import PaperRelay
 from tests.simulated_world import World
 
@@ -54,7 +55,8 @@ class Place:
         return frontier.root()
 
     def signed(self, size: int, root: bytes, key: SigningKey | None = None, origin: str = "") -> str:
-        return sign_checkpoint(Checkpoint(origin or self.origin, size, root), key or self.key)
+        head = Checkpoint(origin or self.origin, size, root)
+        return publish(sign_checkpoint(head, key or self.key), head, self.world.founded.relay.log_mldsa)
 
     def sql(self, text: str, *values: object) -> None:
         with sqlite3.connect(self.folder / FILE) as database:
