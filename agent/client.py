@@ -142,31 +142,32 @@ class Relay:
 
     # --- the log
 
-    async def checkpoint(self) -> str:
-        answer = await self._send("GET", api.CHECKPOINT)
+    # `log` is api.LOG or api.KEYS: the audit log, or the directory's.
+
+    async def checkpoint(self, log: str = api.LOG) -> str:
+        answer = await self._send("GET", f"{log}/checkpoint")
         return _text(answer.body[: NOTE_LIMIT + 1])
 
-    async def consistency(self, old: int, new: int) -> tuple[bytes, ...]:
-        answer = await self._send("GET", api.CONSISTENCY, query={"new": str(new), "old": str(old)})
+    async def consistency(self, old: int, new: int, log: str = api.LOG) -> tuple[bytes, ...]:
+        answer = await self._send("GET", f"{log}/consistency", query={"new": str(new), "old": str(old)})
         page = _read(api.ConsistencyPage, answer.body)
         try:
             return tuple(base64.b64decode(item, validate=True) for item in page.hashes)
         except ValueError as error:
             raise Refusal("PROOF") from error
 
-    async def head(self) -> api.WitnessPage:
+    async def head(self, log: str = api.LOG) -> api.WitnessPage:
         """The published head that members are asked to cosign, and the newest that a quorum did."""
-        return _read(api.WitnessPage, (await self._send("GET", api.HEAD)).body)
+        return _read(api.WitnessPage, (await self._send("GET", f"{log}/head")).body)
 
-    async def post_cosignature(self, size: int, line: str) -> api.WitnessPage:
+    async def post_cosignature(self, size: int, line: str, log: str = api.LOG) -> api.WitnessPage:
         """Hand in this agency's cosignature of the head of this size; the page as it is then."""
-        return _read(
-            api.WitnessPage, (await self._send_json(api.HEAD, api.Cosignature(size=size, line=line))).body
-        )
+        said = api.Cosignature(size=size, line=line)
+        return _read(api.WitnessPage, (await self._send_json(f"{log}/head", said)).body)
 
-    async def tile(self, path: str) -> bytes:
+    async def tile(self, path: str, log: str = api.LOG) -> bytes:
         """A tile of the log: `path` such as "0/000" or "entries/x001/067.p/8" (C2SP tlog-tiles)."""
-        return (await self._send("GET", f"{api.LOG}/tile/{path}")).body
+        return (await self._send("GET", f"{log}/tile/{path}")).body
 
     async def records(self, start: int, limit: int = api.PAGE_RECORDS) -> tuple[tuple[bytes, bytes], ...]:
         """For each leaf from `start`: the relay's sealed record and the veiled sender's record, or b""."""

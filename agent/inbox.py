@@ -34,6 +34,7 @@ from agent.overriding import decided_at, outer_text
 from agent.pairs import gap_before
 from agent.receipts import Receipts
 from agent.references import at_hand
+from agent.ring import HeldKeys
 from agent.rules import Clear, NoAuthority, Shown, clear, parse, sealed
 from agent.store import Store, note
 from agent.tables import inbox, seen
@@ -42,7 +43,6 @@ from schemas.api import PageItem
 from schemas.canonical import b64
 from schemas.envelope import Delivery, Header, parse_header
 from schemas.errors import Refusal
-from schemas.keyring import AgentKeys
 from schemas.lawful import RejectReason
 from schemas.messages.reconciliation import Reconcile
 from schemas.override import MID_KEPT
@@ -99,7 +99,7 @@ class Inbox:
         desk: ConsentDesk,
         notices: Notices,
         receipts: Receipts,
-        keys: AgentKeys,
+        keys: HeldKeys,
         clock: Clock,
         hand_over: Callable[[Row[Any]], Awaitable[None]],
         take_list: Callable[[Connection, str, Reconcile, str], None],
@@ -124,7 +124,7 @@ class Inbox:
         Raises:
             Refusal: RELAY_AWAY and the relay's own; ROLLBACK, FORK, CHECKPOINT after the alarm; DISK_FULL, STORE.
         """
-        floor = self._trust.size
+        floor = self._trust.floor
         before = await self._store.run(so_far)
         page = await self._relay.mailbox(wait)
         await self._trust.head(page.head.checkpoint, floor)
@@ -245,7 +245,7 @@ class Inbox:
                 if not refusal.retry and refusal.code != "FUTURE":
                     steps.append(partial(self._not_opened, row=row, refusal=refusal))
                 continue
-            await self._weigh_gossip(shown)
+            await self._weigh_gossip(shown, row.ts)
             steps.append(partial(self._opened, row=row, shown=shown))
         if steps:
             await self._store.run(lambda c: [step(c) for step in steps])
@@ -325,11 +325,11 @@ class Inbox:
             if gap:
                 note(c, now, "gap" if gap > 0 else "late", str(abs(gap)), row.eid)
 
-    async def _weigh_gossip(self, shown: Shown) -> None:
+    async def _weigh_gossip(self, shown: Shown, sealed: int) -> None:
         # A fork shown by a colleague's checkpoint stops our sending; her message stands on its own signature.
         for text in shown.opened.checkpoints:
             try:
-                await self._trust.believe(text)
+                await self._trust.weigh(text, sealed)
             except Refusal as refusal:
                 await self._journal("gossip", refusal.code, None)
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from aiohttp import web
 from sqlalchemy import Row, delete
 
+from agent.alarms import AlarmDesk
 from agent.client import Relay, RelayRefusal
 from agent.clock import Clock
 from agent.consent import ConsentDesk
@@ -36,10 +37,11 @@ from agent.reconciliation import Reconciliation
 from agent.secretfile import read_secret
 from agent.settings import Settings
 from agent.showing import Showing
+from agent.signatures import Signatures
 from agent.statement import Statements
 from agent.store import Store
 from agent.tables import seen
-from agent.trust import EVIDENCE, LogTrust
+from agent.trust import EVIDENCE, KEYS, KEYS_EVIDENCE, LogTrust
 from agent.witness import Watch
 from schemas.errors import Refusal
 from schemas.keyring import AgentKeys
@@ -79,13 +81,17 @@ class Agent:
         self._clock = clock
         self._jitter = world.jitter
         self.relay = relay
-        self.trust = LogTrust(store, self.relay, partnership.log_key, clock, settings.home / EVIDENCE)
-        self.book = Book(
-            store, self.relay, self.trust, partnership.keys_log_key, charter.oversight, keys, clock
+        home = settings.home
+        self.keys_trust = LogTrust(store, relay, partnership.keys_log_key, clock, home / KEYS_EVIDENCE, KEYS)
+        self.trust = LogTrust(
+            store, relay, partnership.log_key, clock, home / EVIDENCE, beside=self.keys_trust
         )
-        self.watch = Watch(store, self.relay, self.book, self.trust, keys, partnership, clock)
+        self.book = Book(store, relay, self.keys_trust, charter.oversight, keys, clock)
+        self.trust.doubt = self.book.doubt
+        self.keys_watch = Watch(store, relay, self.book, self.keys_trust, keys, partnership, clock)
+        self.watch = Watch(store, relay, self.book, self.trust, keys, partnership, clock, self.keys_watch)
         self.consent = ConsentDesk(store, self.relay, lambda: self.book.latest, keys, clock, draw)
-        self.posting = Posting(store, self.relay, self.consent, clock)
+        self.posting = Posting(store, self.relay, Signatures(self.book, keys, draw), clock)
         self.receipts = Receipts(store, self.relay, self.trust, keys, clock)
         self.outbox = Outbox(
             store, self.relay, self.book, self.trust, self.consent, keys, clock, draw, world.jitter
@@ -118,6 +124,9 @@ class Agent:
         self.showing = Showing(store, self.book, self.trust, self.watch, keys, clock)
         self.statements = Statements(store, self.book, keys, clock)
         self.nondisclosures = Nondisclosures(store, self.book, self.posting, keys, clock, draw)
+        self.alarms = AlarmDesk(
+            store, relay, self.book, self.trust, self.watch, self.outbox, partnership.keys_log_key, clock
+        )
         self.folders: Folders | None = None
         if settings.folders:
             make_folders(settings.home)
@@ -147,8 +156,10 @@ class Agent:
         store = await Store.open(settings.at(settings.store), keys.store)
         try:
             agent = cls(settings, keys, partnership, store, relay, world)
+            await agent.keys_trust.load()
             await agent.trust.load()
             await agent.book.load()
+            await agent.keys_watch.load()
             await agent.watch.load()
         except BaseException:
             await store.close()
@@ -161,7 +172,7 @@ class Agent:
             read_secret(self.settings.at(self.settings.token), TOKEN_LIMIT).decode("ascii", "replace").strip()
         )
         application = build_desk(
-            self.office, self.showing, self.statements, self.nondisclosures, token, self._hosts
+            self.office, self.showing, self.statements, self.nondisclosures, self.alarms, token, self._hosts
         )
         self._runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=5.0)
         await self._runner.setup()
@@ -235,6 +246,7 @@ class Agent:
         now = int(self._clock())
         await self.agreements.tend()
         await self.overrides.forget()
+        await self.alarms.resume()
         await self.store.run(lambda c: c.execute(delete(seen).where(seen.c.until < now)).close())
         await asyncio.sleep(TEND_EVERY)
 

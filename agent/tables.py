@@ -37,6 +37,34 @@ statements = Table(
     Column("sig", String, nullable=False),
     Column("text", Text, nullable=False),
 )
+own_statements = Table(  # our own chain, as far as this agent has read it
+    "own_statements",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("hash", String, nullable=False),
+    Column("op", String, nullable=False),
+    Column("ts", Integer, nullable=False),
+    Column("detail", String, nullable=False),
+    Column("known", Integer, nullable=False),  # made or held here, or somebody said that it is right
+    Column("grave", Integer, nullable=False),
+    Column("seen", Integer),  # when somebody said so
+)
+posted_statements = Table(  # directory statements that this agent made
+    "posted_statements",
+    metadata,
+    Column("hash", String, primary_key=True),
+    Column("ts", Integer, nullable=False),
+)
+verified = Table(  # agencies whose safety number somebody compared
+    "verified",
+    metadata,
+    Column("agency", String, primary_key=True),
+    Column("number", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("who", String, nullable=False),  # a role, never a name
+    Column("how", String, nullable=False),
+    Column("ts", Integer, nullable=False),
+)
 policies = Table(
     "policies",
     metadata,

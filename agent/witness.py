@@ -1,4 +1,4 @@
-"""This agency as a witness of the log, and whether enough others are (PROTOCOL.md L18-L22).
+"""This agency as a witness of both logs, and whether enough others are (PROTOCOL.md L18-L22, L28).
 
 Rules of this house:
 - a head is cosigned only after it was shown to extend the last one that this key cosigned, and after that is on the
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
@@ -21,14 +21,15 @@ from agent.client import Relay
 from agent.clock import Clock
 from agent.directory import Book
 from agent.logs import log
+from agent.ring import HeldKeys
 from agent.store import Store, note, read_kv, write_kv
-from agent.trust import LogTrust, Watched
+from agent.trust import KEYS, LogTrust, Watched
 from schemas.api import WitnessPage
 from schemas.checkpoint import Checkpoint, open_checkpoint
 from schemas.directory import Directory
 from schemas.errors import Refusal
-from schemas.keyring import AgentKeys
 from schemas.keys import Use
+from schemas.loss import Accepted
 from schemas.merkle import verify_consistency
 from schemas.partnership import Partnership
 from schemas.witness import (
@@ -57,7 +58,10 @@ class Cosigned:
 
 
 class Watch:
-    """Cosigns what the relay publishes, and counts who else does. Call `load` before anything else."""
+    """Cosigns what the relay publishes of one log, and counts who else does. Call `load` before anything else.
+
+    `beside` is the directory's log's, for the audit log's: `round` goes through both.
+    """
 
     def __init__(
         self,
@@ -65,17 +69,23 @@ class Watch:
         relay: Relay,
         book: Book,
         trust: LogTrust,
-        keys: AgentKeys,
+        keys: HeldKeys,
         partnership: Partnership,
         clock: Clock,
+        beside: Watch | None = None,
     ) -> None:
+        self.beside = beside
+        self._place = trust.place
+        self._what = "the directory of agencies" if trust.place is KEYS else "the relay's log"
         self._store = store
         self._relay = relay
         self._book = book
         self._trust = trust
         self._keys = keys
         self._own = WitnessKey(keys.agency, keys.witness.public)
-        self._log, self._mldsa = partnership.log_key, partnership.log_mldsa_key
+        of_keys = trust.place is KEYS
+        self._log = trust.key
+        self._mldsa = partnership.keys_log_mldsa_key if of_keys else partnership.log_mldsa_key
         self._floor, self._outside = partnership.charter.witnesses, partnership.outside
         self._clock = clock
         self._mine: Cosigned | None = None
@@ -85,7 +95,7 @@ class Watch:
 
     async def load(self) -> None:
         """Take up what was cosigned before. Raises Refusal CHECKPOINT when the store holds another log's."""
-        found = await self._store.run(lambda c: read_kv(c, "cosigned"))
+        found = await self._store.run(lambda c: read_kv(c, self._place.name("cosigned")))
         if found is not None:
             kept = json.loads(found)
             self._mine = Cosigned(kept["note"], kept["ts"], open_checkpoint(kept["note"], self._log))
@@ -95,28 +105,41 @@ class Watch:
         """How many leaves the last head had that this key cosigned; 0 for none."""
         return 0 if self._mine is None else self._mine.checkpoint.size
 
+    @property
+    def cosigned(self) -> Checkpoint | None:
+        """The last head that this key cosigned."""
+        return None if self._mine is None else self._mine.checkpoint
+
+    def go_back(self, connection: Connection, loss: Accepted) -> None:
+        """What is cosigned next continues the head that the relay went back to, where the last one was lost (L27)."""
+        mine = self._mine
+        if mine is not None and loss.lost(mine.checkpoint):
+            self._mine = Cosigned(loss.loss.now, mine.ts, loss.now)
+            kept = json.dumps({"note": loss.loss.now, "ts": mine.ts})
+            write_kv(connection, self._place.name("cosigned"), kept)
+
     def wanted(self) -> int:
         """How many members must cosign, as things are now."""
         active = taking_part(self._trust.watched.members, self._book.latest, int(self._clock()))
         return needed(active, self._floor)
 
     def shown(self) -> dict[str, object]:
-        """For people: how many members must vouch for the log, when they last did, and in a sentence how that is."""
+        """For people: how many members must vouch for this log, when they last did, and in a sentence how that is."""
         watched, now = self._trust.watched, self._clock()
-        if self._trust.hindrance == "QUORUM":
+        if self._trust.unwitnessed:
             state, say = "stopped", Refusal("QUORUM").say
         elif watched.age(now) > LATE:
             state, say = (
                 "late",
-                "Too few agencies vouch for the relay's log. Sending stops when that lasts a day.",
+                f"Too few agencies vouch for {self._what}. Sending stops when that lasts a day.",
             )
         elif not watched.last:
             state, say = (
                 "waiting",
-                "Too few agencies have vouched for the relay's log yet. Their agents may be off.",
+                f"Too few agencies have vouched for {self._what} yet. Their agents may be off.",
             )
         else:
-            state, say = "agreed", "Enough agencies vouch for the relay's log."
+            state, say = "agreed", f"Enough agencies vouch for {self._what}."
         view = self._book.latest
         return {
             "state": state,
@@ -131,15 +154,24 @@ class Watch:
         }
 
     async def round(self) -> bool:
-        """Ask for the head, cosign it, count; whether the one that is asked about has its quorum.
+        """Ask for the head, cosign it, count, of both logs; whether those that are asked about have their quorum.
 
         Raises:
             Refusal: RELAY_AWAY and the relay's own; STALE_DIRECTORY; CHECKPOINT; ROLLBACK, FORK after the alarm.
         """
+        settled = await self._own_round()
+        if self.beside is not None:
+            settled = await self.beside.round() and settled
+            if self.beside.kick.is_set():
+                self.beside.kick.clear()
+                self.kick.set()
+        return settled
+
+    async def _own_round(self) -> bool:
         async with self._lock:
             if self._trust.alarm is not None:
                 return True
-            page = await self._relay.head()
+            page = await self._relay.head(self._place.path)
             asked = self._opened(page.asked)
             await self._take_up(page, asked)
             if self._is_witness() and not self._cosigned(asked):
@@ -195,7 +227,7 @@ class Watch:
         stamp = int(self._clock())
         await self._extend(asked, stamp)
         line = cosign(asked.checkpoint, self._keys.agency, self._keys.witness, stamp)
-        return await self._relay.post_cosignature(asked.checkpoint.size, line)
+        return await self._relay.post_cosignature(asked.checkpoint.size, line, self._place.path)
 
     async def _extend(self, published: Published, stamp: int) -> None:
         """Move what is remembered, durably, once the head is shown to extend it."""
@@ -205,7 +237,9 @@ class Watch:
         fresh = Cosigned(published.note, stamp, new)
 
         def work(connection: Connection) -> None:
-            write_kv(connection, "cosigned", json.dumps({"note": fresh.note, "ts": fresh.ts}))
+            write_kv(
+                connection, self._place.name("cosigned"), json.dumps({"note": fresh.note, "ts": fresh.ts})
+            )
             self._trust.save(connection)
 
         await self._store.run(work)
@@ -220,7 +254,7 @@ class Watch:
                 await self._alarm("FORK", text, mine)
             return
         try:
-            proof = await self._relay.consistency(old.size, new.size) if old.size else ()
+            proof = await self._trust.consistency(old.size, new.size) if old.size else ()
             verify_consistency(old.size, old.root, new.size, new.root, proof)
         except Refusal as refusal:
             if refusal.retry or refusal.code == "UNAUTHENTICATED":
@@ -250,20 +284,21 @@ class Watch:
         if found or outside:
             await self._trust.believe(published.note)
         fresh = replace(watched, members=members)
-        if stood is not None and stood > watched.last:
-            fresh = replace(fresh, last=min(stood, now), size=published.checkpoint.size)
+        size = published.checkpoint.size
+        if stood is not None and (stood > watched.last or size > watched.size):
+            fresh = fresh.vouched(max(min(stood, now), watched.last), size)
         if fresh != watched:
             await self._keep(fresh, now)
         return stood is not None
 
     async def _keep(self, fresh: Watched, now: int) -> None:
-        hindered = self._trust.hindrance is not None
+        hindered = self._trust.unwitnessed
         self._trust.watched = fresh
 
         def work(connection: Connection) -> None:
-            write_kv(connection, "watched", json.dumps(asdict(fresh)))
+            self._trust.watch(connection, fresh)
             self._trust.save(connection)
-            if hindered and self._trust.hindrance is None:
+            if hindered and not self._trust.unwitnessed:
                 note(connection, now, "witnessed-again", "")
 
         await self._store.run(work)

@@ -1,4 +1,4 @@
-"""The directory's log as it is served: the same pages as the audit log's, with clear entries (PROTOCOL.md K15, L26)."""
+"""The directory's log as it is served: the same pages as the audit log's, with clear entries (PROTOCOL.md K15, L28)."""
 
 from __future__ import annotations
 

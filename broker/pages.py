@@ -1,4 +1,4 @@
-"""The logs' pages: some that anybody may read, and those for IG officers (PROTOCOL.md L12, L26, W8, W9)."""
+"""The logs' pages: some that anybody may read, and those for IG officers (PROTOCOL.md L12, L28, W8, W9)."""
 
 from __future__ import annotations
 

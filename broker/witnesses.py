@@ -1,4 +1,4 @@
-"""The head that members are asked to cosign, and the cosignatures that came (PROTOCOL.md L17-L19, L26).
+"""The head that members are asked to cosign, and the cosignatures that came (PROTOCOL.md L17-L19, L28).
 
 A turn signs its checkpoint by Ed25519 alone. Now and then, when a member asks, the newest one is published: it gets the
 log's ML-DSA-44 line, and for a while every member is asked to cosign that same one, or no quorum would ever meet.

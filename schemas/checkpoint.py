@@ -119,6 +119,12 @@ def open_checkpoint(note: str, key: LogKey) -> Checkpoint:
     return _parse_text(text, key.name)
 
 
+def own_note(note: str, key: NoteKey) -> str:
+    """A note with this key's lines alone. Raises Refusal CHECKPOINT."""
+    text, lines = note_lines(note)
+    return f"{text}\n{''.join(map(key.line, key.own(lines)))}"
+
+
 def note_lines(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     """A signed note taken apart, nothing of it verified: its text, and the name and bytes of each signature line.
 

@@ -130,7 +130,7 @@ class Directory:
         self.countersigned: dict[str, int] = {}
         """People's role keys that oversight countersigned, and when; each counts only a while after (O3)."""
         self.young: frozenset[str] = frozenset()
-        """Receiving keys that no quorum vouches for yet: sealed to only where an agency has no other (L27)."""
+        """Receiving keys that no quorum vouches for yet: sealed to only where an agency has no other (L29)."""
         self.retentions: tuple[Retention, ...] = ()
         """What was said of records that may go, in order (Y1)."""
         self._owner: dict[str, Key] = {}

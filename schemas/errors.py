@@ -149,6 +149,14 @@ KINDS: Mapping[str, Kind] = {
         "Too few agencies vouched for the relay's log for a day, so nothing is sent. Ring; and tell your IG officer.",
         "relay",
     ),
+    "OWN_STATEMENT": Kind(
+        "The directory says something in your agency's name that this agent does not know, so nothing is sent. Ask your "
+        "administrator now whether that was they; if not, have the keys revoked. See: fenpost-agent doctor",
+        "sender",
+    ),
+    "TWO_AGENTS": Kind(
+        "Two agents run with your agency's keys at once. Stop the copy; if you know of none, have the keys revoked."
+    ),
     # --- request (A-rules)
     "UNAUTHENTICATED": Kind("The request was not accepted. Check the clock and the agency's request key."),
     "NOT_FOUND": Kind("There is no such thing here, or it is not yours."),
@@ -409,6 +417,9 @@ KINDS: Mapping[str, Kind] = {
     # --- key tools (K-rules)
     "UNFINISHED": Kind(
         "Another change was begun in this folder. Finish it first: fenpost-keys resume --dir FOLDER"
+    ),
+    "INVITE": Kind(
+        "This invitation is not good, or not any more. Ask oversight for another; each is for one agency, once."
     ),
     "OP_KEY": Kind(
         "Your agency's operational key was replaced: this folder holds an older one. Use the folder of whoever did."

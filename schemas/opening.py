@@ -25,6 +25,8 @@ from schemas.sealing import SUITE, Draw, key_commitment, payload_hash, wrap_key,
 from schemas.sealing import self_test as sealing_test
 from schemas.signing import Signed
 
+GOSSIP = 4
+"""Checkpoints in a message: the newest two of each log (L16)."""
 INNER = frozenset({"att", "cp", "grant", "p", "rk", "seq", "status"})
 """The members of an inner message; one that rests on an override has that too."""
 
@@ -186,9 +188,9 @@ def _inner(envelope: Envelope, cek: bytes) -> dict[str, Any]:
         raise Refusal("FORM")
     if not isinstance(inner["p"], str) or not isinstance(inner["rk"], str):
         raise Refusal("FORM")
-    if not isinstance(inner["cp"], list) or not all(isinstance(note, str) for note in inner["cp"][:8]):
+    if not isinstance(inner["cp"], list) or not all(isinstance(note, str) for note in inner["cp"][:GOSSIP]):
         raise Refusal("FORM")
-    if len(inner["cp"]) > 2 or inner["att"] != []:
+    if len(inner["cp"]) > GOSSIP or inner["att"] != []:
         raise Refusal("FORM")
     _check_sequence(inner["seq"], len(envelope.header.to))
     return inner

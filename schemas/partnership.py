@@ -69,7 +69,7 @@ class Partnership:
 
     @property
     def keys_log_mldsa_key(self) -> MldsaLogKey:
-        """The directory log's second key: the audit log's own, under the directory log's name (L26)."""
+        """The directory log's second key: the audit log's own, under the directory log's name (L28)."""
         return MldsaLogKey(self.keys_log_key.name, self.log_mldsa_key.public)
 
     @property

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import pytest
 
 from agent.client import Relay
+from schemas import api
 from schemas.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from schemas.errors import Refusal
 from schemas.forked import TwoNotes
@@ -22,8 +23,8 @@ class Liar(Relay):
 
     proof: ClassVar[Any] = None
 
-    async def consistency(self, old, new):
-        return await super().consistency(old, new) if Liar.proof is None else Liar.proof(old, new)
+    async def consistency(self, old, new, log=api.LOG):
+        return await super().consistency(old, new, log) if Liar.proof is None else Liar.proof(old, new)
 
 
 class Fork:
@@ -72,4 +73,4 @@ async def test_fifty_forks_are_fifty_alarms_and_each_leaves_its_proof(tmp_path):
             assert {head.root for head in two.heads()} == {mine.root, fork.root()}
             assert two.judge() == ("forked" if size == mine.size else "unanswered")
         Liar.proof = None
-        assert open_checkpoint(agent.trust.gossip[-1], key) == mine  # nothing of it was believed
+        assert open_checkpoint(agent.trust.gossip[0], key) == mine  # nothing of it was believed

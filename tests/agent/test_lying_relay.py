@@ -35,8 +35,8 @@ class Liar(Relay):
         answer = await super().post_envelopes(uploads)
         return self.lies.get("envelopes", lambda a: a)(answer)
 
-    async def consistency(self, old, new):
-        proof = await super().consistency(old, new)
+    async def consistency(self, old, new, log=api.LOG):
+        proof = await super().consistency(old, new, log)
         return self.lies.get("consistency", lambda p: p)(proof)
 
     async def directory(self, after):

@@ -30,18 +30,21 @@ class Liar(Relay):
 
     lies: ClassVar[dict[str, Any]] = {}
 
-    async def head(self):
-        return self.lies.get("head", lambda page: page)(await super().head())
+    async def head(self, log=api.LOG):
+        return self._lie("head", log, lambda page: page)(await super().head(log))
 
-    async def post_cosignature(self, size, line):
-        if "post" in self.lies:
-            await self.lies["post"](size, line)
-        return self.lies.get("head", lambda page: page)(await super().post_cosignature(size, line))
+    async def post_cosignature(self, size, line, log=api.LOG):
+        if (first := self._lie("post", log, None)) is not None:
+            await first(size, line)
+        page = await super().post_cosignature(size, line, log)
+        return self._lie("head", log, lambda page: page)(page)
 
-    async def consistency(self, old, new):
-        if "consistency" in self.lies:
-            return self.lies["consistency"]
-        return await super().consistency(old, new)
+    async def consistency(self, old, new, log=api.LOG):
+        told = self._lie("consistency", log, None)
+        return await super().consistency(old, new, log) if told is None else told
+
+    def _lie(self, what, log, otherwise):
+        return self.lies.get(what if log == api.LOG else f"keys-{what}", otherwise)
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""The directory's log as the relay serves it: the audit log's pages under another prefix, with its own heads (L26)."""
+"""The directory's log as the relay serves it: the audit log's pages under another prefix, with its own heads (L28)."""
 
 import base64
 import itertools
