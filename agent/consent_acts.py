@@ -36,13 +36,13 @@ from agent.endings import withdrawn
 from agent.forms import DAY, Give, Json
 from agent.outbox import stop_resting
 from agent.posting import Posting
+from agent.ring import HeldKeys
 from agent.store import Store, note
 from agent.tables import agreements, grants, inbox
 from schemas.agreement import Act, Event
 from schemas.envelope import MAX_LIFE
 from schemas.errors import Refusal
 from schemas.grants import parse_grant
-from schemas.keyring import AgentKeys
 from schemas.sealing import new_id
 
 INFORMED = frozenset({"who_will_see_it", "why", "how_to_withdraw"})
@@ -58,7 +58,7 @@ class Agreements:
         desk: ConsentDesk,
         view: AgreementView,
         posting: Posting,
-        keys: AgentKeys,
+        keys: HeldKeys,
         clock: Clock,
         draw: Callable[[int], bytes],
     ) -> None:

@@ -27,13 +27,13 @@ from agent.others import mark_withdrawn, remember
 from agent.outbox import Outbox, forget_ended, step, stop_resting
 from agent.proofs import verified_grant, verified_recalled, verified_withdrawal
 from agent.recalls import expect_answers, grant_of, heard, narrowed_here, owed_here
+from agent.ring import HeldKeys
 from agent.store import Store, note
 from agent.tables import inbox, sealings
 from schemas.api import Notice, SignedJson
 from schemas.directory import Directory
 from schemas.errors import Refusal
 from schemas.grants import Grant, ending, parse_withdrawal
-from schemas.keyring import AgentKeys
 from schemas.keys import Use
 from schemas.receipt import Receipt, parse_receipt
 from schemas.signing import Purpose, Signed
@@ -52,7 +52,7 @@ class Unread:
 class Notices:
     """Takes notices in."""
 
-    def __init__(self, store: Store, book: Book, outbox: Outbox, keys: AgentKeys, clock: Clock) -> None:
+    def __init__(self, store: Store, book: Book, outbox: Outbox, keys: HeldKeys, clock: Clock) -> None:
         self._store = store
         self._book = book
         self._outbox = outbox

@@ -21,6 +21,7 @@ from agent.outbox import Outbox, Queued
 from agent.overrides import OverrideDesk
 from agent.receipts import Receipts
 from agent.references import at_hand, sources
+from agent.ring import HeldKeys
 from agent.send import Plan, case_of, compose, foresee, plan_of, seal_plan, subject_of
 from agent.standing import as_recorded, of_case, on_record
 from agent.store import Store, note
@@ -33,7 +34,6 @@ from schemas.decision import Outcome
 from schemas.errors import Refusal
 from schemas.explaining import Explanation, explain
 from schemas.hashing import labelled
-from schemas.keyring import AgentKeys
 from schemas.override import parse_override
 from schemas.sealing import Sealed
 
@@ -56,7 +56,7 @@ class Office:
         agreements: Agreements,
         overrides: OverrideDesk,
         watch: Watch,
-        keys: AgentKeys,
+        keys: HeldKeys,
         clock: Clock,
         draw: Callable[[int], bytes],
     ) -> None:

@@ -23,6 +23,7 @@ from agent.forms import Json
 from agent.holding import SAYS, list_bells, list_holds
 from agent.override_cores import about_message, about_thread
 from agent.override_forms import OverrideAsk
+from agent.ring import HeldKeys
 from agent.shares import mark_overridden
 from agent.store import Store, note
 from agent.tables import overrides, sealings
@@ -31,7 +32,6 @@ from schemas.canonical import b64, encode, unb64
 from schemas.directory import Directory
 from schemas.envelope import parse_header
 from schemas.errors import KINDS, Refusal
-from schemas.keyring import AgentKeys
 from schemas.override import Core, parse_core, parse_override, role_key, terms_of, verify_override
 from schemas.record_sealing import record_hash
 from schemas.sealing import new_id, seal_record
@@ -49,7 +49,7 @@ class OverrideDesk:
         store: Store,
         relay: Relay,
         book: Book,
-        keys: AgentKeys,
+        keys: HeldKeys,
         clock: Clock,
         draw: Callable[[int], bytes],
     ) -> None:

@@ -18,13 +18,13 @@ from agent.acceptance import EVIDENCE, check_step
 from agent.client import Relay
 from agent.clock import Clock
 from agent.logs import log
+from agent.ring import HeldKeys
 from agent.store import Store, note
 from agent.tables import inbox, receipts
 from agent.trust import LogTrust
 from schemas import api
 from schemas.canonical import b64, unb64
 from schemas.errors import KINDS, Refusal
-from schemas.keyring import AgentKeys
 from schemas.receipt import Receipt, sign_receipt
 from schemas.signing import Signed
 
@@ -34,7 +34,7 @@ GONE = frozenset({"ENDED", "WITHDRAWN", "NOT_FOUND", "CONFLICT"})
 class Receipts:
     """Receipts of one agency."""
 
-    def __init__(self, store: Store, relay: Relay, trust: LogTrust, keys: AgentKeys, clock: Clock) -> None:
+    def __init__(self, store: Store, relay: Relay, trust: LogTrust, keys: HeldKeys, clock: Clock) -> None:
         self._store = store
         self._relay = relay
         self._trust = trust

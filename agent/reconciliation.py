@@ -24,13 +24,13 @@ from agent.findings import NO_DAY, forget, record
 from agent.logs import log
 from agent.outbox import Outbox
 from agent.pairs import forget_missing
+from agent.ring import HeldKeys
 from agent.send import Plan, seal_plan
 from agent.store import Store, note
 from agent.tables import days, reports
 from agent.trust import LogTrust
 from schemas.canonical import Json, b64
 from schemas.errors import Refusal
-from schemas.keyring import AgentKeys
 from schemas.messages.catalogue import print_payload
 from schemas.messages.reconciliation import Reconcile
 from schemas.reconciliation import (
@@ -84,7 +84,7 @@ class Reconciliation:
         outbox: Outbox,
         book: Book,
         trust: LogTrust,
-        keys: AgentKeys,
+        keys: HeldKeys,
         clock: Clock,
         draw: Callable[[int], bytes],
     ) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from agent.acceptance import delivered_note
 from agent.overriding import beside, weighed
 from agent.proofs import decision, prove, vouched
+from agent.ring import HeldKeys
 from schemas.api import PageItem
 from schemas.canonical import b64
 from schemas.categories import check_categories, check_flags
@@ -21,7 +22,7 @@ from schemas.directory import Directory
 from schemas.envelope import Delivery, Header
 from schemas.errors import Refusal
 from schemas.facts import Coverage
-from schemas.keyring import PREKEY_KEPT, AgentKeys
+from schemas.keyring import PREKEY_KEPT
 from schemas.keys import OpeningKey, Use
 from schemas.messages.attested import check_attested
 from schemas.messages.catalogue import Message, class_of, parse_payload
@@ -88,7 +89,7 @@ def parse(data: bytes, item: PageItem) -> Delivery:
 
 
 def clear(
-    delivery: Delivery, desk: str, view: Directory, keys: AgentKeys, log_key: LogKey, now: float
+    delivery: Delivery, desk: str, view: Directory, keys: HeldKeys, log_key: LogKey, now: float
 ) -> Clear:
     """Rules 2 to 5, without the memory of what was seen before.
 
@@ -165,7 +166,7 @@ def sealed(
     )
 
 
-def _own_key(delivery: Delivery, desk: str, keys: AgentKeys, now: float) -> OpeningKey:
+def _own_key(delivery: Delivery, desk: str, keys: HeldKeys, now: float) -> OpeningKey:
     header = delivery.envelope.header
     mine = [row for row in header.to if row.a == keys.agency and row.d == desk]
     if not mine:

@@ -15,6 +15,7 @@ from agent.consent import Held
 from agent.forms import Send
 from agent.law import Agreed, law_block
 from agent.proofs import coverage, facts_of
+from agent.ring import HeldKeys
 from schemas.canonical import Json, b64
 from schemas.categories import Flags, categories_of, flags_of
 from schemas.directory import Directory
@@ -23,7 +24,6 @@ from schemas.errors import Refusal
 from schemas.facts import Facts
 from schemas.grants import written_after
 from schemas.hashing import labelled
-from schemas.keyring import AgentKeys
 from schemas.messages.catalogue import CLASSES, Message, parse_payload, print_payload
 from schemas.minimise import Limits, RecipientProfile, minimise
 from schemas.never import refuse_never
@@ -132,7 +132,7 @@ def plan_of(
     thread: str,
     held: Held | None,
     view: Directory,
-    keys: AgentKeys,
+    keys: HeldKeys,
     policy: Policy | None,
     now: int,
     src: Sequence[Json] = (),
@@ -169,7 +169,7 @@ def seal_plan(
     plan: Plan,
     held: Held | None,
     view: Directory,
-    keys: AgentKeys,
+    keys: HeldKeys,
     checkpoints: tuple[str, ...],
     now: int,
     draw: Draw,
@@ -251,7 +251,7 @@ def _profiles(form: Send, recipients: tuple[tuple[str, str], ...], view: Directo
     ]
 
 
-def case_of(form: Send, composed: Composed, thread: str, keys: AgentKeys) -> str:
+def case_of(form: Send, composed: Composed, thread: str, keys: HeldKeys) -> str:
     """The keyed reference by which only this agency finds the case again in its audit records (S3)."""
     person = getattr(composed.message, "person", None)
     noted = (form.case or {}).get("case_ref")

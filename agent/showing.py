@@ -16,6 +16,7 @@ from agent.consent_showing import agreement_counts
 from agent.directory import Book
 from agent.explaining import shown
 from agent.forms import Json
+from agent.ring import HeldKeys
 from agent.shares import reviews_due
 from agent.store import Store
 from agent.tables import inbox, journal, ladder, outbox, receipts, sealings
@@ -26,7 +27,6 @@ from schemas.canonical import unb64
 from schemas.directory import MAX_AGE, safety_number
 from schemas.errors import Refusal
 from schemas.explaining import steps_for
-from schemas.keyring import AgentKeys
 from schemas.override import parse_override
 from schemas.periods import deadlines
 from schemas.policy import Policy
@@ -60,7 +60,7 @@ class Showing:
     """Reports for people and case systems."""
 
     def __init__(
-        self, store: Store, book: Book, trust: LogTrust, watch: Watch, keys: AgentKeys, clock: Clock
+        self, store: Store, book: Book, trust: LogTrust, watch: Watch, keys: HeldKeys, clock: Clock
     ) -> None:
         self.contact = Contact()
         self._store = store

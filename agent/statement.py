@@ -23,6 +23,7 @@ from agent.directory import Book
 from agent.extract import Extracted, extract
 from agent.forms import DAY, Json, Role
 from agent.page import as_html, as_text
+from agent.ring import HeldKeys
 from agent.send import subject_of
 from agent.shares import Found, find, kept_back
 from agent.store import Store, note
@@ -32,7 +33,6 @@ from schemas.canonical import unb64
 from schemas.envelope import Frozen
 from schemas.errors import Refusal
 from schemas.grants import parse_grant
-from schemas.keyring import AgentKeys
 from schemas.messages.asked import Day
 from schemas.signing import Signed
 from schemas.statement import Choice, ChoiceState, LeftOut, state_sharing
@@ -89,7 +89,7 @@ class Review(Frozen):
 class Statements:
     """Statements of one agency."""
 
-    def __init__(self, store: Store, book: Book, keys: AgentKeys, clock: Clock) -> None:
+    def __init__(self, store: Store, book: Book, keys: HeldKeys, clock: Clock) -> None:
         self._store = store
         self._book = book
         self._keys = keys

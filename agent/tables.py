@@ -55,6 +55,24 @@ posted_statements = Table(  # directory statements that this agent made
     Column("hash", String, primary_key=True),
     Column("ts", Integer, nullable=False),
 )
+own_keys = Table(  # running keys that this agent made; the first ones stand in its key file
+    "own_keys",
+    metadata,
+    Column("kid", String, primary_key=True),
+    Column("use", String, nullable=False),
+    Column("seed", LargeBinary, nullable=False),
+    Column("nbf", Integer, nullable=False),
+    Column("exp", Integer, nullable=False),
+    Column("published", Integer),  # when the relay had taken it
+    Column("since", Integer),  # when it may sign
+)
+old_sealers = Table(  # agencies that sealed to a receiving key although a newer one was there to be known
+    "old_sealers",
+    metadata,
+    Column("a", String, primary_key=True),
+    Column("count", Integer, nullable=False),
+    Column("last", Integer, nullable=False),
+)
 verified = Table(  # agencies whose safety number somebody compared
     "verified",
     metadata,
