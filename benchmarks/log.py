@@ -26,7 +26,8 @@ from broker import logs
 from broker.app import Running, build
 from broker.ledger import Ledger
 from broker.refilling import refill
-from broker.settings import load
+from broker.repairs import loss_accepted
+from broker.settings import Settings, load
 from broker.store import Store
 from broker.sweeping import Reading
 from broker.tree import open_directory, open_log
@@ -77,6 +78,8 @@ async def _appending(world: World, mirror: Path, size: int, rounds: int) -> dict
     places = {at: world.folder / f"{at}.db" for at in (SHORT, size)}
     for at, place in places.items():
         await _filled(world, place, mirror, at)
+        # Its anchor must not be there: the log was not signed here entry by entry.
+        await loss_accepted(_settings(world, place), "unknown", world.now)
     started = time.perf_counter()
     long = await _running(world, places[size])
     ready = time.perf_counter() - started
@@ -115,17 +118,16 @@ async def _filled(world: World, database: Path, mirror: Path, size: int) -> None
         await store.close()
 
 
-async def _running(world: World, database: Path) -> Running:
+def _settings(world: World, database: Path) -> Settings:
     settings = load(world.folder / "relay" / "relay.toml", {})
-    # Its anchor must not be there: the log was not signed here entry by entry.
     anchor = database.with_suffix(".anchor")
-    own = replace(
+    return replace(
         settings, database=database, anchor=anchor, listen="127.0.0.1:0", admin_listen="127.0.0.1:0"
     )
-    from broker.repairs import loss_accepted
 
-    await loss_accepted(own, "unknown")
-    return await build(own, world.clock, secrets.token_bytes)
+
+async def _running(world: World, database: Path) -> Running:
+    return await build(_settings(world, database), world.clock, secrets.token_bytes)
 
 
 async def _turn(world: World, running: Running) -> float:

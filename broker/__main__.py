@@ -144,7 +144,7 @@ def accept_loss(path: Path, lost: str) -> None:
     from broker import repairs
     from broker.settings import load
 
-    _repaired(lambda: repairs.loss_accepted(load(path, os.environ), lost))
+    _repaired(lambda: repairs.loss_accepted(load(path, os.environ), lost, int(time.time())))
 
 
 def _repaired(work: Callable[[], Coroutine[None, None, str]]) -> None:

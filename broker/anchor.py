@@ -14,7 +14,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from broker import logs
@@ -31,11 +31,16 @@ LIMIT = 16 * NOTE_LIMIT
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What an administrator accepted as lost: the head that the anchor had ("" for none), and the one to go on from."""
+    """What an administrator accepted as lost: the head that the anchor had ("" for none), and the one to go on from.
+
+    `s` and `t` are the relay's signed statement of it, as it travels (L26).
+    """
 
     was: str
     now: str
     lost: int | None
+    s: str
+    t: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,7 @@ class Kept:
     losses: tuple[Loss, ...] = ()
 
     def to_bytes(self) -> bytes:
-        losses = [{"lost": loss.lost, "now": loss.now, "was": loss.was} for loss in self.losses]
+        losses = [asdict(loss) for loss in self.losses]
         value = {"keys": self.keys, "log": self.log, "losses": losses, "v": 1}
         return json.dumps(value, indent=1, sort_keys=True).encode("ascii") + b"\n"
 

@@ -20,7 +20,9 @@ from broker.tables import statements
 from broker.tree import with_nodes
 from broker.turn import Turn
 from broker.view import View
+from schemas import loss as losses
 from schemas.audit import Event
+from schemas.canonical import Json
 from schemas.checkpoint import Checkpoint, open_checkpoint
 from schemas.directory_statement import statement_leaf
 from schemas.errors import Refusal
@@ -105,8 +107,10 @@ async def _directory(connection: AsyncConnection, size: int) -> Frontier:
     return frontier
 
 
-def accepted(kept: Kept | None, heads: Heads | None, ledger: Ledger, view: View, said: str) -> Kept:
+def accepted(kept: Kept | None, heads: Heads | None, ledger: Ledger, view: View, said: str, now: int) -> Kept:
     """The anchor once an administrator has accepted what is missing; `said` must name how much that is.
+
+    The relay signs it with the directory log's key: the log's own signs heads, and nothing else.
 
     Args:
         heads: those of the anchor; None when it is missing or damaged.
@@ -124,7 +128,10 @@ def accepted(kept: Kept | None, heads: Heads | None, ledger: Ledger, view: View,
             f"What is missing: {true}. Say exactly that with --lost, if you mean to go on without.",
         )
     was, before = ("", ()) if kept is None or heads is None else (kept.log, kept.losses)
-    return Kept(ledger.note, view.note, (*before, Loss(was, ledger.note, lost)))
+    signed = losses.sign_loss(
+        losses.Loss(lost=lost, now=ledger.note, ts=now, v=1, was=was), view.key
+    ).to_json()
+    return Kept(ledger.note, view.note, (*before, Loss(was, ledger.note, lost, **signed)))
 
 
 @dataclass
@@ -138,6 +145,7 @@ class Restored(Unasked):
     def decide(self, turn: Turn) -> None:
         agencies = sorted(turn.view.agencies)
         for loss in self.losses:
-            facts = {"lost": loss.lost, "now": loss.now, "was": loss.was}
+            facts: dict[str, Json] = {"lost": loss.lost, "now": loss.now, "was": loss.was}
+            facts["statement"] = {"s": loss.s, "t": loss.t}
             for at in range(0, len(agencies), TOGETHER):
                 turn.log(Event.RESTORED, turn.draw(32), set(agencies[at : at + TOGETHER]), facts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,12 +92,20 @@ async def refilled(settings: Settings, mirror: Path) -> str:
     return f"{count} entries are back in the log; {left} are still missing."
 
 
-async def loss_accepted(settings: Settings, said: str) -> str:
-    """Write an anchor that lets the relay go on without what is missing. Raises Refusal as `accepted` and `opened`."""
+async def loss_accepted(settings: Settings, said: str, now: int) -> str:
+    """Write an anchor that lets the relay go on without what is missing, and beside it what the relay signs about it.
+
+    Raises:
+        Refusal: as `accepted` and `opened`.
+    """
     async with opened(settings) as found:
-        kept = anchored.accepted(found.kept, found.heads, found.ledger, found.view, said)
+        kept = anchored.accepted(found.kept, found.heads, found.ledger, found.view, said, now)
+        statement = found.anchor.path.with_name(f"loss-{now}.json")
+        loss = kept.losses[-1]
+        statement.write_text(json.dumps({"s": loss.s, "t": loss.t}, indent=1) + "\n", encoding="ascii")
         found.anchor.write(kept)
     return (
         "Accepted. The relay may be started: its next entries tell the officers of every agency what is missing. "
-        "Agents that saw more of the log stop sending, as they must; their people and oversight decide what follows."
+        f"Agents that saw more of the log stop sending, as they must. Send {statement} to oversight: with their "
+        "signature on it each agency's administrator can go on (fenpost-agent alarm lift)."
     )

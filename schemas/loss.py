@@ -103,27 +103,19 @@ def read_loss(signed: Signed, log: LogKey, keys_log: LogKey) -> Loss:
         Refusal: FORM, NOT_CANONICAL; SIGNATURE; CHECKPOINT when a note in it is not the log's.
     """
     signed.verified(keys_log.public, Purpose.LOSS)
-    decode(signed.text, STATEMENT_LIMIT)
-    try:
-        loss = Loss.model_validate_json(signed.text)
-    except ValidationError:
-        raise Refusal("FORM") from None
+    loss = _loss(signed)
     _heads(loss, log)
     return loss
 
 
-def read_word(signed: Signed, log: LogKey, keys_log: LogKey) -> Accepted:
-    """A loss with oversight's word, of which only the relay's part is verified: for one that was checked before.
+def read_word(signed: Signed, log: LogKey) -> Accepted:
+    """A loss as it says itself, with no signature verified but those of the notes: for one that was checked before.
 
     Raises:
-        Refusal: as `read_loss`.
+        Refusal: FORM, NOT_CANONICAL; CHECKPOINT.
     """
-    decode(signed.text, STATEMENT_LIMIT)
-    try:
-        word = Word.model_validate_json(signed.text)
-    except ValidationError:
-        raise Refusal("FORM") from None
-    loss = read_loss(Signed.from_json(word.loss.model_dump()), log, keys_log)
+    word = _word(signed)
+    loss = _loss(Signed.from_json(word.loss.model_dump()))
     now, was = _heads(loss, log)
     seen = frozenset((head.size, unb64(head.root, 32)) for head in word.seen)
     return Accepted(loss, now, was, seen, word.ts, signed)
@@ -136,8 +128,9 @@ def check_word(signed: Signed, log: LogKey, keys_log: LogKey, view: Directory) -
         Refusal: FORM, NOT_CANONICAL; CHECKPOINT; SIGNATURE, UNKNOWN_AGENCY; UNKNOWN_KEY, REVOKED_KEY, STALE_KEY when
             it is not oversight who signed.
     """
-    found = read_word(signed, log, keys_log)
-    by, oversight = Word.model_validate_json(signed.text).by, view.agencies.get(view.oversight)
+    word, found = _word(signed), read_word(signed, log)
+    read_loss(Signed.from_json(word.loss.model_dump()), log, keys_log)
+    by, oversight = word.by, view.agencies.get(view.oversight)
     if oversight is None:
         raise Refusal("UNKNOWN_AGENCY")
     if by == kid_of(ED25519, oversight.op):
@@ -146,6 +139,22 @@ def check_word(signed: Signed, log: LogKey, keys_log: LogKey, view: Directory) -
         public = view.key(by, Use.IG_AUTH, found.ts, view.oversight).public
     signed.verified(public, Purpose.LOSS_ACCEPTED)
     return found
+
+
+def _loss(signed: Signed) -> Loss:
+    decode(signed.text, STATEMENT_LIMIT)
+    try:
+        return Loss.model_validate_json(signed.text)
+    except ValidationError:
+        raise Refusal("FORM") from None
+
+
+def _word(signed: Signed) -> Word:
+    decode(signed.text, STATEMENT_LIMIT)
+    try:
+        return Word.model_validate_json(signed.text)
+    except ValidationError:
+        raise Refusal("FORM") from None
 
 
 def _heads(loss: Loss, log: LogKey) -> tuple[Checkpoint, Checkpoint | None]:

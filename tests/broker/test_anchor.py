@@ -162,7 +162,7 @@ async def test_a_lost_anchor_stops_the_start_and_an_administrator_may_go_on_by_s
     await grown(world, 2)
     anchor(world).path.unlink()
     assert "--lost unknown" in (await refused(world)).say
-    assert await repaired(world, repairs.loss_accepted, "0") == "CONFLICT"
+    assert await repaired(world, repairs.loss_accepted, "0", world.now) == "CONFLICT"
     done = command(world, "accept-loss", "--lost", "unknown")
     assert (done.returncode, done.stderr) == (0, "")
     async with world.relay(), world.session() as http:
@@ -180,10 +180,12 @@ async def test_an_accepted_loss_is_told_to_every_agencys_officers_with_both_note
     was = anchor(world).read()
     restored(world, backup)
     for wrong in ("3", "5", "unknown"):
-        assert await repaired(world, repairs.loss_accepted, wrong) == "CONFLICT"
+        assert await repaired(world, repairs.loss_accepted, wrong, world.now) == "CONFLICT"
     assert anchor(world).read() == was
-    assert (await repaired(world, repairs.loss_accepted, "4")).startswith("Accepted.")
-    assert await repaired(world, repairs.loss_accepted, "4") == "CONFLICT"  # there is nothing more to accept
+    assert (await repaired(world, repairs.loss_accepted, "4", world.now)).startswith("Accepted.")
+    assert (
+        await repaired(world, repairs.loss_accepted, "4", world.now) == "CONFLICT"
+    )  # there is nothing more to accept
     async with world.relay(), world.session() as http:
         for party in ("oversight", "Peacock", "IDVAS", "Harbour"):
             (event, *_) = [s for s in await opened(world, http, party) if s and s["event"] == "restored"]
@@ -221,7 +223,9 @@ async def test_an_officers_mirror_gives_the_log_back_and_nobody_notices(world: W
     said = await repaired(world, repairs.refilled, mirror)
     assert said == f"{have - 3} entries are back in the log; {whole.size - have} are still missing."
     # What was read after the pull, the pull's own trace, is nowhere else: it is accepted as lost, by number.
-    assert (await repaired(world, repairs.loss_accepted, str(whole.size - have))).startswith("Accepted.")
+    assert (await repaired(world, repairs.loss_accepted, str(whole.size - have), world.now)).startswith(
+        "Accepted."
+    )
     async with world.relay():
         await pulled(world, world.folder / "officer")  # her own checkpoints fit what came back
 
