@@ -99,3 +99,8 @@ def shown(text: str) -> str:
         char if char == " " or unicodedata.category(char)[0] not in "CZ" else f"\\u{{{ord(char):x}}}"
         for char in text
     )
+
+
+def paragraphs(text: str) -> tuple[str, ...]:
+    """Texts that stand apart by an empty line, each in one line."""
+    return tuple(" ".join(one.split()) for one in text.split("\n\n"))

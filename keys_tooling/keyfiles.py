@@ -59,7 +59,7 @@ class NewFiles:
             os.link(part.path, path)
             self.made.append(path)
         with _refusing():
-            sync_folder(self.folder)
+            sync_folder(path.parent)
         return path
 
 

@@ -8,11 +8,14 @@ import time
 import click
 
 from keys_tooling.agency_main import agency
+from keys_tooling.backup_main import backup, restore
 from keys_tooling.changing_main import resume, revoke, rotate
 from keys_tooling.console import World, run
+from keys_tooling.invites_main import invite
 from keys_tooling.officers_main import officer
 from keys_tooling.partnership_main import partnership
 from keys_tooling.policy_main import policy
+from keys_tooling.recover_main import recover
 from keys_tooling.roles_main import role
 
 
@@ -35,5 +38,7 @@ def keys() -> None:
     """
 
 
-for group in (partnership, agency, officer, role, policy, rotate, revoke, resume):
+for group in (partnership, invite, agency, officer, role, policy, rotate, revoke, resume):
     keys.add_command(group)
+for command in (backup, restore, recover):
+    keys.add_command(command)

@@ -59,6 +59,14 @@ def lock(secrets: Json, holds: str, passphrase: bytes, cost: Cost, draw: Callabl
     return MAGIC + framed(head) + nonce + aead_seal(key, nonce, head, encode(secrets))
 
 
+def claimed(data: bytes) -> str:
+    """What a key file says that it holds: true once it has opened. Raises Refusal KEYFILE."""
+    try:
+        return _head(data)[1].holds
+    except (Refusal, ValidationError) as error:
+        raise Refusal("KEYFILE") from error
+
+
 def unlock(data: bytes, holds: str, passphrase: bytes) -> Json:
     """What a key file holds. A wrong passphrase and a changed byte get the same answer.
 
@@ -66,13 +74,11 @@ def unlock(data: bytes, holds: str, passphrase: bytes) -> Json:
         Refusal: KEYFILE.
     """
     try:
-        frames = Frames(data)
-        if len(data) > LIMIT or frames.take(4) != MAGIC:
+        head_bytes, head = _head(data)
+        start = 4 + 4 + len(head_bytes)
+        nonce, sealed = data[start : start + 24], data[start + 24 :]
+        if len(nonce) != 24:
             raise Refusal("FORM")
-        head_bytes = frames.frame(4096)
-        decode(head_bytes, 4096)
-        head = Head.model_validate_json(head_bytes)
-        nonce, sealed = frames.take(24), data[4 + 4 + len(head_bytes) + 24 :]
         salt = unb64(head.salt, nacl.pwhash.argon2id.SALTBYTES)
         key = nacl.pwhash.argon2id.kdf(32, passphrase, salt, opslimit=head.ops, memlimit=head.mem)
         if head.holds != holds:
@@ -80,3 +86,12 @@ def unlock(data: bytes, holds: str, passphrase: bytes) -> Json:
         return decode(aead_open(key, nonce, head_bytes, sealed, "KEYFILE"), LIMIT)
     except (Refusal, ValidationError, nacl.exceptions.CryptoError) as error:
         raise Refusal("KEYFILE") from error
+
+
+def _head(data: bytes) -> tuple[bytes, Head]:
+    frames = Frames(data)
+    if len(data) > LIMIT or frames.take(4) != MAGIC:
+        raise Refusal("FORM")
+    found = frames.frame(4096)
+    decode(found, 4096)
+    return found, Head.model_validate_json(found)
