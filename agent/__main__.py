@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from agent.alarm_commands import alarm
 from agent.consent_commands import consent
 from agent.console import PATH, folder, line, say
 from agent.console import read as _read
@@ -295,6 +296,7 @@ def status(home: Path, as_json: bool, mid: str | None, until: str | None, timeou
         click.get_current_context().exit(1)
 
 
+main.add_command(alarm)
 main.add_command(consent)
 main.add_command(override)
 main.add_command(statement)

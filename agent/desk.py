@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from agent import consent_routes, override_routes
+from agent import alarm_routes, consent_routes, override_routes
+from agent.alarms import AlarmDesk
 from agent.explaining import with_steps
 from agent.extract import Extracted
 from agent.forms import Json, Reject, Send, TakeOn, read_form
@@ -53,9 +54,15 @@ class Desk:
     """The application's acts."""
 
     def __init__(
-        self, office: Office, showing: Showing, statements: Statements, nondisclosures: Nondisclosures
+        self,
+        office: Office,
+        showing: Showing,
+        statements: Statements,
+        nondisclosures: Nondisclosures,
+        alarms: AlarmDesk,
     ) -> None:
         self.office = office
+        self.alarms = alarms
         self.showing = showing
         self.statements = statements
         self.nondisclosures = nondisclosures
@@ -128,6 +135,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/inbox/{id}/reject", "Give a message back.", Desk.reject, Reject),
     *(Route(*row) for row in (*consent_routes.ROWS, *override_routes.ROWS)),
     Route("POST", "/v1/statements", "Make a person's sharing statement.", Desk.statement, Tell, 201),
+    *(Route(*row) for row in alarm_routes.ROWS),
     Route("GET", "/v1/statements/reviews", "Messages that the person may not be told of yet.", Desk.kept),
     Route("POST", "/v1/statements/reviews", "Say whether a message may be told.", Desk.review, Review),
     Route("POST", "/v1/extracts", "Write an extract for the IG officer.", Desk.extract, Extracted, 201),
@@ -150,10 +158,11 @@ def build(
     statements: Statements,
     nondisclosures: Nondisclosures,
     token: str,
+    alarms: AlarmDesk,
     hosts: Callable[[], frozenset[str]],
 ) -> web.Application:
     """The application; `hosts` are the values of Host that are ours, known once the port is."""
-    desk = Desk(office, showing, statements, nondisclosures)
+    desk = Desk(office, showing, statements, nondisclosures, alarms)
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -359,7 +359,7 @@ def forget_ended(c: Connection, message: str) -> None:
     """Wipe the words of a message when no desk can still need them: nothing waits, and every desk has ended."""
     rows = c.execute(select(sealings).where(sealings.c.id == message)).all()
     for row in rows:
-        if row.state in ("waiting", "held"):
+        if row.state in ("waiting", "held", "lost"):
             return
         if row.state != "accepted":
             continue

@@ -12,6 +12,7 @@ import click
 
 from keys_tooling.audit.evidence_commands import export
 from keys_tooling.audit.handover_commands import handover
+from keys_tooling.audit.loss_commands import loss
 from keys_tooling.audit.progress import progress_bar
 from keys_tooling.audit.purpose import Purpose, purposed
 from keys_tooling.audit.query_commands import query
@@ -316,4 +317,5 @@ def audit_read(
 audit.add_command(export)
 audit.add_command(query)
 audit.add_command(handover)
+audit.add_command(loss)
 audit.add_command(reports)

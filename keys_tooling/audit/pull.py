@@ -50,6 +50,10 @@ UNKNOWN_OFFICER = (
     "The relay does not know this officer's key. Ask your administrator whether the agency was taken in, "
     "and check this machine's clock."
 )
+AFTER_A_LOSS = (
+    " If they say that the relay lost entries and oversight accepted it: keep this folder as it is, for it has what "
+    "was lost, hold their file against it (fenpost-audit loss show), and pull into a new folder."
+)
 Progress = Callable[[int, int], None]
 """Told how many entries are stored, of how many."""
 
@@ -228,7 +232,7 @@ class Pull:
             raise Refusal(
                 "ROLLBACK",
                 f"The relay showed a log of {new.size} entries, and {old.size} before. "
-                "Both signed notes are kept in the mirror. Tell oversight.",
+                f"Both signed notes are kept in the mirror. Tell oversight.{AFTER_A_LOSS}",
             )
         proof: tuple[bytes, ...] = ()
         if 0 < old.size < new.size:
@@ -239,7 +243,7 @@ class Pull:
             raise Refusal(
                 "FORK",
                 f"The relay's log of {new.size} entries does not continue the one of {old.size} that it signed "
-                "before. Both signed notes are kept in the mirror. Tell oversight.",
+                f"before. Both signed notes are kept in the mirror. Tell oversight.{AFTER_A_LOSS}",
             ) from error
 
     # --- entries
