@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 from pydantic_core import to_json
 
-from broker import handlers, logs, pages, witnessing
+from broker import handlers, invites, logs, pages, witnessing
 from broker.anchor import Anchor, Anchoring, Loss
 from broker.anchored import Restored, held
 from broker.authentication import Doorkeeper
@@ -233,6 +233,16 @@ def _public(relay: Relay, store: Store, metrics: Metrics, authority: str) -> web
     async def get_retention(request: web.Request) -> web.StreamResponse:
         return await pages.get_retention(relay, request, store)
 
+    async def get_invites(request: web.Request) -> web.StreamResponse:
+        return await invites.get_invites(relay, request, store)
+
+    async def get_enrolment(request: web.Request) -> web.StreamResponse:
+        return await invites.get_enrolment(relay, request, store)
+
+    app.router.add_post(api.INVITES, bound(invites.post_invite))
+    app.router.add_post(api.ENROLMENTS, bound(invites.post_enrolment))
+    app.router.add_get(api.INVITES, get_invites, allow_head=False)
+    app.router.add_get(api.ENROLMENTS, get_enrolment, allow_head=False)
     app.router.add_post(api.ENVELOPES, bound(handlers.post_envelopes))
     app.router.add_post(api.RECEIPTS, bound(handlers.post_receipts))
     app.router.add_post(api.STATEMENTS, bound(handlers.post_statements))

@@ -24,6 +24,7 @@ from broker.tables import (
     grants,
     heads,
     inquiries,
+    invites,
     leaves,
     nodes,
     notices,
@@ -35,6 +36,7 @@ from broker.tables import (
     statuses,
 )
 from broker.turn import Agreement, Desk, Held, Rows, Turn, Work, grant_of, status_of
+from schemas.invite import KEPT as INVITE_KEPT
 from schemas.signing import Signed
 
 HELD = (
@@ -242,6 +244,7 @@ def _prune(connection: Connection, now: int) -> None:
     connection.execute(delete(notices).where(notices.c.ts < now - NOTICE_KEPT))
     connection.execute(delete(overrides).where(overrides.c.until < now))
     connection.execute(delete(inquiries).where(inquiries.c.until < now))
+    connection.execute(delete(invites).where(invites.c.until < now - INVITE_KEPT))
 
 
 def _wrap_row(wrap: Wrapped) -> dict[str, Any]:

@@ -237,6 +237,16 @@ nodes = Table(
     sqlite_with_rowid=False,
 )
 
+invites = Table(  # invitations, and the enrolments that came with them until oversight fetches them
+    "invites",
+    metadata,
+    Column("mark", Hash, primary_key=True),  # the hash of the invitation's public key
+    Column("until", BigInteger, nullable=False),
+    Column("taken", BigInteger),
+    Column("text", LargeBinary),
+    Index(None, "until"),
+)
+
 deletions = Table(  # lists of records that may go, each with its notice
     "deletions",
     metadata,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from keys_tooling.console import World, report, tell
+from keys_tooling.console import World, report
 from keys_tooling.options import DEMONSTRATION, FILE, JSON, OFFICERS, PASSPHRASE
 from keys_tooling.partnership_main import NEXT, offline
 from schemas.sectors import SECTORS, Sector
@@ -116,60 +116,68 @@ def agency_show(enrolment: Path, as_json: bool) -> None:
 
 
 @agency.command("enrol")
-@click.argument("enrolment", type=FILE)
-@click.option("--partnership-dir", "folder", type=FILE, required=True, help="Oversight's folder.")
+@click.argument("enrolment", type=FILE, required=False)
+@click.option(
+    "--partnership-dir", "folder", type=FILE, help="Oversight's folder: oversight takes an agency in."
+)
+@click.option(
+    "--pending", help="Oversight: the enrolment that came by wire, by its agency's name, id or mark."
+)
 @click.option("--fingerprint", help="The safety number that the agency read aloud. Asked for otherwise.")
+@click.option("--dir", "own", type=FILE, help="The agency's folder: it hands its enrolment in itself.")
+@click.option("--invite", "invitation", type=FILE, help="The agency: oversight's invitation, as a file.")
+@click.option("--typed", "is_typed", is_flag=True, help="The agency: type the invitation's line instead.")
 @PASSPHRASE
 @JSON
 @click.pass_obj
 def agency_enrol(
     world: World,
-    enrolment: Path,
-    folder: Path,
+    enrolment: Path | None,
+    folder: Path | None,
+    pending: str | None,
     fingerprint: str | None,
+    own: Path | None,
+    invitation: Path | None,
+    is_typed: bool,
     passphrase_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Take an agency into the partnership: oversight runs this, and may run it again at any time.
+    """Hand an enrolment in (at the agency, with an invitation), or take an agency in (oversight).
 
-    Ring the agency on a number that you know, not on one from its letter, and let it read its safety number to you.
+    Oversight rings the agency on a number that it knows, not on one from a letter, and lets it read its safety number.
+    Stopped half-way, run it again.
 
     \b
     Example:
+      fenpost-keys agency enrol --dir peacock --invite invite.json
+      fenpost-keys agency enrol --pending "The Peacock Project" --partnership-dir partnership
       fenpost-keys agency enrol enrolment.json --partnership-dir partnership \\
         --fingerprint "01234 56789 01234 56789 01234 56789"
     """
-    import asyncio
-    import sys
+    from keys_tooling import enrolling
 
-    from agent.client import Relay
-    from keys_tooling import admission
-    from keys_tooling import agency as making
-    from keys_tooling.enrolment import check_fingerprint
-    from keys_tooling.passphrases import known_passphrase
+    if own is not None and folder is None and enrolment is None and (invitation is not None) != is_typed:
+        enrolling.hand_in(world, own, invitation, as_json=as_json)
+    elif folder is not None and own is None and (enrolment is not None) != (pending is not None):
+        enrolling.take_in(world, folder, enrolment, pending, fingerprint, passphrase_file, as_json=as_json)
+    else:
+        raise click.UsageError(
+            "At the agency: --dir and --invite. Oversight: --partnership-dir, and an enrolment or --pending."
+        )
 
-    found = making.read_enrolment(enrolment)
-    tell(making.described(found, number=False))
-    if fingerprint is None and not sys.stdin.isatty():
-        raise click.UsageError("There is no terminal to ask for the safety number: give --fingerprint.")
-    check_fingerprint(
-        found, fingerprint or click.prompt("Safety number, as the agency reads it aloud", err=True)
-    )
-    oversight = admission.Oversight.open(folder, known_passphrase(passphrase_file, "oversight's keys"))
-    charter = oversight.partnership.charter
 
-    async def enrol() -> admission.Admitted:
-        async with Relay(charter.relay, charter.authority, oversight.auth, world.clock, world.draw) as relay:
-            return await admission.enrol(relay, oversight, found, world)
+@agency.command("pending")
+@click.option("--partnership-dir", "folder", type=FILE, required=True, help="Oversight's folder.")
+@PASSPHRASE
+@JSON
+@click.pass_obj
+def agency_pending(world: World, folder: Path, passphrase_file: Path | None, as_json: bool) -> None:
+    """Enrolments that came with an invitation and wait for oversight. The safety number comes by voice, so not here.
 
-    done = asyncio.run(enrol())
-    facts = {
-        "agency": found.particulars.agency,
-        "member": True,
-        "members": done.members,
-        "posted": done.posted,
-        "was_member": done.before,
-    }
-    state = "was a member already; nothing was changed" if done.before else "is a member now"
-    text = f"{found.particulars.agency} {state}. Members of the partnership: {done.members}."
-    report(facts, text, as_json=as_json)
+    \b
+    Example:
+      fenpost-keys agency pending --partnership-dir partnership
+    """
+    from keys_tooling import enrolling
+
+    enrolling.show_pending(world, folder, passphrase_file, as_json=as_json)

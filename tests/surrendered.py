@@ -79,6 +79,9 @@ STORE: dict[str, tuple[str, dict[str, str]]] = {
     "epochs": ("epoch keys, wrapped to officers; one for every agency at once, whatever happened", {
         "n": "number", "epoch": "hash", "agency": "agency", "first": "number", "kid": "kid", "wrap": "sealed",
     }),
+    "invites": ("invitations that stand, and enrolments that wait for oversight: names and desks of agencies to be", {
+        "mark": "hash", "until": "number", "taken": "number", "text": "public",
+    }),
     "deletions": ("lists of records that may go", {
         "digest": "id", "text": "runs", "due": "number", "at": "number", "held": "number",
     }),

@@ -1,0 +1,171 @@
+"""fenpost-keys invite: oversight lets an agency hand in its enrolment by wire, once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from keys_tooling.console import World, report
+from keys_tooling.options import FILE, JSON, PASSPHRASE
+
+if TYPE_CHECKING:
+    from keys_tooling.admission import Oversight
+    from keys_tooling.invite_line import InviteLine
+
+T = TypeVar("T")
+DAY = 24 * 3600
+PARTNERSHIP_DIR = click.option(
+    "--partnership-dir", "folder", type=FILE, required=True, help="Oversight's folder."
+)
+
+
+@click.group()
+def invite() -> None:
+    """Invitations: each lets one agency hand in its enrolment to the relay, once, until a day.
+
+    An invitation proves nobody's identity. Oversight still rings the agency and hears its safety number.
+
+    \b
+    Example:
+      fenpost-keys invite new --partnership-dir partnership --name "The Peacock Project" --out invite.json
+      fenpost-keys invite list --partnership-dir partnership
+    """
+
+
+def asked(
+    world: World,
+    folder: Path,
+    passphrase_file: Path | None,
+    ask: Callable[[InviteLine, Oversight], Awaitable[T]],
+) -> T:
+    """What `ask` learns or does at the relay, as oversight."""
+    from keys_tooling.admission import Oversight
+    from keys_tooling.invite_line import InviteLine
+    from keys_tooling.passphrases import known_passphrase
+
+    oversight = Oversight.open(folder, known_passphrase(passphrase_file, "oversight's keys"))
+    charter = oversight.partnership.charter
+
+    async def work() -> T:
+        async with InviteLine(
+            charter.relay, charter.authority, oversight.auth, world.clock, world.draw
+        ) as line:
+            return await ask(line, oversight)
+
+    return asyncio.run(work())
+
+
+@invite.command("new")
+@PARTNERSHIP_DIR
+@click.option("--name", required=True, help="The agency's name, as it will stand in the directory.")
+@click.option(
+    "--days", type=click.IntRange(1, 30), default=14, show_default=True, help="How long it is good."
+)
+@click.option("--out", type=FILE, required=True, help="The invitation's file; it must not be there yet.")
+@PASSPHRASE
+@JSON
+@click.pass_obj
+def invite_new(
+    world: World, folder: Path, name: str, days: int, out: Path, passphrase_file: Path | None, as_json: bool
+) -> None:
+    """Make an invitation: a file to hand over, and the same as a line to be read aloud or typed.
+
+    \b
+    Example:
+      fenpost-keys invite new --partnership-dir partnership --name "The Peacock Project" --out invite.json
+    """
+    import unicodedata
+
+    from keys_tooling import invites, own_side
+    from keys_tooling.policy_words import moment
+    from schemas.invite import spoken
+
+    said, until = unicodedata.normalize("NFC", name), world.now() + days * DAY
+
+    async def ask(line: InviteLine, oversight: Oversight) -> invites.Record:
+        reading = await own_side.read_own(line, oversight, world)
+        names = [one.name for one in reading.view.agencies.values() if one.member]
+        record = invites.draw(
+            oversight, said, until, out, [*names, oversight.partnership.charter.name], world
+        )
+        await invites.register(line, record)
+        return record
+
+    record = asked(world, folder, passphrase_file, ask)
+    held = invites.read_invitation(out)
+    text = (
+        f"Invitation     {out}, for {said}, good until {moment(until)}\n"
+        f"As a line      {spoken(held.bytes)}\n\n"
+        "Hand it to the agency with partnership.json, over a way that you trust. Whoever has it may hand in one\n"
+        "enrolment; nobody is a member before you heard the safety number.\n"
+        "\nThen:\n  fenpost-keys agency pending --partnership-dir " + str(folder)
+    )
+    facts = {"mark": record.mark, "name": said, "out": str(out), "until": until}
+    report(facts, text, as_json=as_json)
+
+
+@invite.command("list")
+@PARTNERSHIP_DIR
+@PASSPHRASE
+@JSON
+@click.pass_obj
+def invite_list(world: World, folder: Path, passphrase_file: Path | None, as_json: bool) -> None:
+    """Every invitation that the relay knows: for whom, until when, and whether it was used.
+
+    \b
+    Example:
+      fenpost-keys invite list --partnership-dir partnership
+    """
+    from keys_tooling import invites
+    from keys_tooling.policy_words import moment
+
+    async def ask(line: InviteLine, oversight: Oversight) -> list[dict[str, object]]:
+        records, now = invites.known(oversight), world.now()
+        rows = []
+        for one in await line.invites():
+            state = "used" if one.taken is not None else "over" if now >= one.until else "good"
+            record = records.get(one.mark)
+            name = None if record is None else record.name
+            rows.append({"mark": one.mark, "name": name, "state": state, "until": one.until})
+        return rows
+
+    rows = asked(world, folder, passphrase_file, ask)
+    lines = [
+        f"{str(row['mark'])[:12]}…  {row['state']:<5} until {moment(int(str(row['until'])))}  "
+        f"{row['name'] or 'not made in this folder'}"
+        for row in rows
+    ]
+    report({"invites": rows}, "\n".join(lines) or "No invitation stands.", as_json=as_json)
+
+
+@invite.command("withdraw")
+@click.argument("mark")
+@PARTNERSHIP_DIR
+@PASSPHRASE
+@JSON
+@click.pass_obj
+def invite_withdraw(
+    world: World, mark: str, folder: Path, passphrase_file: Path | None, as_json: bool
+) -> None:
+    """Take an invitation back, and whatever came with it. MARK is its beginning, from invite list.
+
+    \b
+    Example:
+      fenpost-keys invite withdraw AbCdEf12 --partnership-dir partnership
+    """
+    from schemas.errors import Refusal
+    from schemas.invite import Invite
+
+    async def ask(line: InviteLine, _oversight: Oversight) -> str:
+        match = [one for one in await line.invites() if one.mark.startswith(mark) and len(mark) >= 6]
+        if len(match) != 1:
+            raise Refusal("INVITE", "That is not one invitation. Look: fenpost-keys invite list")
+        await line.post_invite(Invite(act="withdraw", mark=match[0].mark, until=match[0].until))
+        return match[0].mark
+
+    found = asked(world, folder, passphrase_file, ask)
+    report({"mark": found, "withdrawn": True}, f"{found[:12]}… is withdrawn.", as_json=as_json)
