@@ -125,6 +125,7 @@ def _resting() -> ColumnElement[bool]:
     here: ColumnElement[bool] = (
         (inbox.c.state == "opened")
         & inbox.c.handed.is_(None)
+        & inbox.c.denied.is_(None)  # kept back for another reason, and for longer
         & (inbox.c.alone == 0)
         & inbox.c.gid.is_not(None)
     )

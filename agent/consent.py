@@ -246,15 +246,6 @@ class ConsentDesk:
         expect_answers(c, held.grant, signed, self._keys.agency, now)
         return True
 
-    def sign_anew(self, c: Connection, n: int, gid: str, now: int) -> None:
-        """Sign a withdrawal that waits to be posted again, with the present time and key: the relay takes none that is
-        dated back. When the person said it stays here as it was."""
-        signed = self._withdrawal(gid, now)
-        words = {"withdrawal_s": b64(signed.signature), "withdrawal_t": _text(signed)}
-        c.execute(update(grants).where(grants.c.gid == gid).values(**words))
-        c.execute(update(posts).where(posts.c.n == n).values(sig=b64(signed.signature), text=_text(signed)))
-        expect_answers(c, _held(_row(c, gid)).grant, signed, self._keys.agency, now)
-
     def _withdrawal(self, gid: str, now: int) -> Signed:
         body = {"by": self._keys.agency, "gid": gid, "signer": self._keys.consent.kid, "ts": now, "v": 1}
         return Signed.make(self._keys.consent, Purpose.WITHDRAW, body)

@@ -22,7 +22,8 @@ from agent.extract import Extracted
 from agent.forms import Json, Reject, Send, TakeOn, read_form
 from agent.limits import FORM_LIMIT
 from agent.logs import log
-from agent.nondisclosure import Nondisclosures, NotShared
+from agent.nondisclosure import Nondisclosures
+from agent.nondisclosure_forms import NotShared
 from agent.office import Office
 from agent.showing import Showing
 from agent.statement import Review, Statements, Tell

@@ -45,6 +45,7 @@ def examine(home: Path, environment: Mapping[str, str], now: float) -> list[Chec
         check("policy", lambda: _policy(state))
         check("officers", lambda: _officers(state))
         check("queue", lambda: _queue(state))
+        check("kept back", lambda: _kept_back(state))
         check("daily lists", lambda: _lists(state))
         check("agreements", lambda: _agreements(state))
     return checks
@@ -145,6 +146,18 @@ def _agreements(state: dict[str, Any]) -> str:
             f"{state['recalls_to_answer']} withdrawn agreements wait for an answer: fenpost-agent consent recalls",
         )
     return f"{state['recalls_unanswered']} answers of other agencies are missing"
+
+
+def _kept_back(state: dict[str, Any]) -> str:
+    kept = state["over_unproven"]
+    if kept:
+        names = ", ".join(sorted({one["from"]["name"] or one["from"]["agency"] for one in kept}))
+        raise Refusal(
+            "ENDED",
+            f"{len(kept)} messages are kept back: the relay says that they are over, and shows no proof. "
+            f"Ring who sent them: {names}.",
+        )
+    return "nothing is kept back on the relay's bare word"
 
 
 def _lists(state: dict[str, Any]) -> str:

@@ -25,6 +25,7 @@ from agent.client import Relay
 from agent.clock import Clock
 from agent.confirming import Confirming, doubt, doubtful
 from agent.consent import ConsentDesk
+from agent.denials import settle
 from agent.directory import Book
 from agent.endings import TakenBack, ended, mark_handed, so_far, take_back, too_late, wrote_after
 from agent.logs import log
@@ -341,9 +342,11 @@ class Inbox:
             inbox.c.state == "opened",
             inbox.c.handed.is_(None),
             inbox.c.unsure.is_(None),
+            inbox.c.denied.is_(None),
             (inbox.c.recorded == 1) | (inbox.c.rag == "RED"),
         )
         handed: list[str] = []
+        await self._store.run(lambda c: settle(c, int(self._clock())))
         if taken := await self._store.run(take_back):
             log.info("taken-back", count=taken)
         try:

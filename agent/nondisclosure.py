@@ -11,66 +11,25 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Callable
-from typing import Annotated, Self
 
-from pydantic import Field, model_validator
 from sqlalchemy import Connection, Row, insert, select
 
 from agent.clock import Clock
 from agent.directory import Book
-from agent.forms import DAY, Json, Role
+from agent.forms import DAY, Json
+from agent.nondisclosure_forms import NotShared, weighed
 from agent.posting import Posting
-from agent.send import subject_of
 from agent.store import Store, note
 from agent.tables import posts, undisclosed
 from schemas.canonical import b64
 from schemas.categories import CATEGORIES
-from schemas.envelope import DeskId, Frozen
 from schemas.errors import Refusal
 from schemas.keyring import AgentKeys
-from schemas.lawful import Purpose
-from schemas.messages.asked import Day
-from schemas.messages.text import Text
-from schemas.nondisclosure import Weighed, WhyNotShared, seal_undisclosed
+from schemas.nondisclosure import seal_undisclosed
 from schemas.sealing import new_id
 
 LONGEST = 366 * DAY
 Draw = Callable[[int], bytes]
-
-
-class Away(Frozen):
-    """A desk that it would have gone to: the agency by its id or exact name, the desk if one was meant."""
-
-    agency: Annotated[str, Field(min_length=1, max_length=120)]
-    desk: DeskId = "any"
-
-
-class NotShared(Frozen):
-    """A decision not to share.
-
-    `to` names members, `to_others` in words whoever is no member: one of the two is needed. `why` is a code and
-    `because` the reasoning; `risk_if_shared` and `risk_if_not` are what was weighed; `persons_view` is what the person
-    said about it, when there was a safe way to ask; `review_on` is the day by which somebody looks at it again.
-    """
-
-    case_ref: Annotated[str, Field(min_length=1, max_length=200)]
-    purpose: Purpose
-    categories: tuple[str, ...] = Field(min_length=1, max_length=64)
-    to: tuple[Away, ...] = Field(default=(), max_length=64)
-    to_others: Text | None = None
-    why: WhyNotShared
-    because: Text
-    risk_if_shared: Text
-    risk_if_not: Text
-    persons_view: Text | None = None
-    decided_by: Role
-    review_on: Day
-
-    @model_validator(mode="after")
-    def _is_away_from_somebody(self) -> Self:
-        if not self.to and self.to_others is None:
-            raise ValueError("to or to_others")
-        return self
 
 
 class Nondisclosures:
@@ -100,24 +59,13 @@ class Nondisclosures:
             raise Refusal(
                 "BAD_VALUE", "Say a day within a year on which somebody looks again.", detail=("review_on",)
             )
-        text, nid = form.model_dump_json(), new_id(self._draw)
-        weighed = Weighed(
-            agency=self._keys.agency,
-            to=tuple((view.find(away.agency).id, away.desk) for away in form.to),
-            outside=form.to_others is not None,
-            purpose=form.purpose,
-            categories=tuple(sorted(set(form.categories))),
-            why=form.why,
-            role=form.decided_by,
-            review=review,
-            subject=subject_of(form.case_ref, self._keys.subject),
-            words=text,
-        )
+        nid = new_id(self._draw)
+        said = weighed(form, view, self._keys, review)
         officers = view.officers({self._keys.agency}, now)
-        signed, record = seal_undisclosed(weighed, nid, now, officers, self._keys.msg, self._draw(32))
+        signed, record = seal_undisclosed(said, nid, now, officers, self._keys.msg, self._draw(32))
 
         def work(c: Connection) -> None:
-            kept = {"nid": nid, "ts": now, "subject": weighed.subject, "review": review, "words": text}
+            kept = {"nid": nid, "ts": now, "subject": said.subject, "review": review, "words": said.words}
             c.execute(insert(undisclosed).values(**kept))
             c.execute(
                 insert(posts).values(

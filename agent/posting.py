@@ -1,8 +1,8 @@
 """Statements about agreements, on their way to the relay: in the order they were made, until each is recorded.
 
 Rules of this house:
-- a withdrawal is never given up: what the relay does not take for its date or its key is signed anew and posted again,
-  and one that it still refuses waits for the next try.
+- what the relay does not take for its date or its key is signed anew and posted again, and what it still refuses waits
+  for the next try: a withdrawal, a limit or an answer is never given up.
 """
 
 from __future__ import annotations
@@ -15,32 +15,29 @@ from sqlalchemy import Connection, Row, select, update
 
 from agent.client import Relay
 from agent.clock import Clock
-from agent.consent import ConsentDesk
 from agent.endings import relay_knows
 from agent.logs import log
+from agent.signatures import Signatures
 from agent.store import Store, note
 from agent.tables import posts
 from schemas import api
 from schemas.errors import KINDS, Refusal
 
-ANEW = frozenset({"CLOCK", "FUTURE", "STALE_KEY", "UNKNOWN_KEY", "REVOKED_KEY"})
-"""Refusals of a withdrawal that another signature, with the present time and key, can cure."""
-
 
 class Posting:
-    """Posts grants, staples and withdrawals."""
+    """Posts what one agency has to say: grants, staples, withdrawals, answers to recalls, decisions not to share."""
 
-    def __init__(self, store: Store, relay: Relay, desk: ConsentDesk, clock: Clock) -> None:
+    def __init__(self, store: Store, relay: Relay, signatures: Signatures, clock: Clock) -> None:
         self._store = store
         self._relay = relay
-        self._desk = desk
+        self._signatures = signatures
         self._clock = clock
         self._lock = asyncio.Lock()
 
     async def flush(self) -> bool:
         """Post what waits; whether all of it was taken or refused for good.
 
-        A withdrawal that the relay refused although it had just been signed anew stays, and holds nothing else up.
+        What the relay refused although it had just been signed anew stays, and holds nothing else up.
 
         Raises:
             Refusal: RELAY_AWAY and the relay's own; what was not recorded stays.
@@ -75,13 +72,12 @@ class Posting:
         def work(c: Connection) -> set[int]:
             kept = set[int]()
             for row, result in pairs:
-                curable = row.kind == "withdraw" and result.code in ANEW
-                if result.status == "refused" and result.code != row.code:
-                    note(c, now, f"statement-{row.kind}", result.code or "UNFORESEEN")
-                if result.status == "refused" and curable:
-                    self._desk.sign_anew(c, row.n, row.gid, now)
-                    kept.add(row.n)
-                elif result.status != "refused" and row.kind in ("withdraw", "grant"):
+                if result.status == "refused":
+                    if result.code != row.code:
+                        note(c, now, f"statement-{row.kind}", result.code or "UNFORESEEN")
+                    if self._signatures.anew(c, row, result.code or "", now):
+                        kept.add(row.n)
+                elif row.kind in ("withdraw", "grant"):
                     relay_knows(c, row.gid, row.text)
                 words = {"posted": int(row.n not in kept), "code": result.code, "stopped": result.stopped}
                 c.execute(update(posts).where(posts.c.n == row.n).values(**words))

@@ -8,6 +8,7 @@ Rules of this house:
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
@@ -92,6 +93,23 @@ def answer(c: Connection, gid: str, said: dict[str, Any], keys: AgentKeys, now: 
     if value.did == "deleted":
         c.execute(update(inbox).where(about(c, gid)).values(message=None, delivery=None))
     return value
+
+
+def answered_anew(c: Connection, refused: Signed, keys: AgentKeys, now: int) -> Signed | None:
+    """An answer that the relay refused for its key or its time, signed again; None when a later one took its place."""
+    said = json.loads(refused.text)
+    row = _row(c, said["gid"], keys.agency)
+    if row is None or row.text != refused.text.decode("ascii"):
+        return None
+    signed = Signed.make(keys.consent, Purpose.RECALLED, {**said, "signer": keys.consent.kid, "ts": now})
+    _settle(c, said["gid"], keys.agency, signed)
+    return signed
+
+
+def awaits(c: Connection, gid: str, end: Signed) -> bool:
+    """Whether others owe an answer about this very ending."""
+    named = (recalls.c.gid == gid) & (recalls.c.wd == b64(withdrawal_hash(end)))
+    return c.execute(select(recalls.c.a).where(named)).first() is not None
 
 
 def heard(c: Connection, said: Recalled, signed: Signed) -> None:

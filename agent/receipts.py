@@ -2,7 +2,8 @@
 
 Rules of this house:
 - a receipt is written in the transaction of the step that it reports, and posted until the relay has recorded it;
-- a step is signed once; sending it again sends the same bytes;
+- a step is signed once; sending it again sends the same bytes, unless the relay refuses its key or its time, which
+  another signature can cure: what people did is not lost for that;
 - "recorded" is believed with its evidence only, which is kept; evidence that does not hold stops all sending, but it
   is no reason to keep a message from its desk.
 """
@@ -17,18 +18,18 @@ from sqlalchemy import Connection, Row, insert, select, update
 from agent.acceptance import EVIDENCE, check_step
 from agent.client import Relay
 from agent.clock import Clock
+from agent.denials import GONE, UNSEEN, deny, handed_out_again
 from agent.logs import log
 from agent.ring import HeldKeys
+from agent.signatures import ANEW
 from agent.store import Store, note
 from agent.tables import inbox, receipts
 from agent.trust import LogTrust
 from schemas import api
 from schemas.canonical import b64, unb64
 from schemas.errors import KINDS, Refusal
-from schemas.receipt import Receipt, sign_receipt
+from schemas.receipt import Receipt, parse_receipt, sign_receipt
 from schemas.signing import Signed
-
-GONE = frozenset({"ENDED", "WITHDRAWN", "NOT_FOUND", "CONFLICT"})
 
 
 class Receipts:
@@ -76,11 +77,9 @@ class Receipts:
 
     def again(self, c: Connection, eid: str, desk: str) -> None:
         """The relay delivered what it should know we have: tell it once more."""
-        c.execute(
-            update(receipts)
-            .where(receipts.c.eid == eid, receipts.c.d == desk, receipts.c.code.is_(None))
-            .values(posted=0)
-        )
+        ours = (receipts.c.eid == eid) & (receipts.c.d == desk) & receipts.c.code.is_(None)
+        c.execute(update(receipts).where(ours).values(posted=0))
+        handed_out_again(c, eid, desk)
 
     async def flush(self, notices: tuple[int, ...] = ()) -> None:
         """Post every receipt that waits, oldest first, and acknowledge notices that are safely stored.
@@ -96,8 +95,10 @@ class Receipts:
                 .order_by(receipts.c.n)
                 .limit(api.BATCH_RECEIPTS)
             )
+            anew, stuck = set[int](), set[int]()
             while True:
-                rows = await self._store.run(lambda c: c.execute(waiting).all())
+                open_ = waiting.where(receipts.c.n.not_in(stuck))
+                rows = await self._store.run(lambda c, q=open_: c.execute(q).all())  # type: ignore[misc]
                 if not rows and not notices:
                     return
                 items = tuple(api.SignedJson(s=row.sig, t=row.text) for row in rows)
@@ -105,15 +106,21 @@ class Receipts:
                 if len(answer.results) != len(rows):
                     raise Refusal("FORM", party="relay", retry=True)
                 notices = ()
-                await self._settle(list(zip(rows, answer.results, strict=True)))
+                kept = await self._settle(list(zip(rows, answer.results, strict=True)))
+                stuck |= kept & anew
+                anew |= kept
 
-    async def _settle(self, pairs: list[tuple[Row[Any], api.ReceiptResult]]) -> None:
-        now = int(self._clock())
+    async def _settle(self, pairs: list[tuple[Row[Any], api.ReceiptResult]]) -> set[int]:
+        """Note what became of each; returns those that were signed anew instead, and are to be posted again."""
+        now, kept = int(self._clock()), set[int]()
         faults = [await self._fault(row, result) for row, result in pairs]
 
         def work(c: Connection) -> None:
             for (row, result), fault in zip(pairs, faults, strict=True):
-                if fault is None:
+                if fault is None and result.status == "refused" and result.code in ANEW:
+                    self._sign_anew(c, row, result.code, now)
+                    kept.add(row.n)
+                elif fault is None:
                     _settled(c, row, result, now)
                 elif fault.code in EVIDENCE:
                     c.execute(update(inbox).where(_here(row)).values(recorded=1))
@@ -126,6 +133,20 @@ class Receipts:
         for fault in faults:
             if fault is not None:
                 raise fault
+        return kept
+
+    def _sign_anew(self, c: Connection, row: Row[Any], code: str, now: int) -> None:
+        """With the present key and time: the relay has not recorded it, and would never take it as it is."""
+        said = parse_receipt(Signed(row.text.encode("ascii"), unb64(row.sig, 64)))
+        signed = sign_receipt(
+            said.model_copy(update={"signer": self._keys.msg.kid, "ts": now}), self._keys.msg
+        )
+        words = {"sig": b64(signed.signature), "text": signed.text.decode("ascii"), "code": code}
+        c.execute(update(receipts).where(receipts.c.n == row.n).values(**words))
+        if code == row.code:  # refused again: no reason to keep the message from its desk
+            c.execute(update(inbox).where(_here(row)).values(recorded=1))
+        else:
+            note(c, now, "receipt-refused", code, row.eid)
 
     async def _fault(self, row: Row[Any], result: api.ReceiptResult) -> Refusal | None:
         """Why this receipt is not settled yet: it may pass later, or what the relay showed for it does not hold."""
@@ -159,22 +180,8 @@ def _settled(c: Connection, row: Row[Any], result: api.ReceiptResult, now: int) 
     if result.status == "refused":
         note(c, now, "receipt-refused", result.code or "UNFORESEEN", row.eid)
     if result.status == "refused" and result.code in GONE:
-        _lost(c, here, row.state)
+        if row.state in UNSEEN:
+            deny(c, row.eid, row.d, result.code, now)
     else:
         # Also when the relay takes our receipt for wrong: that is no reason to keep the message from its desk.
-        c.execute(update(inbox).where(here).values(recorded=1))
-
-
-def _lost(c: Connection, here: Any, state: str) -> None:
-    """The relay ended a message for us before it knew that we had it: what nobody has seen yet is dropped."""
-    if state in ("collected", "opened"):
-        c.execute(
-            update(inbox)
-            .where(
-                here,
-                inbox.c.handed.is_(None),
-                inbox.c.recorded == 0,
-                inbox.c.state.in_(("collected", "opened")),
-            )
-            .values(state="withdrawn", message=None, delivery=None)
-        )
+        c.execute(update(inbox).where(here).values(recorded=1, denied=None))

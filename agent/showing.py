@@ -13,6 +13,8 @@ from agent.accounts import APART_KINDS
 from agent.clock import Clock
 from agent.confirming import SAYS, unconfirmed
 from agent.consent_showing import agreement_counts
+from agent.denials import SAYS as KEPT_BACK
+from agent.denials import denied
 from agent.directory import Book
 from agent.explaining import shown
 from agent.forms import Json
@@ -177,6 +179,11 @@ class Showing:
         sender = {"agency": row.from_a, "name": self._name(row.from_a), "desk": row.from_d}
         return {"from": sender, "desk": row.d, "rag": row.rag, "since": row.unsure, "says": SAYS}
 
+    def _kept_back(self, row: Row[Any]) -> Json:
+        """What the relay says is over without a proof: whose it is and for which desk, and nothing of what it says."""
+        sender = {"agency": row.from_a, "name": self._name(row.from_a), "desk": row.from_d}
+        return {"from": sender, "desk": row.d, "rag": row.rag, "since": row.denied, "says": KEPT_BACK}
+
     async def status(self) -> Json:
         """The agent's own state: is it connected, fresh, and free of alarms."""
         now = int(self._clock())
@@ -199,6 +206,7 @@ class Showing:
                 "to_take_on": c.execute(mine).scalar_one(),
                 **agreement_counts(c, self._keys.agency),
                 "not_confirmed": [self._waiting(row) for row in unconfirmed(c)],
+                "over_unproven": [self._kept_back(row) for row in denied(c)],
                 "reviews_due": reviews_due(c, now),
                 "reconciliation": findings.counts(c),
                 "journal": [{"ts": r.ts, "event": r.event, "code": r.code} for r in recent],

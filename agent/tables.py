@@ -178,6 +178,7 @@ inbox = Table(
     Column("alone", Integer, nullable=False, default=0),  # the rule lets it pass without its agreement
     Column("unproven", Integer, nullable=False, default=0),  # or with nobody's word that it still stands
     Column("unsure", Integer),  # since when it waits for that word
+    Column("denied", Integer),  # since when the relay says that it is over, and shows nothing for it
     Column("handed", Integer),
     Column("withdrawn", Integer),  # when the agreement was withdrawn, after we had shown it
     Column(

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from agent.forms import read_form
-from agent.nondisclosure import NotShared
+from agent.nondisclosure_forms import NotShared
 from agent.tables import undisclosed
 from schemas.canonical import b64
 from schemas.errors import Refusal
