@@ -105,7 +105,9 @@ def release(found: Waiting, override: Override, turn: Turn) -> None:
     held, header = found.held, found.envelope.header
     if header.exp <= turn.now:
         raise Refusal("EXPIRED")
-    check_parties(header, turn.view, turn.now)
+    check_parties(
+        header, turn.view, header.ts
+    )  # the key of then: it waited here since, and nobody dated it back
     decision, known = _ask_again(header, override, turn)
     _let_go(found, decision, known, override, turn)
     for desk in held.desks:

@@ -71,11 +71,15 @@ def record_override(asked: Asked, requester: str, turn: Turn) -> str:
     view, terms = turn.view, terms_of(turn.policy)
     verify_override(override, view, terms, turn.now)
     check_basis(core.basis, turn.policy)
-    for place in (core.sender, *core.to):
-        view.desk(place.a, place.d)
-    check_enclosed(asked.record, unb64(core.rec, 32), core.oid, core.sender.a, core.ts, view)
     releases = holding.waiting(requester, core.mid, turn)
     due = breakglass.due(requester, core.mid, turn)
+    named = releases.envelope.header if releases is not None else due.claims if due is not None else None
+    # Of a message that waits or went the desks may have been closed since: those it has all the same (K14).
+    had = set() if named is None else {(one.a, one.d) for one in (named.sender, *named.to)}
+    for place in (core.sender, *core.to):
+        if (place.a, place.d) not in had:
+            view.desk(place.a, place.d)
+    check_enclosed(asked.record, unb64(core.rec, 32), core.oid, core.sender.a, core.ts, view)
     if due is not None:
         check_covers(override, due.claims, view, terms, turn.now, gone=True)
     if releases is not None:
