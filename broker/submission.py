@@ -125,7 +125,7 @@ def _hold(item: Examined, verdict: Wait, turn: Turn, override: Override | None) 
     decision = said_of("hold", verdict.decision, verdict.known, told=verdict.told.code)
     tag = hold_tag(item)
     facts = record_facts(envelope, decision, turn.agreements.get(header.gid or ""), override)
-    entry = turn.log(Event.HELD, tag, {header.sender.a}, facts)
+    entry = turn.log(Event.HELD, tag, {header.sender.a}, facts, _unlinked(item, turn))
     turn.remember(tag, header.exp, entry.index)
     turn.remember(item.mid_key, max(header.exp, header.ts + MID_KEPT), None)
     row = _rows(item, turn, "held")
@@ -154,9 +154,17 @@ def _refuse(item: Examined, verdict: Refuse, turn: Turn, override: Override | No
         }
         agreement = turn.agreements.get(item.header.gid or "")
         facts = record_facts(item.upload.envelope, decision, agreement, override)
-        entry = turn.log(Event.REFUSE, tag, {item.header.sender.a}, facts)
+        entry = turn.log(Event.REFUSE, tag, {item.header.sender.a}, facts, _unlinked(item, turn))
         turn.remember(tag, min(item.header.exp, turn.now + MAX_LIFE), entry.index)
     return Result(item.eid, "refused", refusal=verdict.told)
+
+
+def _unlinked(item: Examined, turn: Turn) -> tuple[bytes, bytes]:
+    """The sender's record, which names the author, for an entry of what did not go; its hash stands in the header.
+
+    Danger: in the leaf it would tell everybody which entry is the same message's when it is accepted later.
+    """
+    return item.upload.record, turn.draw(32)
 
 
 def _accept(item: Examined, verdict: Accept, turn: Turn, override: Override | None) -> Result:

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from keys_tooling.audit.told import Told, compare, tell
+from keys_tooling.audit.telling import STAYED, compare, senders_hash, tell
+from keys_tooling.audit.told import Told
 from keys_tooling.audit.vouching import opened
 from schemas.audit import Event, Leaf, tag_text
 from schemas.canonical import Json, b64, decode, encode, unb64
@@ -36,7 +37,7 @@ from schemas.signing import Purpose, Signed
 LINE_LIMIT = 4 * 1024 * 1024
 VERSION = 1
 BEGIN = bytes(32)
-SENDERS = frozenset({Event.ACCEPT, Event.NONDISCLOSURE, Event.UNSEALED, Event.OVERRIDE})
+SENDERS = STAYED | {Event.ACCEPT, Event.NONDISCLOSURE, Event.UNSEALED, Event.OVERRIDE}
 Kind = Literal["head", "note", "statement", "policy", "entry", "end"]
 ORDER: tuple[Kind, ...] = ("head", "note", "statement", "policy", "entry", "end")
 
@@ -280,7 +281,8 @@ class _Check:
             return
         facts = open_record(SealedRecord.parse(record), unb64(rk, 32), tag_text(parsed.tag))
         told = tell(i, parsed, facts, found.view, shelf)
-        found.told.append(_opened(told, parsed, unb64(sender), unb64(rk, 32), srk))
+        ar = b"" if srk is None else senders_hash(parsed, facts)
+        found.told.append(_opened(told, parsed, unb64(sender), unb64(rk, 32), srk, ar))
 
     def _end(self, signed: Json) -> None:
         found = self.verified()
@@ -299,12 +301,12 @@ class _Check:
         self.ended = True
 
 
-def _opened(told: Told, leaf: Leaf, veiled: bytes, rk: bytes, srk: str | None) -> Told:
+def _opened(told: Told, leaf: Leaf, veiled: bytes, rk: bytes, srk: str | None, ar: bytes) -> Told:
     """Add what the sender's record says, when its key is in the file. Raises Refusal RECORD when it does not open."""
     if srk is None:
         return told
     data = unveil_record(veiled, leaf.tag, rk)
-    if record_hash(data) != leaf.sender_record or told.event not in SENDERS:
+    if record_hash(data) != ar or told.event not in SENDERS:
         raise Refusal("RECORD")
     record = SealedRecord.parse(data)
     facts = open_record(record, unb64(srk, 32), record.head.ctx)

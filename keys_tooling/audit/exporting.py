@@ -16,6 +16,7 @@ from pathlib import Path
 from keys_tooling.audit.evidence import SENDERS, Contents, Proven, lines
 from keys_tooling.audit.mirror import Entry, Mirror
 from keys_tooling.audit.read import EpochRing, Opener, record_key_of, senders_key, unveiled
+from keys_tooling.audit.telling import senders_hash
 from keys_tooling.keyfiles import new_files, sync_folder
 from schemas.audit import Leaf, tag_text
 from schemas.checkpoint import open_checkpoint
@@ -100,7 +101,7 @@ def _keys(entry: Entry, ring: EpochRing, officer: Opener) -> tuple[bytes, bytes 
     if facts.get("event") not in SENDERS:
         return rk, None
     try:
-        return rk, senders_key(unveiled(entry, leaf, rk), entry.index, officer)
+        return rk, senders_key(unveiled(entry, leaf, rk, senders_hash(leaf, facts)), entry.index, officer)
     except Refusal:  # sealed to others, or missing: the entry says so by itself
         return rk, None
 

@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 LIMIT = 1024 * 1024 * 1024
 PREFIX, SUFFIX = "handed-", ".fph"
 NOT_ONE = "This is not a handover file, or it was damaged. Ask for it again."
-SEALED = frozenset({Event.ACCEPT, Event.NONDISCLOSURE, Event.OVERRIDE, Event.UNSEALED})
+SEALED = frozenset(
+    {Event.ACCEPT, Event.HELD, Event.NONDISCLOSURE, Event.OVERRIDE, Event.REFUSE, Event.UNSEALED}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,7 @@ def _senders(
 ) -> Iterator[tuple[int, bytes]]:
     """The keys of the senders' records that she can open."""
     from keys_tooling.audit.read import record_key_of, senders_key, unveiled
+    from keys_tooling.audit.telling import senders_hash
 
     ring = officer.ring()
     for entry in officer.mirror.entries(span[0]):
@@ -128,9 +131,13 @@ def _senders(
         try:
             leaf, record = Leaf.parse(entry.leaf), SealedRecord.parse(entry.relay)
             rk, _ = record_key_of(record, ring, entry.index)
-            if rk is None or open_record(record, rk, tag_text(leaf.tag)).get("event") not in SEALED:
+            if rk is None:
                 continue
-            yield entry.index, senders_key(unveiled(entry, leaf, rk), entry.index, officer)
+            facts = open_record(record, rk, tag_text(leaf.tag))
+            if facts.get("event") not in SEALED:
+                continue
+            theirs = unveiled(entry, leaf, rk, senders_hash(leaf, facts))
+            yield entry.index, senders_key(theirs, entry.index, officer)
         except Refusal:
             continue
 

@@ -101,6 +101,12 @@ def give(
         f"Written        {out}, for entries {span[0]:,} to {span[1]:,}\n"
         "Hand it to her. It counts once she has taken it; then have your own keys revoked, if you leave."
     )
+    if shares:
+        text = (
+            f"Written        your shares of entries {span[0]:,} to {span[1]:,}, in {out}\n"
+            "They open nothing by themselves. With her own they open the relay's records, and the senders' records "
+            "that lie under them, to her and not to you."
+        )
     report(dict(facts), text, as_json=as_json)
 
 

@@ -10,10 +10,11 @@ from hashlib import blake2b
 from keys_tooling.audit import halves
 from keys_tooling.audit.mirror import Entry, Epoch, Mirror
 from keys_tooling.audit.referring import References
-from keys_tooling.audit.told import Told, compare, tell
+from keys_tooling.audit.telling import STAYED, compare, tell
+from keys_tooling.audit.told import Told
 from keys_tooling.directory_reading import replay
 from schemas.audit import LEAF_SIZE, LEAF_VERSION, Event, Leaf, tag_text
-from schemas.canonical import b64_bytes
+from schemas.canonical import b64_bytes, unb64
 from schemas.directory import Agency, Directory
 from schemas.errors import Refusal
 from schemas.keyring import OfficerKeys
@@ -240,6 +241,8 @@ def _open(entry: Entry, ring: EpochRing, officer: Opener) -> Told | None:
     told = tell(entry.index, leaf, facts, officer.view, officer.shelf)
     if told.event == Event.OVERRIDE and not told.faults:
         return _reasoned(told, entry, leaf, rk, officer)
+    if told.event in STAYED:
+        return _stayed(told, entry, leaf, rk, officer)
     sealed = told.event in (Event.ACCEPT, Event.NONDISCLOSURE, Event.UNSEALED)
     return _senders(told, entry, leaf, rk, officer) if sealed else told
 
@@ -263,16 +266,34 @@ def record_key_of(record: SealedRecord, ring: EpochRing, index: int) -> tuple[by
 def _senders(told: Told, entry: Entry, leaf: Leaf, rk: bytes, officer: Opener) -> Told:
     """Add the sender's own record: out of its veil, held against the entry, opened with the officer's key."""
     try:
-        record = unveiled(entry, leaf, rk)
+        record = unveiled(entry, leaf, rk, leaf.sender_record)
         return compare(told, open_record(record, senders_key(record, entry.index, officer), told.mid))
     except Refusal:
         return told.blamed("sender")
 
 
-def unveiled(entry: Entry, leaf: Leaf, rk: bytes) -> SealedRecord:
-    """The sender's record of an entry. Raises Refusal RECORD."""
+def _stayed(told: Told, entry: Entry, leaf: Leaf, rk: bytes, officer: Opener) -> Told:
+    """Add who wrote a message that was refused or held. One that was not sealed to her may be refused for just that."""
+    if told.header is None:
+        return told
+    try:
+        record = unveiled(entry, leaf, rk, unb64(told.header.ar, 32))
+        if _others(record, entry, officer):
+            return told
+        return compare(told, open_record(record, senders_key(record, entry.index, officer), told.mid))
+    except Refusal:
+        return told.blamed("sender")
+
+
+def _others(record: SealedRecord, entry: Entry, officer: Opener) -> bool:
+    """Whether a sealed record is for other officers than this one."""
+    return officer.keys.ig.kid not in record.head.to and entry.index not in officer.senders
+
+
+def unveiled(entry: Entry, leaf: Leaf, rk: bytes, ar: bytes) -> SealedRecord:
+    """The sender's record of an entry, whose hash is `ar`. Raises Refusal RECORD."""
     data = unveil_record(entry.sender, leaf.tag, rk)
-    if record_hash(data) != leaf.sender_record:
+    if record_hash(data) != ar:
         raise Refusal("RECORD")
     return SealedRecord.parse(data)
 
@@ -287,8 +308,8 @@ def senders_key(record: SealedRecord, index: int, officer: Opener) -> bytes:
 def _reasoned(told: Told, entry: Entry, leaf: Leaf, rk: bytes, officer: Opener) -> Told:
     """Add an override's reason, for officers of its agency and of oversight; others see that there is one."""
     try:
-        record = unveiled(entry, leaf, rk)
-        if officer.keys.ig.kid not in record.head.to and entry.index not in officer.senders:
+        record = unveiled(entry, leaf, rk, leaf.sender_record)
+        if _others(record, entry, officer):
             return told
         reason = open_record(record, senders_key(record, entry.index, officer), told.ref).get("reason", "")
     except Refusal:

@@ -38,7 +38,10 @@ def table(reading: Reading, width: int) -> str:
     if reading.closed != 1:
         stay = f"{reading.closed:,} entries belong to other agencies and stay closed."
     if any((key.person or "").startswith("share-") for key in reading.agency.ig.values()):
-        stay += " Under dual control some may be yours: take your second officer's shares first."
+        stay += (
+            "\nUnder dual control some of these may be yours: neither the relay's nor the sender's record of them "
+            "opens to one officer alone. Take your second officer's shares first: fenpost-audit handover take"
+        )
     return "\n".join(
         [
             f"Entries of {plain(named(reading.agency.id, reading))}: {len(reading.entries):,}",

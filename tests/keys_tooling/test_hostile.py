@@ -36,9 +36,10 @@ class Place:
         self.about(5)
 
     def about(self, index: int) -> None:
-        """Make the proof one of this entry."""
+        """Make the proof one of this entry; a proof's note has the log's first line alone (L17)."""
         self.index, self.leaf = index, self.relay.leaves[index]
-        self.proof = LogProof(self.leaf, index, tuple(self.path(index, SIZE)), self.note)
+        turn = self.note.split("\n\n")[0] + "\n\n" + self.note.splitlines(keepends=True)[4]
+        self.proof = LogProof(self.leaf, index, tuple(self.path(index, SIZE)), turn)
 
     def path(self, index: int, size: int) -> list[bytes]:
         return inclusion_proof(index, size, self.node)

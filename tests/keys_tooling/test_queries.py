@@ -10,9 +10,11 @@ import pytest
 
 from broker import logs
 from keys_tooling.audit import query
+from keys_tooling.audit.mirror import open_mirror
 from keys_tooling.audit.queries.catalogue import BY_NAME, QUESTIONS
 from keys_tooling.audit.queries.question import Answer, read_time, when
-from schemas.audit import Event
+from schemas.audit import Event, Leaf
+from schemas.canonical import b64
 from schemas.errors import Refusal
 from tests.keys_tooling.queried_world import CASE, DAY, HOUR, Story
 
@@ -50,6 +52,7 @@ def test_everything_that_happened_at_the_relay_is_in_the_log(story: Story):
         Event.LIFT,
         Event.NONDISCLOSURE,
         Event.RESTORED,
+        Event.TWO_AGENTS,
         Event.UNSEALED,
     }
     assert found == set(Event) - apart
@@ -195,9 +198,28 @@ def test_15_unsafe_to_tell_and_not_looked_at(story: Story, tmp_path: Path):
 
 
 def test_16_blocked_attempts(story: Story):
-    [row] = story.asked("blocked-attempts").rows
+    found = story.asked("blocked-attempts")
+    [row] = found.rows
     assert (row[0], row[1], row[3]) == ("2026-11-22", "Peacock / intake", 5)
     assert story.asked("blocked-attempts", more_than="5").rows == ()
+    # Who wrote them stands in the record that their sender sealed; its officers and oversight's open it.
+    assert (row[2], found.complete) == ("worker", True)
+    assert story.asked("blocked-attempts", "oversight").rows[0][2] == "worker"
+
+
+def test_what_did_not_go_shows_its_author_and_does_not_link_entries(story: Story):
+    """Its record is kept under the veil; from outside nothing tells which later entry is the same message's."""
+    stayed = [
+        row for row in story.desk().rows(Event.REFUSE, Event.HELD) if row.sender.agency == story.desk().agency
+    ]
+    assert stayed
+    assert {row.author for row in stayed} == {"worker"}
+    assert all(row.ref and not row.faults for row in stayed)
+    with open_mirror(story.folder / "Peacock", write=False) as mirror:
+        leaves = [Leaf.parse(entry.leaf).sender_record for entry in mirror.entries()]
+    committed = {story.sealed[name].upload.envelope.header.ar for name in story.sealed}
+    assert len(set(leaves)) == len(leaves)
+    assert not {b64(leaves[row.seq]) for row in stayed} & committed
 
 
 def test_17_work_at_odd_hours_and_by_others(story: Story, tmp_path: Path):

@@ -74,11 +74,15 @@ def blocked_attempts(desk: Desk, given: Given) -> Answer:
         for (day, place, author), codes in sorted(tally.items())
         if codes.total() > most
     ]
-    reason = (
-        "Counted by desk: of a refused message the relay keeps the header, which names no author. Its agency's own "
-        "outbox does."
-    )
-    return partly("day desk author attempts codes", rows, reason)
+    others = [row for row in within(desk.rows(Event.REFUSE), given) if not row.author]
+    columns = "day desk author attempts codes"
+    if others:
+        reason = (
+            f"Of {len(others)} refused messages the author is not known to you, and they are counted by desk: their "
+            "sealed record was not sealed to you, or does not open."
+        )
+        return partly(columns, rows, reason)
+    return whole(columns, rows)
 
 
 # --- at what hour, by whom
