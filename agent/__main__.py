@@ -23,6 +23,7 @@ from agent.console import safe as _safe
 from agent.extract_commands import extract
 from agent.memory import seal_memory
 from agent.override_commands import override
+from agent.own_commands import safety_number
 from agent.statement_commands import nondisclosure, statement
 from schemas.errors import Refusal
 
@@ -127,11 +128,12 @@ async def _run(settings: Any, passphrase: bytes) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     keys = read_keys(settings.at(settings.key_file), passphrase)
-    del passphrase
     partnership = read_partnership(settings.at(settings.partnership))
     world = World(wall, secrets.token_bytes, secrets.SystemRandom().random)
     agent = await Agent.open(settings, keys, partnership, world)
     try:
+        await agent.take_up(settings.at(settings.key_file), passphrase, keys)
+        del passphrase, keys
         await agent.start()
         await stop.wait()
     finally:
@@ -297,6 +299,7 @@ def status(home: Path, as_json: bool, mid: str | None, until: str | None, timeou
 
 
 main.add_command(alarm)
+main.add_command(safety_number)
 main.add_command(consent)
 main.add_command(override)
 main.add_command(statement)
@@ -325,9 +328,23 @@ def show_reconciliation(home: Path, as_json: bool, every: bool) -> None:
 
 @main.command()
 @folder
-def doctor(home: Path, as_json: bool) -> None:
+@click.option(
+    "--acknowledge",
+    "known",
+    multiple=True,
+    metavar="NUMBER|agents",
+    help="A statement in your agency's name that is right, by its number; or that a second agent was seen to.",
+)
+def doctor(home: Path, as_json: bool, known: tuple[str, ...]) -> None:
     """Check the folder, the keys' dates, the clock, the relay and the log; exit 1 when something needs somebody."""
     from agent.doctor import examine
+
+    if known:
+        numbers = [one for one in known if one != "agents"]
+        if not all(one.isascii() and one.isdigit() for one in numbers):
+            raise click.UsageError("--acknowledge takes the number of a statement, or the word agents.")
+        said = {"statements": [int(one) for one in numbers], "two_agents": "agents" in known}
+        line(home).ask("POST", "/v1/acknowledged", said)
 
     checks = examine(home, os.environ, time.time())
     rows = [f"{'ok' if check['ok'] else 'LOOK'}  {check['name']}: {check['say']}" for check in checks]

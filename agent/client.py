@@ -84,6 +84,7 @@ class Relay:
         self._key = key
         self._clock = clock
         self._draw = draw
+        self._instance = draw(16)  # in memory only: a copy of the folder draws its own (A7)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -204,7 +205,9 @@ class Relay:
         headers = {"Content-Type": kind}
         if self._key is not None:
             target = Target(method, self._authority, path, search, kind)
-            headers = sign_request(target, body, self._key, int(self._clock()), self._draw(16))
+            headers = sign_request(
+                target, body, self._key, int(self._clock()), self._instance + self._draw(16)
+            )
         # encoded=True: what is signed is what is sent, byte for byte.
         url = URL(f"{self._base}{path}" + (f"?{search}" if search else ""), encoded=True)
         limits = aiohttp.ClientTimeout(total=patience, connect=CONNECT)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from agent import alarm_routes, consent_routes, override_routes
+from agent import alarm_routes, consent_routes, override_routes, own_routes, rotation_routes
 from agent.alarms import AlarmDesk
 from agent.explaining import with_steps
 from agent.extract import Extracted
@@ -25,6 +25,7 @@ from agent.logs import log
 from agent.nondisclosure import Nondisclosures
 from agent.nondisclosure_forms import NotShared
 from agent.office import Office
+from agent.rotation import Rotation
 from agent.showing import Showing
 from agent.statement import Review, Statements, Tell
 from schemas.api import PROBLEM
@@ -61,9 +62,11 @@ class Desk:
         statements: Statements,
         nondisclosures: Nondisclosures,
         alarms: AlarmDesk,
+        rotation: Rotation,
     ) -> None:
-        self.office = office
         self.alarms = alarms
+        self.rotation = rotation
+        self.office = office
         self.showing = showing
         self.statements = statements
         self.nondisclosures = nondisclosures
@@ -135,8 +138,10 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/inbox/{id}/take-on", "Take a message on.", Desk.take_on, TakeOn),
     Route("POST", "/v1/inbox/{id}/reject", "Give a message back.", Desk.reject, Reject),
     *(Route(*row) for row in (*consent_routes.ROWS, *override_routes.ROWS)),
-    Route("POST", "/v1/statements", "Make a person's sharing statement.", Desk.statement, Tell, 201),
     *(Route(*row) for row in alarm_routes.ROWS),
+    *(Route(*row) for row in own_routes.ROWS),
+    *(Route(*row) for row in rotation_routes.ROWS),
+    Route("POST", "/v1/statements", "Make a person's sharing statement.", Desk.statement, Tell, 201),
     Route("GET", "/v1/statements/reviews", "Messages that the person may not be told of yet.", Desk.kept),
     Route("POST", "/v1/statements/reviews", "Say whether a message may be told.", Desk.review, Review),
     Route("POST", "/v1/extracts", "Write an extract for the IG officer.", Desk.extract, Extracted, 201),
@@ -158,12 +163,13 @@ def build(
     showing: Showing,
     statements: Statements,
     nondisclosures: Nondisclosures,
-    token: str,
     alarms: AlarmDesk,
+    rotation: Rotation,
+    token: str,
     hosts: Callable[[], frozenset[str]],
 ) -> web.Application:
     """The application; `hosts` are the values of Host that are ours, known once the port is."""
-    desk = Desk(office, showing, statements, nondisclosures, alarms)
+    desk = Desk(office, showing, statements, nondisclosures, alarms, rotation)
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:

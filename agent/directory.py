@@ -29,6 +29,7 @@ from agent.ring import HeldKeys
 from agent.store import Store, note, read_kv, write_kv
 from agent.tables import statements
 from agent.trust import LogTrust
+from agent.twin import Twin
 from schemas.api import DirectoryPage
 from schemas.canonical import b64, decode, unb64
 from schemas.checkpoint import note_hash, open_checkpoint
@@ -69,6 +70,7 @@ class Book:
         self.strangers: tuple[str, ...] = ()
         """Standing keys of our own agency that this agent does not hold."""
         self._grave = False
+        self.twin = Twin(store, clock)
         self._prekeys: dict[str, int] = {}  # each with its place, as far as no quorum is known to cover it
 
     async def load(self) -> None:
@@ -83,6 +85,7 @@ class Book:
         self._fresh = int(fresh or 0)
         self._look_for_strangers()
         await self._store.run(self._look_for_doubts)
+        await self.twin.load()
         await self.policies.load()
 
     @property

@@ -13,6 +13,7 @@ from agent.call import Line
 from agent.settings import Settings, read_settings
 from agent.setup import read_partnership
 from schemas.errors import Refusal
+from schemas.worktime import london
 
 ROOM = 200 * 1024 * 1024
 Check = dict[str, Any]
@@ -40,8 +41,12 @@ def examine(home: Path, environment: Mapping[str, str], now: float) -> list[Chec
         check("relay", lambda: _relay(state))
         check("directory", lambda: _directory(state, now))
         check("log", lambda: _log(state))
-        check("witnesses", lambda: _witnesses(state))
+        check("witnesses", lambda: _witnesses(state["witnesses"]))
+        check("directory's witnesses", lambda: _witnesses(state["directory_witnesses"]))
         check("keys", lambda: _keys(state))
+        check("own statements", lambda: _own(state))
+        check("one agent", lambda: _one(state))
+        check("safety numbers", lambda: _numbers(state))
         check("policy", lambda: _policy(state))
         check("officers", lambda: _officers(state))
         check("queue", lambda: _queue(state))
@@ -97,8 +102,7 @@ def _log(state: dict[str, Any]) -> str:
     return f"consistent up to {state['log_size']} entries"
 
 
-def _witnesses(state: dict[str, Any]) -> str:
-    found = state["witnesses"]
+def _witnesses(found: dict[str, Any]) -> str:
     if found["state"] != "agreed":
         raise Refusal("QUORUM", found["say"])
     return f"{found['say']} {found['taking_part']} of {found['members']} take part."
@@ -108,6 +112,34 @@ def _keys(state: dict[str, Any]) -> str:
     if state["unknown_own_keys"]:
         raise Refusal("DIRECTORY", "The directory lists keys of your agency that this agent does not hold.")
     return "every running key in the directory is held here"
+
+
+def _own(state: dict[str, Any]) -> str:
+    """What stands in the directory in this agency's name, and nobody here has confirmed."""
+    waiting = state["own_statements"]
+    if waiting:
+        said = " ".join(f"[{one['seq']}] {one['say']}" for one in waiting)
+        todo = "Ask your administrator. If it was they: fenpost-agent doctor --acknowledge NUMBER. If not: revoke."
+        raise Refusal("OWN_STATEMENT", f"{'Nothing is sent. ' if state['own_doubt'] else ''}{said} {todo}")
+    return "everything in the directory in this agency's name is known here"
+
+
+def _one(state: dict[str, Any]) -> str:
+    if state["two_agents"] is not None:
+        met = f"{london(state['two_agents']):%d %b %Y at %H:%M}"
+        raise Refusal(
+            "TWO_AGENTS",
+            f"{Refusal('TWO_AGENTS').say} Last met on {met}. When it is done: "
+            "fenpost-agent doctor --acknowledge agents",
+        )
+    return "no second agent with these keys was met"
+
+
+def _numbers(state: dict[str, Any]) -> str:
+    if state["other_numbers"]:
+        names = ", ".join(one["name"] for one in state["other_numbers"])
+        raise Refusal("SAFETY_NUMBER", f"{Refusal('SAFETY_NUMBER').say} It is about: {names}.")
+    return "no agency came under another's name"
 
 
 def _policy(state: dict[str, Any]) -> str:

@@ -35,7 +35,7 @@ from agent.overriding import decided_at, outer_text
 from agent.pairs import gap_before
 from agent.receipts import Receipts
 from agent.references import at_hand
-from agent.ring import HeldKeys
+from agent.ring import HeldKeys, is_old, sealed_late
 from agent.rules import Clear, NoAuthority, Shown, clear, parse, sealed
 from agent.store import Store, note
 from agent.tables import inbox, seen
@@ -129,6 +129,7 @@ class Inbox:
         before = await self._store.run(so_far)
         page = await self._relay.mailbox(wait)
         await self._trust.head(page.head.checkpoint, floor)
+        await self._book.twin.told(page.head.twice)
         async with self._stepping:
             # Not while something is being handed over: a withdrawal is either before that or after it.
             acknowledged = await self._notices.take(page.head.notices)
@@ -219,6 +220,8 @@ class Inbox:
             insert(seen).values(eid=eid, d=one.desk, from_a=header.sender.a, mid=header.mid, until=until)
         )
         c.execute(insert(inbox).values(**values, state="collected", delivery=one.delivery.to_bytes()))
+        if one.clear is not None and is_old(self._keys, one.clear.key.kid, header.ts):
+            sealed_late(c, header.sender.a, now)
         self._receipts.write(c, eid, one.desk, body, "collected")
         return True
 

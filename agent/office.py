@@ -19,6 +19,7 @@ from agent.explaining import explained, shown
 from agent.forms import Json, Reject, Send, TakeOn
 from agent.outbox import Outbox, Queued
 from agent.overrides import OverrideDesk
+from agent.own import Own
 from agent.receipts import Receipts
 from agent.references import at_hand, sources
 from agent.ring import HeldKeys
@@ -73,6 +74,7 @@ class Office:
         self._clock = clock
         self._draw = draw
         self._sending = asyncio.Lock()
+        self.own = Own(store, book, keys, clock)
 
     # --- sending
 
@@ -126,11 +128,12 @@ class Office:
         under = None if form.override is None else await self.overrides.usable(form.override)
         if under is not None:
             thread = parse_override(under).core.thr or thread
-        recipients = tuple((view.find(to.agency).id, to.desk) for to in form.to)
+        recipients = tuple((view.addressee(to.agency, now).id, to.desk) for to in form.to)
         if not recipients and answered is not None:
             recipients = ((answered.from_a, answered.from_d),)
         if not recipients:
             raise Refusal("FORM", "Say which desk it is for.", detail=("to",))
+        await self.own.check(agency for agency, _ in recipients)
         if form.gid is None and answered is not None and answered.gid is not None and "agree" not in form.law:
             form = form.model_copy(update={"gid": answered.gid})
         desk = form.from_desk or (answered.d if answered is not None else self._only_desk())
@@ -191,6 +194,8 @@ class Office:
             warnings.append({"code": verdict.code, "say": verdict.say, "steps": shown(verdict.steps)})
         if self._trust.alarm is not None:
             warnings.append({"code": self._trust.alarm.code, "say": Refusal(self._trust.alarm.code).say})
+        elif (doubt := self._book.doubt()) is not None:
+            warnings.append({"code": doubt, "say": Refusal(doubt).say})
         return {
             "id": queued.id,
             "mid": queued.mid,

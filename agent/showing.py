@@ -18,6 +18,7 @@ from agent.denials import denied
 from agent.directory import Book
 from agent.explaining import shown
 from agent.forms import Json
+from agent.own import Own
 from agent.ring import HeldKeys
 from agent.shares import reviews_due
 from agent.store import Store
@@ -67,6 +68,7 @@ class Showing:
         self.contact = Contact()
         self._store = store
         self._book = book
+        self._own = Own(store, book, keys, clock)
         self._trust = trust
         self._watch = watch
         self._keys = keys
@@ -233,6 +235,11 @@ class Showing:
             if alarm is None
             else {"code": alarm.code, "ts": alarm.ts, "say": Refusal(alarm.code).say},
             "witnesses": self._watch.shown(),
+            "directory_witnesses": None if self._watch.beside is None else self._watch.beside.shown(),
+            "own_statements": await self._book.own_statements(),
+            "own_doubt": self._book.doubt(),
+            "two_agents": self._book.twin.met,
+            "other_numbers": await self._own.strangers(),
             "unknown_own_keys": list(self._book.strangers),
             **self._staff(now),
             **counts,

@@ -174,7 +174,7 @@ class Peer:
     ) -> tuple[int, bytes]:
         """(status, body) of one signed request."""
         target = Target(method, self.bench.partnership.charter.authority, path, query, kind)
-        headers = sign_request(target, body, self.key, int(time.time()), secrets.token_bytes(16))
+        headers = sign_request(target, body, self.key, int(time.time()), secrets.token_bytes(32))
         url = self.bench.url + path + (f"?{query}" if query else "")
         async with self.session.request(method, url, data=body, headers=headers) as answer:
             return answer.status, await answer.read()

@@ -20,6 +20,7 @@ from broker.calculating import Calculator
 from broker.checking import Checks
 from broker.expiry import Sweeper
 from broker.handlers import Relay
+from broker.instances import Instances, kept_instances
 from broker.keys_log import KeysLog
 from broker.ledger import Ledger
 from broker.mailbox import Bells, Mailbox
@@ -146,6 +147,7 @@ async def build(settings: Settings, clock: Callable[[], float], draw: Draw) -> R
             await check_leaves(connection, ledger.size)
             losses = await held(connection, anchor.read(), ledger, view, partnership)
             kept = await kept_heads(connection)
+            runs = await kept_instances(connection)
         boards = tuple(
             Board(origin, partnership, keys.log_mldsa, edge, view, clock, settings.head_seconds)
             for origin, edge in ((Origin.of_log(partnership), ledger), (Origin.of_keys(partnership), view))
@@ -153,6 +155,7 @@ async def build(settings: Settings, clock: Callable[[], float], draw: Draw) -> R
         for board in boards:
             board.restore(kept)
         running = _assembled(settings, store, view, ledger, boards, charter.authority, clock, draw)
+        running.relay.instances.restore(runs)
         running.alone = alone
     except BaseException:
         await store.close()  # its threads would keep a failed start from ending
@@ -184,12 +187,15 @@ def _assembled(
     underway = Underway(pace)
     bounds = Bounds(settings.queue_items, settings.queue_bytes)
     checks, recorder = Checks(calculator), Recorder(calculator)
-    sequencer = Sequencer(store, ledger, view, clock, draw, bounds, metrics, bells.ring, underway, recorder)
+    instances = Instances(clock, bells.ring)
+    sequencer = Sequencer(
+        store, ledger, view, clock, draw, bounds, metrics, bells.ring, underway, recorder, instances
+    )
     relay = Relay(
         doorkeeper=Doorkeeper(view, authority, clock),
         checks=checks,
         sequencer=sequencer,
-        mailbox=Mailbox(store, bells, underway, clock),
+        mailbox=Mailbox(store, bells, underway, clock, instances.twice),
         underway=underway,
         log=Log(store, ledger),
         keys_log=KeysLog(store, view),
@@ -200,6 +206,7 @@ def _assembled(
         public=Buckets(settings.public_rate, settings.public_rate * PUBLIC_BURST, time.monotonic),
         pace=pace,
         metrics=metrics,
+        instances=instances,
         clock=clock,
     )
     sweeper = Sweeper(store, sequencer, clock, settings.sweep_seconds)

@@ -20,7 +20,7 @@ from schemas.directory import Key
 from schemas.errors import Refusal
 from schemas.hashing import labelled
 from schemas.keys import Use
-from schemas.request import Claim, Target, claim_check, digest_header, read_claim
+from schemas.request import NONCE, Claim, Target, claim_check, digest_header, read_claim
 from schemas.signing import Check
 
 ONCE = ("Signature-Input", "Signature", "Content-Digest", "Content-Type")
@@ -55,7 +55,9 @@ class Asking:
 
     def requester(self) -> Requester:
         """Who asks, once the check held."""
-        nonce = labelled("fenpost/v1/seen-nonce", unb64(self.claim.nonce, 16) + self.key.kid.encode("ascii"))
+        nonce = labelled(
+            "fenpost/v1/seen-nonce", unb64(self.claim.nonce, NONCE) + self.key.kid.encode("ascii")
+        )
         return Requester(self.key.agency, self.key.kid, self.officer, nonce)
 
 

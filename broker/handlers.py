@@ -12,6 +12,7 @@ from pydantic_core import to_json
 
 from broker.authentication import Asking, Doorkeeper, Requester
 from broker.checking import LARGE, Checks
+from broker.instances import Instances
 from broker.intake import Examined, examine
 from broker.keys_log import KeysLog
 from broker.ladder import Said, Step, Steps
@@ -61,6 +62,7 @@ class Relay:
     public: Buckets
     pace: Pace
     metrics: Metrics
+    instances: Instances
     clock: Callable[[], float]
 
     def shown(self, request: web.Request) -> tuple[Log | KeysLog, Board]:
@@ -94,7 +96,9 @@ class Relay:
         if isinstance(found, Refusal):
             raise found
         held = iter(await theirs if theirs is not None else ())
-        return asking.requester(), [
+        requester = asking.requester()
+        self.instances.expect(asking, requester.nonce)
+        return requester, [
             item if _check(item) is None or next(held) else Refusal("SIGNATURE") for item in found
         ]
 
@@ -185,9 +189,13 @@ async def post_statements(relay: Relay, request: web.Request) -> web.Response:
 
     def parse() -> list[Word | Refusal]:
         items = _model(api.StatementsRequest, body).statements
-        if any((item.kind in OFFICERS) is not asking.officer for item in items):
+        theirs = {*OFFICERS, "directory"} if asking.officer else set(get_args(Kind)) - OFFICERS
+        if any(item.kind not in theirs for item in items):
             raise Refusal("NOT_ALLOWED")
-        return [_tried(_word, item) for item in items]
+        words = [_tried(_word, item) for item in items]
+        if asking.officer and any(isinstance(word, Word) and not word.officers for word in words):
+            raise Refusal("NOT_ALLOWED")
+        return words
 
     requester, items = await relay.vetted(asking, body, parse)
     relay.buckets.take(requester.agency, 1 + len(items))

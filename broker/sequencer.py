@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError
 
 from broker import logs, queries
 from broker.epochs import Epochs
+from broker.instances import Instances
 from broker.ledger import Growth, Ledger, sign
 from broker.metrics import Metrics
 from broker.recording import Recorder
@@ -81,11 +82,12 @@ class Sequencer:
         rung: Callable[[set[str]], None],
         underway: Underway,
         recorder: Recorder,
+        instances: Instances,
     ) -> None:
         self._store, self._ledger, self._view = store, ledger, view
         self._clock, self._draw, self._bounds = clock, draw, bounds
         self._metrics, self._rung, self._underway = metrics, rung, underway
-        self._recorder = recorder
+        self._recorder, self._instances = recorder, instances
         self._epochs = Epochs(draw)
         self._queue: deque[Waiting] = deque()
         self._queued = 0
@@ -224,6 +226,7 @@ class Sequencer:
         # Before anybody is told of it: what was taken back stops travelling.
         self._underway.stop(turn.taken_back())
         self._rung(turn.rings)
+        self._instances.spent(turn.spent, self.submit)
         return outcomes
 
     def _decide_all(self, connection: Connection, turn: Turn, batch: list[Waiting]) -> list[Outcome]:
@@ -253,6 +256,7 @@ class Sequencer:
             if work.nonce in turn.seen:
                 return None, Refusal("UNAUTHENTICATED")
             turn.keep(work.nonce, turn.now + NONCE_KEPT, None)
+            turn.spent.append(work.nonce)
         before = turn.mark()
         try:
             return work.decide(turn), None

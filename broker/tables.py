@@ -275,6 +275,14 @@ days = Table(  # the log's size, once a day: which entries are at least how old
     Index(None, "ts"),
 )
 
+instances = Table(  # runs of each agency's agent, as hashes (broker.instances)
+    "instances",
+    metadata,
+    Column("agency", Agency, primary_key=True),
+    Column("runs", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 epochs = Table(
     "epochs",
     metadata,

@@ -217,6 +217,7 @@ class Turn:
         self.said: dict[tuple[str, int], Signed] = {}
         self.rows = Rows()
         self.entries: list[Entry] = []
+        self.spent: list[bytes] = []
         self.rings: set[str] = set()
         self.after: list[Callable[[Growth], None]] = []
         self._size = size
@@ -257,7 +258,8 @@ class Turn:
     ) -> Entry:
         """Leave a trace: a leaf with this tag, whose record the officers of `agencies` and oversight can open.
 
-        `sender_record` is an accepted envelope's sealed record and its hash as bytes. Raises Refusal TOO_BIG.
+        `sender_record` is an envelope's sealed record, and the 32 bytes that stand for it in the leaf. Raises Refusal
+        TOO_BIG.
         """
         keys, blanks = self._epochs.sealing({*agencies, self.view.oversight})
         if not keys:  # a record that nobody can open is no record

@@ -239,6 +239,8 @@ class MailboxHead(Frozen):
     notices: tuple[Notice, ...]
     more: bool
     checkpoint: str
+    twice: Seconds | None = None
+    """When two of this agency's agents were last met at once, if that was within a day (A7)."""
 
 
 class ConsistencyPage(Frozen):

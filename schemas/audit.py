@@ -49,6 +49,7 @@ class Event(StrEnum):
     HOLD = "hold"
     LIFT = "lift"
     DELETED = "deleted"
+    TWO_AGENTS = "two-agents"
 
 
 class Leaf(NamedTuple):

@@ -154,6 +154,10 @@ KINDS: Mapping[str, Kind] = {
         "administrator now whether that was they; if not, have the keys revoked. See: fenpost-agent doctor",
         "sender",
     ),
+    "SAFETY_NUMBER": Kind(
+        "This agency has the name of one whose safety number you compared, and it is another. Ring them on a number that "
+        "you knew before, compare the new number, and mark it: fenpost-agent safety-number"
+    ),
     "TWO_AGENTS": Kind(
         "Two agents run with your agency's keys at once. Stop the copy; if you know of none, have the keys revoked."
     ),
@@ -420,6 +424,9 @@ KINDS: Mapping[str, Kind] = {
     ),
     "INVITE": Kind(
         "This invitation is not good, or not any more. Ask oversight for another; each is for one agency, once."
+    ),
+    "NOT_LEFT": Kind(
+        "The agency has not left yet. Say first that it leaves and when: fenpost-keys agency leave --stops"
     ),
     "OP_KEY": Kind(
         "Your agency's operational key was replaced: this folder holds an older one. Use the folder of whoever did."

@@ -1,7 +1,7 @@
 """Request signatures: a strict profile of RFC 9421 (PROTOCOL.md A1-A6).
 
 One signature, labelled `fenpost`, over method, authority, path, query, content type and content digest, in that
-order, with created, expires = created + 60, a 16-byte nonce, the key id, alg and tag. Any other form is refused
+order, with created, expires = created + 60, a 32-byte nonce, the key id, alg and tag. Any other form is refused
 without detail. Whether the nonce is new and the key stands is for the relay.
 """
 
@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from schemas.canonical import b64
+from schemas.canonical import b64, unb64
 from schemas.errors import Refusal
 from schemas.keys import Signer
 from schemas.signing import Check
@@ -21,11 +21,13 @@ from schemas.signing import Check
 LIFE = 60
 MAX_SKEW = 90
 NONCE_KEPT = 300
+NONCE = 32
+"""Bytes of a nonce; the first half is the same for as long as a program runs."""
 _COMPONENTS = '("@method" "@authority" "@path" "@query" "content-type" "content-digest")'
 _INPUT = re.compile(
     r"fenpost=(?P<params>" + re.escape(_COMPONENTS) + r";created=(?P<created>[1-9][0-9]{0,11})"
     r";expires=(?P<expires>[1-9][0-9]{0,11})"
-    r';nonce="(?P<nonce>[A-Za-z0-9_-]{21}[AQgw])";keyid="(?P<keyid>[A-Za-z0-9_-]{43})"'
+    r';nonce="(?P<nonce>[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048])";keyid="(?P<keyid>[A-Za-z0-9_-]{43})"'
     r';alg="ed25519";tag="fenpost-v1")'
 )
 _DIGEST = re.compile(r"sha-256=:[A-Za-z0-9+/]{43}=:")
@@ -48,7 +50,10 @@ def digest_header(body: bytes) -> str:
 
 
 def sign_request(target: Target, body: bytes, key: Signer, created: int, nonce: bytes) -> dict[str, str]:
-    """The four headers that authenticate a request."""
+    """The four headers that authenticate a request.
+
+    `nonce` has 32 bytes: 16 that the program drew when it started (A7), and 16 that were never used before.
+    """
     digest = digest_header(body)
     params = (
         f'{_COMPONENTS};created={created};expires={created + LIFE};nonce="{b64(nonce)}"'
@@ -72,6 +77,11 @@ class Claim(NamedTuple):
     digest: str
     params: str
     signature: bytes
+
+    @property
+    def instance(self) -> bytes:
+        """What the program drew when it started."""
+        return unb64(self.nonce, NONCE)[: NONCE // 2]
 
 
 def read_claim(headers: Mapping[str, str], now: int) -> Claim:

@@ -1,6 +1,6 @@
 """A small partnership for tests: real keys, a real relay on a loopback port, real signed requests.
 
-    world = World.found(tmp_path, "Peacock", "IDVAS")     # oversight and two members, in the relay's founding file
+    world = World.again(tmp_path, "Peacock", "IDVAS")     # oversight and two members, in the relay's founding file
     async with world.relay() as relay, world.session() as http:
         sealed = world.seal("Peacock", "IDVAS")           # an upload without personal data: the gate lets it pass
         answer = await world.post_envelopes(http, "Peacock", sealed)
@@ -11,15 +11,20 @@ Agreements: `grant = world.grant("Peacock", "IDVAS")`, `status = world.status("P
 `post_statements`, then `world.seal("Peacock", "IDVAS", grant=grant, status=status)`; `world.withdrawal` ends it.
 Everything a test wants to spoil is an argument: `clock`, `law`, `changes` of a draft, the key of a request.
 
+`World.found` draws every key; `World.again` gives each test a copy of the one that was founded alike before, in this
+process. A test that wants a second partnership, or strangers of the same names, founds it.
+
 Only schemas and keys_tooling.ceremony are used here; `relay` alone imports the relay.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import io
 import json
 import secrets
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -45,7 +50,7 @@ from schemas.request import Target, sign_request
 from schemas.sealing import Draft, Sealed, SealedFor, seal
 from schemas.sectors import Sector
 from schemas.signing import Purpose, Signed
-from tests.ports import free_port
+from tests.ports import free_port, is_free
 
 NOW = 1_795_305_600
 """The world's first second: 22 November 2026."""
@@ -130,6 +135,8 @@ class World:
     founded: Founded
     parties: dict[str, Party]
     statements: list[Signed] = field(default_factory=list)
+    mould: World | None = None
+    """What this is a copy of: nobody runs or changes that one."""
     directory: Directory = field(init=False)
 
     def __post_init__(self) -> None:
@@ -170,6 +177,19 @@ class World:
                 world.take(signed)
         world.write_relay_folder()
         return world
+
+    @classmethod
+    def again(cls, folder: Path, *names: str, **given: Any) -> World:
+        """As `found`, with the keys and the port that were drawn when the same was first asked for in this process."""
+        wanted = repr((names, sorted(given.items())))
+        mould = MOULDS.get(wanted)
+        if mould is None or not is_free(mould.port):
+            mould = MOULDS[wanted] = cls.found(lasting_folder(), *names, **given)
+        shutil.copytree(mould.folder / "relay", folder / "relay")
+        parties = {name: replace(party) for name, party in mould.parties.items()}
+        return cls(
+            folder, SteppedClock(mould.clock.now), mould.port, mould.founded, parties, list(mould.statements), mould
+        )  # fmt: skip
 
     def join(
         self,
@@ -243,7 +263,7 @@ class World:
         content_type: str = api.JSON,
     ) -> dict[str, str]:
         target = Target(method, self.founded.partnership.charter.authority, path, query, content_type)
-        return sign_request(target, body, key, self.now, secrets.token_bytes(16))
+        return sign_request(target, body, key, self.now, secrets.token_bytes(32))
 
     async def call(
         self,
@@ -402,6 +422,16 @@ class World:
             **changes,
         }  # fmt: skip
         return Signed.make(consent, Purpose.WITHDRAW, value)
+
+
+MOULDS: dict[str, World] = {}
+
+
+def lasting_folder() -> Path:
+    """A folder that goes when this process ends."""
+    folder = tempfile.mkdtemp(prefix="fenpost-mould-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 @cache

@@ -99,6 +99,12 @@ class Deed(Said):
     lost: int | None = None
 
 
+class Twice(Said):
+    """Two agents of one agency that were met at once."""
+
+    a: str
+
+
 class Reader(Said):
     """An officer's reading of entries."""
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from keys_tooling.audit.again import decided_otherwise
 from keys_tooling.audit.officers_statements import handed, held_back, opening, unsealed
-from keys_tooling.audit.recorded_parts import Deed, Message, Missing, Reader, Stamp, Step, Weighed
+from keys_tooling.audit.recorded_parts import Deed, Message, Missing, Reader, Stamp, Step, Twice, Weighed
 from keys_tooling.audit.told import Place, Told, holds
 from schemas.audit import Event, Leaf, event_tag
 from schemas.canonical import Json, b64, unb64
@@ -74,6 +74,8 @@ def tell(index: int, leaf: Leaf, facts: dict[str, Json], view: Directory, shelf:
             return held_back(told, Signed.from_json(facts.get("statement")), view)
         if stamp.event in (Event.DELETED, Event.RESTORED):
             return _of_relay(told, Deed.model_validate(facts))
+        if stamp.event == Event.TWO_AGENTS:
+            return replace(told, sender=Place(Twice.model_validate(facts).a, ""))
         if stamp.event == Event.HANDOVER:
             return handed(told, leaf, Signed.from_json(facts.get("statement")), view)
         return _statement(told, facts, view)

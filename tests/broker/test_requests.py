@@ -35,7 +35,7 @@ def headers_for(world: World, **changes) -> dict[str, str]:
         api.JSON,
     )
     key = given["key"] or world.parties["IDVAS"].member.agent.auth
-    return sign_request(target, given["body"], key, world.now + given["skew"], secrets.token_bytes(16))
+    return sign_request(target, given["body"], key, world.now + given["skew"], secrets.token_bytes(32))
 
 
 async def fetch(world: World, http, headers: dict[str, str]):

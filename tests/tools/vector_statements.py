@@ -289,8 +289,8 @@ def receipts() -> dict[str, object]:
 def requests() -> dict[str, object]:
     target = Target("POST", "relay.example", "/v1/receipts", "", "application/json")
     body = b'{"notices":[1],"receipts":[]}'
-    headers = sign_request(target, body, BIRCH.auth, T0, seed("nonce")[:16])
-    other = sign_request(target, b"{}", BIRCH.auth, T0, seed("nonce")[:16])
+    headers = sign_request(target, body, BIRCH.auth, T0, seed("nonce"))
+    other = sign_request(target, b"{}", BIRCH.auth, T0, seed("nonce"))
 
     def edit(name: str, old: str, new: str) -> dict[str, str]:
         assert old in headers[name], (name, old)
@@ -330,7 +330,7 @@ def requests() -> dict[str, object]:
     }  # fmt: skip
     return {
         "description": "Signed requests (A1 to A4). Whether the nonce is new and the key stands is not asked here.",
-        "valid": [{"name": "receipts", **base, "created": T0, "nonce": b(seed("nonce")[:16]), "seed": b(seed("birch auth")), "headers": headers}],
+        "valid": [{"name": "receipts", **base, "created": T0, "nonce": b(seed("nonce")), "seed": b(seed("birch auth")), "headers": headers}],
         "invalid": [{"name": name, **base, **more, "headers": sent, "refusal": "UNAUTHENTICATED"} for name, sent, more in bad],
     }  # fmt: skip
 

@@ -1,0 +1,156 @@
+"""Whether an agency's agent runs once (PROTOCOL.md A7): which runs of it were met, by what each drew at its start.
+
+Rules of this house:
+- only what an agent alone asks counts: mailbox, receipts, envelopes; an administrator's commands come and go;
+- a newer run takes over, and that is all there is to say; a run that goes on after a newer one began means two at once;
+- what a run drew is kept as a hash: whoever reads the store cannot pass for a run that goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from broker.authentication import Asking
+from broker.sweeping import Unasked
+from broker.tables import instances
+from broker.turn import Turn
+from schemas import api
+from schemas.audit import Event
+from schemas.canonical import b64
+from schemas.errors import Refusal
+from schemas.hashing import labelled
+
+PATHS = frozenset({api.MAILBOX, api.RECEIPTS, api.ENVELOPES})
+RUNS = 16
+"""Runs of one agency that are remembered."""
+DAY = 24 * 3600
+"""How long both are told that they are two; and how seldom the log says it again."""
+WAITING = 4096
+LATE = 600
+
+
+class Run(NamedTuple):
+    """A run, by its hash, and the time of the first request by which it took over."""
+
+    hash: str
+    since: int
+
+
+class Visit(NamedTuple):
+    """A verified request of an agent whose nonce is not yet spent."""
+
+    agency: str
+    hash: str
+    created: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The runs of an agency, the newest last; when two were last met at once, and when the log last said so."""
+
+    runs: tuple[Run, ...] = ()
+    twice: int = 0
+    said: int = 0
+
+    def after(self, visit: Visit, now: int) -> Seen:
+        """What is known after this visit; the same object when it tells nothing new."""
+        if not self.runs:
+            return Seen((Run(visit.hash, visit.created),), self.twice, self.said)
+        newest = self.runs[-1]
+        if visit.hash == newest.hash:
+            return self
+        others = tuple(run for run in self.runs if run.hash != visit.hash)
+        known = len(others) < len(self.runs)
+        taken_over = Run(visit.hash, visit.created)
+        if not known:
+            late = visit.created < newest.since  # its first request was overtaken by its successor's
+            runs = (*others[:-1], taken_over, newest) if late else (*others, taken_over)
+            return Seen(runs[-RUNS:], self.twice, self.said)
+        if visit.created <= newest.since:
+            return self  # it was sent before the newer run began, and came after
+        said = now if now - self.said >= DAY else self.said
+        return Seen((*others, taken_over), now, said)
+
+
+class Instances:
+    """What was met of every agency. Call `restore` before anything else."""
+
+    def __init__(self, clock: Callable[[], float], rung: Callable[[set[str]], None]) -> None:
+        self._clock = clock
+        self._rung = rung
+        self._seen: dict[str, Seen] = {}
+        self._waiting: dict[bytes, Visit] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def restore(self, rows: Iterable[tuple[str, str]]) -> None:
+        """Take up what was stored: agency and text."""
+        for agency, text in rows:
+            kept = json.loads(text)
+            self._seen[agency] = Seen(tuple(Run(*run) for run in kept["runs"]), kept["twice"], kept["said"])
+
+    def twice(self, agency: str) -> int | None:
+        """When two of an agency's agents were last met at once, if that was within a day."""
+        seen = self._seen.get(agency)
+        return seen.twice if seen is not None and seen.twice > self._clock() - DAY else None
+
+    def expect(self, asking: Asking, nonce: bytes) -> None:
+        """A verified request: it counts once its nonce is spent."""
+        if asking.officer or asking.target.path not in PATHS:
+            return
+        if len(self._waiting) >= WAITING:  # refused before their turn
+            late = self._clock() - LATE
+            self._waiting = {n: visit for n, visit in self._waiting.items() if visit.created > late}
+        agency = asking.key.agency
+        digest = labelled("fenpost/v1/instance", asking.claim.instance + agency.encode("ascii"))
+        self._waiting[nonce] = Visit(agency, b64(digest), asking.claim.created)
+
+    def spent(self, nonces: Iterable[bytes], submit: Callable[[Met], Awaitable[object]]) -> None:
+        """These nonces are spent, durably: their requests were made once, by whom they say."""
+        now = int(self._clock())
+        for visit in filter(None, (self._waiting.pop(nonce, None) for nonce in nonces)):
+            before = self._seen.get(visit.agency, Seen())
+            after = before.after(visit, now)
+            if after is before:
+                continue
+            self._seen[visit.agency] = after
+            if after.twice != before.twice:
+                self._rung({visit.agency})
+            task = asyncio.create_task(_kept(submit, Met(visit.agency, after, after.said != before.said)))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+
+async def _kept(submit: Callable[[Met], Awaitable[object]], work: Met) -> None:
+    # The store is away, or the relay ends: the next run that is met is written with all before it.
+    with contextlib.suppress(Refusal):
+        await submit(work)
+
+
+@dataclass
+class Met(Unasked):
+    """What is known of an agency's runs, to be stored; and an event for its officers when two were met at once."""
+
+    agency: str
+    seen: Seen
+    logs: bool = False
+
+    def decide(self, turn: Turn) -> None:
+        kept = {"runs": self.seen.runs, "said": self.seen.said, "twice": self.seen.twice}
+        turn.db.execute(delete(instances).where(instances.c.agency == self.agency))
+        turn.db.execute(insert(instances).values(agency=self.agency, runs=json.dumps(kept)))
+        if self.logs:
+            turn.log(Event.TWO_AGENTS, turn.draw(32), {self.agency}, {"a": self.agency})
+
+
+async def kept_instances(connection: AsyncConnection) -> list[tuple[str, str]]:
+    """What `Met` stored."""
+    found = await connection.execute(select(instances.c.agency, instances.c.runs))
+    return [(row.agency, row.runs) for row in found]
