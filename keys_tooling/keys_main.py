@@ -10,6 +10,7 @@ import click
 from keys_tooling.agency_main import agency
 from keys_tooling.backup_main import backup, restore
 from keys_tooling.changing_main import resume, revoke, rotate
+from keys_tooling.check_main import check
 from keys_tooling.console import World, run
 from keys_tooling.invites_main import invite
 from keys_tooling.officers_main import officer
@@ -40,5 +41,5 @@ def keys() -> None:
 
 for group in (partnership, invite, agency, officer, role, policy, rotate, revoke, resume):
     keys.add_command(group)
-for command in (backup, restore, recover):
+for command in (backup, restore, recover, check):
     keys.add_command(command)

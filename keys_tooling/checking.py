@@ -1,0 +1,283 @@
+"""`fenpost-keys check`: does what is published fit what is held, and what is due soon. Pure: it judges what was read.
+
+Rules of this house:
+- each finding is a sentence that says what to do, and a yes or a no; no is for what somebody must see to;
+- what could not be looked at is said, never passed over;
+- nothing shown here is secret: ids, uses, dates and roles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from keys_tooling.directory_reading import Reading
+from keys_tooling.held_keys import HeldKeys
+from keys_tooling.own_side import by_others
+from schemas.canonical import Json
+from schemas.directory import Agency
+from schemas.keys import ED25519, Use, kid_of
+from schemas.published import Key
+from schemas.request import MAX_SKEW
+from schemas.worktime import london
+
+DAY = 24 * 3600
+SOON = 14 * DAY
+RUNNING_SOON = 2 * DAY
+"""An agent renews its own keys by itself, long before this: nearer than that, it is not doing so."""
+RECERTIFY = 90 * DAY
+CLOCK = 15
+"""Two clocks further apart than this, in seconds, and somebody should look; beyond MAX_SKEW the relay refuses."""
+RUNNING = frozenset({Use.MSG, Use.AUTH, Use.CONSENT, Use.WITNESS, Use.PREKEY})
+WHO = {
+    Use.PERSON: "she makes a new one: fenpost-keys role new, then rotate --person",
+    Use.IG: "the officer makes a new one: fenpost-audit init, then rotate --officer",
+    Use.IG_AUTH: "the officer makes a new one: fenpost-audit init, then rotate --officer",
+    Use.POLICY: "she makes a new one, then: fenpost-keys rotate --policy",
+    Use.RENEW: "fenpost-keys rotate --use renew",
+}
+BY_AGENT = "the agent does it by itself: look that it runs (fenpost-agent doctor)"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding. `ok` is no when somebody must see to it."""
+
+    name: str
+    ok: bool
+    say: str
+
+    def to_json(self) -> dict[str, Json]:
+        return {"name": self.name, "ok": self.ok, "say": self.say}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was read before judging: `running` is what the running agent says of its keys, None when none answered."""
+
+    held: HeldKeys
+    reading: Reading
+    now: int
+    relay_time: int
+    running: Mapping[str, bool] | None = None
+    status: Mapping[str, Any] = field(default_factory=dict)
+
+
+def judged(seen: Seen, agency: str) -> list[Check]:
+    """Everything that the directory and the key files together show about an agency."""
+    own = seen.reading.view.agencies.get(agency)
+    if own is None:
+        return [Check("agency", False, "The directory does not know this agency. Ask oversight to enrol it.")]
+    return [
+        clock(seen),
+        membership(own),
+        *chain(seen, own),
+        *operational(seen, own),
+        *published(seen, own),
+        *unpublished(seen, own),
+        *dates(own, seen.now),
+        *people(own, seen.now),
+        *backlog(seen),
+    ]
+
+
+def clock(seen: Seen) -> Check:
+    apart = seen.relay_time - seen.now
+    if abs(apart) <= CLOCK:
+        return Check("clock", True, f"This clock and the relay's are {abs(apart)} seconds apart.")
+    way = "behind" if apart > 0 else "ahead of"
+    return Check(
+        "clock",
+        False,
+        f"This clock is {abs(apart)} seconds {way} the relay's. Set it; from {MAX_SKEW} on nothing is accepted.",
+    )
+
+
+def membership(own: Agency) -> Check:
+    if own.left is not None:
+        return Check(
+            "member", False, f"The agency leaves the partnership: nothing new from {_day(own.left.stops)} on."
+        )
+    if not own.member:
+        return Check("member", False, "The agency is not taken in yet. Hand enrolment.json to oversight.")
+    return Check("member", True, "The agency is a member, and its desks and sector are in the directory.")
+
+
+def chain(seen: Seen, own: Agency) -> list[Check]:
+    """The local view and the relay's agree, and nobody spoke in the agency's name unknown to its administrator."""
+    checks = [
+        Check(
+            "directory",
+            True,
+            f"All {seen.reading.view.size} statements follow, and their root is the relay's.",
+        )
+    ]
+    admin = seen.held.admin
+    if admin is None:
+        return checks
+    if own.seq < admin.seq or admin.head not in seen.reading.hashes():
+        say = "The relay hides or has changed statements of this agency. Stop, and ring oversight."
+        return [*checks, Check("own chain", False, say)]
+    others = by_others(seen.reading, admin)
+    renew = {key.kid for key in own.keys.values() if key.use == Use.RENEW}
+    strange = [number for number, _, by in _signed_by(seen, own, others) if by not in renew]
+    if strange:
+        say = (
+            f"Statements {', '.join(map(str, strange))} in this agency's name are by another key than admin.fpk's. If "
+            "nobody here made them, act at once: fenpost-keys recover op"
+        )
+        return [*checks, Check("own chain", False, say)]
+    return [
+        *checks,
+        Check("own chain", True, "Every statement in this agency's name is by a key of its own."),
+    ]
+
+
+def _signed_by(seen: Seen, own: Agency, numbers: list[tuple[int, str]]) -> list[tuple[int, str, str]]:
+    wanted = dict(numbers)
+    said = (signed.peek() for signed in seen.reading.statements)
+    return [
+        (one["seq"], one["op"], one["by"]) for one in said if one["agency"] == own.id and one["seq"] in wanted
+    ]
+
+
+def operational(seen: Seen, own: Agency) -> list[Check]:
+    admin = seen.held.admin
+    if admin is None:
+        return [Check("op", True, "There is no admin.fpk here, so the operational key was not looked at.")]
+    if admin.op.kid == kid_of(ED25519, own.op):
+        return [Check("op", True, "admin.fpk holds the operational key that is in force.")]
+    say = "admin.fpk holds an operational key that is not in force. Find the newer file, or: fenpost-keys recover op"
+    return [Check("op", False, say)]
+
+
+def published(seen: Seen, own: Agency) -> list[Check]:
+    """Each standing key of the agency's is held somewhere that was looked at."""
+    missing, unseen, found = list[Key](), list[Key](), 0
+    renew = {key.kid for key in own.keys.values() if key.use == Use.RENEW}
+    for key in _standing(own, seen.now):
+        if key.kid in seen.held.kids or (seen.running or {}).get(key.kid):
+            found += 1
+        elif key.use in RUNNING and (seen.running is not None or key.by not in renew):
+            missing.append(key)
+        else:
+            unseen.append(key)
+    checks = [Check("held", True, f"{found} published keys match a private key that is held here.")]
+    for key in missing:
+        say = f"The directory has a {key.use} key that nobody here holds ({key.kid[:12]}…). "
+        checks.append(Check("held", False, say + "If nobody made it, revoke it at once: fenpost-keys revoke"))
+    if unseen:
+        names = ", ".join(sorted({str(key.person or key.use) for key in unseen}))
+        say = f"Not looked at, because their files are not here or did not open: {names}."
+        checks.append(Check("not looked at", True, say))
+    if seen.held.closed:
+        say = (
+            f"No passphrase given opens {', '.join(seen.held.closed)}. Give theirs too, to have them checked."
+        )
+        checks.append(Check("closed", True, say))
+    return checks
+
+
+def unpublished(seen: Seen, own: Agency) -> list[Check]:
+    """Held keys that the directory never heard of, or that were revoked."""
+    checks = []
+    known = {key.kid: key for key in own.keys.values()}
+    for kid, file in seen.held.kids.items():
+        if seen.held.admin is not None and kid == seen.held.admin.op.kid:
+            continue
+        key = known.get(kid)
+        if key is None and own.keys:
+            checks.append(
+                Check("published", False, f"{file} holds a key that is not published ({kid[:12]}…).")
+            )
+        elif key is not None and key.revoked is not None and key.reason == "compromised":
+            say = f"{file} holds a {key.use} key that was revoked as compromised. Destroy that file."
+            checks.append(Check("published", False, say))
+    return checks
+
+
+def dates(own: Agency, now: int) -> list[Check]:
+    """Keys that end soon without a successor."""
+    checks = []
+    for use in (use for use in Use if use not in (Use.ROOT, Use.OP, Use.LOG)):
+        for person in sorted({key.person or "" for key in own.keys.values() if key.use == use}):
+            keys = [k for k in own.keys.values() if k.use == use and (k.person or "") == person]
+            lasting = [k for k in keys if k.revoked is None and k.exp > now]
+            checks += _dated(use, person, max((k.exp for k in lasting), default=None), now)
+    return checks
+
+
+def _dated(use: Use, person: str, until: int | None, now: int) -> list[Check]:
+    named = f"{use} key of {person}" if person else f"{use} key"
+    remedy = BY_AGENT if use in RUNNING else WHO[use]
+    if until is None:
+        # People leave and their keys end with them: only what an agency cannot do without is missed.
+        return [Check("dates", False, f"No {named} stands any more: {remedy}.")] if not person else []
+    left, soon = until - now, RUNNING_SOON if use in RUNNING else SOON
+    due = f"The last {named} ends on {_day(until)}, in {left // DAY} days"
+    return [Check("dates", left > soon, f"{due}." if left > soon else f"{due}: {remedy}.")]
+
+
+def people(own: Agency, now: int) -> list[Check]:
+    """Role keys of people are looked over every 90 days (K24)."""
+    standing = [key for key in _standing(own, now) if key.use == Use.PERSON]
+    late = sorted(key.person or "" for key in standing if now - own.certified(key.kid) >= RECERTIFY)
+    if late:
+        say = f"Look whether these are still right, then: fenpost-keys role recertify. {', '.join(late)}."
+        return [Check("people", False, say)]
+    return (
+        [Check("people", True, f"{len(standing)} people's keys, none due to be looked over.")]
+        if standing
+        else []
+    )
+
+
+def backlog(seen: Seen) -> list[Check]:
+    """What waits, as the running agent tells it."""
+    if seen.running is None:
+        say = "No agent answers here, so what waits was not looked at. Run this on the agent's machine too."
+        return [Check("waiting", True, say)]
+    said = seen.status
+    waits = said.get("waiting", 0)
+    why = ", ".join(sorted(said.get("waiting_because", {})))
+    rows = [
+        Check("waiting", not why, f"{waits} messages wait to be sent{f', because of {why}' if why else ''}."),
+        Check("to take on", True, f"{said.get('to_take_on', 0)} messages wait for somebody to take them on."),
+    ]
+    late = len(said.get("not_confirmed", ()))
+    if late:
+        rows.append(
+            Check(
+                "undelivered", False, f"{late} messages are sent and nobody confirmed them. Ring those desks."
+            )
+        )
+    return rows
+
+
+def listed(own: Agency, held: HeldKeys, now: int) -> list[dict[str, Json]]:
+    """Every standing or coming key of the agency's, with its dates and whether it is held here."""
+    keys = [key for key in own.keys.values() if key.exp > now and (key.revoked is None or key.revoked > now)]
+    return [
+        {
+            "age_days": max(0, now - key.nbf) // DAY,
+            "ends": key.exp,
+            "held": held.kids.get(key.kid),
+            "kid": key.kid,
+            "left_days": (key.exp - now) // DAY,
+            "person": key.person,
+            "since": key.nbf,
+            "use": str(key.use),
+        }
+        for key in sorted(keys, key=lambda key: (key.exp, key.kid))
+    ]
+
+
+def _standing(own: Agency, now: int) -> list[Key]:
+    return sorted(
+        (key for key in own.keys.values() if key.stands(now)), key=lambda key: (key.use, key.nbf, key.kid)
+    )
+
+
+def _day(at: int) -> str:
+    return f"{london(at):%d %B %Y}"
