@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from keys_tooling.console import World, report
-from keys_tooling.options import DEMONSTRATION, FILE, JSON, OFFICERS, PASSPHRASE
+from keys_tooling.options import DEMONSTRATION, DRY, FILE, JSON, OFFICERS, PASSPHRASE, YES
 from keys_tooling.partnership_main import NEXT, offline
 from schemas.sectors import SECTORS, Sector
+
+if TYPE_CHECKING:
+    from keys_tooling.directory_reading import Reading
+    from keys_tooling.own_side import OwnSide
+    from keys_tooling.plan import Plan
 
 
 @click.group()
@@ -164,6 +170,111 @@ def agency_enrol(
         raise click.UsageError(
             "At the agency: --dir and --invite. Oversight: --partnership-dir, and an enrolment or --pending."
         )
+
+
+@agency.command("leave")
+@click.option("--dir", "folder", type=FILE, required=True, help="The agency's folder, or oversight's.")
+@click.option("--member", help="Which agency leaves, by name or id. [default: the folder's own]")
+@click.option("--stops", help="From when nobody may write to it: now, or such as 2027-01-04T09:00Z.")
+@click.option("--successor", help="Who does its work then, by name or id. [default: nobody]")
+@click.option("--finish", is_flag=True, help="Last of all, after that moment: end every key.")
+@YES
+@DRY
+@PASSPHRASE
+@JSON
+@click.pass_obj
+def agency_leave(
+    world: World,
+    folder: Path,
+    member: str | None,
+    stops: str | None,
+    successor: str | None,
+    finish: bool,
+    yes: bool,
+    dry: bool,
+    passphrase_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Leave the partnership: first nobody writes to the agency anew, then it finishes, and its keys end last.
+
+    \b
+    Example:
+      fenpost-keys agency leave --dir peacock --stops 2027-03-31T17:00Z --successor "Harbour House"
+      fenpost-keys agency leave --dir peacock --finish
+    """
+    from keys_tooling import leaving
+    from keys_tooling.carrying_out import carry_out, given
+    from keys_tooling.own_agent import status_of
+    from keys_tooling.own_side import OwnSide
+    from keys_tooling.passphrases import known_passphrase
+    from keys_tooling.policy_asking import read_moment
+
+    if finish == (stops is not None) or (finish and (member or successor)):
+        raise click.UsageError("Say from when on: --stops; or, when all is done, --finish alone.")
+    passphrase = known_passphrase(passphrase_file, "the administrator's keys")
+    own, status = OwnSide.open(folder, passphrase), status_of(folder)
+    told = given(member=member, stops=stops, successor=successor, finish=finish)
+
+    def plan(reading: Reading, side: OwnSide) -> Plan:
+        now = world.now()
+        if finish:
+            return leaving.finish(reading, side, told, status, now)
+        leaver = member or side.admin.agency
+        return leaving.leave(reading, side, told, leaver, read_moment(stops or "", now), successor, status)
+
+    does = "agency leave --finish" if finish else "agency leave"
+    carry_out(world, own, passphrase, does, told, plan, yes=yes, dry=dry, as_json=as_json)
+
+
+@agency.command("merge")
+@click.option("--partnership-dir", "folder", type=FILE, required=True, help="Oversight's folder.")
+@click.option("--was", required=True, help="The agency that becomes another, by name or id.")
+@click.option("--now", "now_is", required=True, help="What it is now: a member, by name or id.")
+@click.option(
+    "--until", required=True, help="Until when the old one leads to the new, such as 2028-04-01T00:00Z."
+)
+@click.option("--stops", default="now", show_default=True, help="From when nobody may write to the old one.")
+@YES
+@DRY
+@PASSPHRASE
+@JSON
+@click.pass_obj
+def agency_merge(
+    world: World,
+    folder: Path,
+    was: str,
+    now_is: str,
+    until: str,
+    stops: str,
+    yes: bool,
+    dry: bool,
+    passphrase_file: Path | None,
+    as_json: bool,
+) -> None:
+    """An agency is merged into another, or carries on under a new name: oversight says so. Agreements do not follow.
+
+    Enrol the new agency first. A split is several: each new agency is enrolled, and the old one leads to one of them.
+
+    \b
+    Example:
+      fenpost-keys agency merge --partnership-dir partnership --was "Fenland Council" --now "North Council" \\
+        --until 2028-04-01T00:00Z
+    """
+    from keys_tooling import leaving
+    from keys_tooling.admission import Oversight
+    from keys_tooling.carrying_out import carry_out, given
+    from keys_tooling.passphrases import known_passphrase
+    from keys_tooling.policy_asking import read_moment
+
+    passphrase = known_passphrase(passphrase_file, "oversight's keys")
+    own = Oversight.open(folder, passphrase)
+    told = given(was=was, now=now_is, until=until, stops=stops)
+
+    def plan(reading: Reading, side: OwnSide) -> Plan:
+        at = world.now()
+        return leaving.merge(reading, side, told, was, now_is, read_moment(until, at), read_moment(stops, at))
+
+    carry_out(world, own, passphrase, "agency merge", told, plan, yes=yes, dry=dry, as_json=as_json)
 
 
 @agency.command("pending")

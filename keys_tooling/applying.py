@@ -98,6 +98,7 @@ async def built(
 ) -> tuple[Signed, ...]:
     """The missing statements on the chain's present place, each tried on a copy of the view."""
     chain, trial = own_chain(reading, own.admin, held), copy.deepcopy(reading.view)
+    now = max(now, trial.agencies[chain.agency].ts)  # a chain is never dated backwards
     made = []
     for said in missing:
         signed = chain.state(said.op, said.body, now)

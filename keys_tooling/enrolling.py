@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from keys_tooling import admission, invites
+from keys_tooling import admission, invites, own_side
 from keys_tooling import agency as making
 from keys_tooling.admission import Oversight
 from keys_tooling.console import World, report, shown, tell
@@ -125,7 +125,7 @@ def show_pending(world: World, folder: Path, passphrase_file: Path | None, *, as
     """Oversight: what came with invitations and waits; nothing of it is believed but that it verifies."""
 
     async def ask(line: InviteLine, oversight: Oversight) -> list[invites.Waiting]:
-        members = (await admission.read_own(line, oversight, world)).view.agencies
+        members = (await own_side.read_own(line, oversight, world)).view.agencies
         rows = await invites.waiting(line, oversight)
         return [
             row for row in rows

@@ -15,6 +15,7 @@ from keys_tooling.options import FILE, JSON, PASSPHRASE
 if TYPE_CHECKING:
     from keys_tooling.admission import Oversight
     from keys_tooling.invite_line import InviteLine
+    from keys_tooling.plan import Facts
 
 T = TypeVar("T")
 DAY = 24 * 3600
@@ -123,9 +124,9 @@ def invite_list(world: World, folder: Path, passphrase_file: Path | None, as_jso
     from keys_tooling import invites
     from keys_tooling.policy_words import moment
 
-    async def ask(line: InviteLine, oversight: Oversight) -> list[dict[str, object]]:
+    async def ask(line: InviteLine, oversight: Oversight) -> list[Facts]:
         records, now = invites.known(oversight), world.now()
-        rows = []
+        rows: list[Facts] = []
         for one in await line.invites():
             state = "used" if one.taken is not None else "over" if now >= one.until else "good"
             record = records.get(one.mark)

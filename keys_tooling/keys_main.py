@@ -12,6 +12,7 @@ from keys_tooling.backup_main import backup, restore
 from keys_tooling.changing_main import resume, revoke, rotate
 from keys_tooling.check_main import check
 from keys_tooling.console import World, run
+from keys_tooling.emergency_main import emergency
 from keys_tooling.invites_main import invite
 from keys_tooling.officers_main import officer
 from keys_tooling.partnership_main import partnership
@@ -39,7 +40,7 @@ def keys() -> None:
     """
 
 
-for group in (partnership, invite, agency, officer, role, policy, rotate, revoke, resume):
+for group in (partnership, invite, agency, officer, role, policy, rotate, revoke, emergency, resume):
     keys.add_command(group)
 for command in (backup, restore, recover, check):
     keys.add_command(command)

@@ -73,3 +73,11 @@ class OwnAgent:
             return host, int(port)
         except (OSError, ValueError) as error:
             raise Refusal("AGENT_AWAY") from error
+
+
+def status_of(folder: Path) -> dict[str, Any]:
+    """The status of the folder's agent, or nothing when none runs here: then nobody is told what is open."""
+    try:
+        return OwnAgent(folder).status()
+    except Refusal:
+        return {}

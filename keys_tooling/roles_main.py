@@ -5,12 +5,20 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from keys_tooling.console import World, report
-from keys_tooling.options import FILE, JSON, PASSPHRASE
+from keys_tooling.console import REFUSED, World, report
+from keys_tooling.options import DRY, FILE, JSON, PASSPHRASE, YES
 from schemas.roles import Role
+
+if TYPE_CHECKING:
+    from agent.client import Relay
+    from keys_tooling.directory_reading import Reading
+    from keys_tooling.own_side import OwnSide
+    from keys_tooling.plan import Plan
+    from keys_tooling.policy import Member
 
 
 @click.group()
@@ -158,6 +166,89 @@ def role_countersign(
     )
     facts = {"kid": found.kid, "person": found.person, "was_countersigned": not new}
     report(facts, f"{found.person} {words}", as_json=as_json)
+
+
+@role.command("roster")
+@click.option("--dir", "folder", type=FILE, required=True, help="The agency's folder.")
+@PASSPHRASE
+@JSON
+@click.pass_obj
+def role_roster(world: World, folder: Path, passphrase_file: Path | None, as_json: bool) -> None:
+    """Everybody with a key at your agency: what counts, what ends soon, what nobody looked at for 90 days.
+
+    Ends with exit code 1 when something is due, so that a timer can remind you.
+
+    \b
+    Example:
+      fenpost-keys role roster --dir peacock
+    """
+    from keys_tooling import roster
+    from keys_tooling.policy_asking import asking, in_force
+    from keys_tooling.policy_words import moment
+    from schemas.override import terms_of
+
+    async def ask(line: Relay, own: Member) -> tuple[list[roster.Row], list[str]]:
+        view, policy = await in_force(line, own, world)
+        now = world.now()
+        agency = view.agencies[view.requester(own.auth.kid, now).agency]
+        rows = roster.roster(view, agency, now, terms_of(policy).key_delay)
+        return rows, roster.shortages(rows, needs_leads=agency.id != view.oversight)
+
+    rows, lacks = asking(world, folder, passphrase_file, ask)
+    lines = [
+        f"{row.key.person or '':<12} {row.key.use:<8} {row.state}, until {moment(row.key.exp)}"
+        + "".join(f"\n{'':>13}DUE: {roster.ADVICE[one]}" for one in row.due)
+        for row in rows
+    ]
+    lines += [f"LACKS: {one}" for one in lacks]
+    due = bool(lacks) or any(row.due for row in rows)
+    report(
+        {"due": due, "keys": [row.to_json() for row in rows], "lacks": lacks},
+        "\n".join(lines),
+        as_json=as_json,
+    )
+    if due:
+        sys.exit(REFUSED)
+
+
+@role.command("recertify")
+@click.option("--dir", "folder", type=FILE, required=True, help="The agency's folder.")
+@click.option(
+    "--person", "only", multiple=True, help="Only this person, such as lead-2. [default: everybody]"
+)
+@YES
+@DRY
+@PASSPHRASE
+@JSON
+@click.pass_obj
+def role_recertify(
+    world: World,
+    folder: Path,
+    only: tuple[str, ...],
+    yes: bool,
+    dry: bool,
+    passphrase_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Say that your people's keys are still theirs, once a quarter. Look at role roster first.
+
+    \b
+    Example:
+      fenpost-keys role recertify --dir peacock
+    """
+    from keys_tooling import roster
+    from keys_tooling.carrying_out import carry_out, given
+    from keys_tooling.own_side import OwnSide
+    from keys_tooling.passphrases import known_passphrase
+
+    passphrase = known_passphrase(passphrase_file, "the administrator's keys")
+    own, told = OwnSide.open(folder, passphrase), given(only=",".join(sorted(only)))
+
+    def plan(reading: Reading, side: OwnSide) -> Plan:
+        agency = reading.view.agencies[side.admin.agency]
+        return roster.recertify(agency, roster.roster(reading.view, agency, world.now(), 0), told, only)
+
+    carry_out(world, own, passphrase, "role recertify", told, plan, yes=yes, dry=dry, as_json=as_json)
 
 
 @role.command("show")

@@ -1,0 +1,189 @@
+"""Emergency revocation by two people in two roles, without the administrator (PROTOCOL.md K22).
+
+Rules of this house:
+- the first signs a file with her own key, and needs nothing but that key and partnership.json;
+- the second signs with hers and posts it: an officer, or oversight's duty, whose keys the relay knows;
+- both are shown what ends, what that undoes and who must act; the relay and every agent check who they are.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+
+from keys_tooling.applying import ATTEMPTS, Line, post
+from keys_tooling.console import World
+from keys_tooling.directory_reading import Reading, read_directory
+from keys_tooling.keyfiles import read_public, read_secret
+from keys_tooling.partnership import AGENT
+from keys_tooling.revocation import UNDOES
+from schemas.canonical import strict_json
+from schemas.chain import Chain
+from schemas.directory import Agency, Directory, Key
+from schemas.emergency import EmergencyRevoke, Reason, second_signature
+from schemas.envelope import AgencyId, Frozen
+from schemas.errors import Refusal
+from schemas.hashing import Frames
+from schemas.keyfile import LIMIT as KEY_LIMIT
+from schemas.keyring import AdminKeys, AgentKeys, OfficerKeys, PersonKeys
+from schemas.keys import RUNNING, Signer, Use
+from schemas.partnership import Partnership
+
+LIMIT = 64 * 1024
+NOT_ONE = "This is not an emergency file, or it was damaged. Ask whoever signed it first for it again."
+AFTER = (
+    "ring the agency on a number that you know: it stops its agent and finds out what was copied",
+    "an officer lists what went through since then: fenpost-audit report breach",
+    "the administrator makes new keys: fenpost-keys rotate; if the operational key was taken: fenpost-keys recover",
+)
+
+
+class Emergency(Frozen):
+    """What the first signer hands to the second."""
+
+    v: Annotated[int, Field(ge=1, le=1)]
+    agency: AgencyId
+    body: EmergencyRevoke
+
+    def to_bytes(self) -> bytes:
+        return json.dumps(self.model_dump(mode="json"), indent=1, sort_keys=True).encode("ascii") + b"\n"
+
+    @classmethod
+    def parse(cls, data: bytes) -> Emergency:
+        """Raises Refusal FORM."""
+        try:
+            strict_json(data, LIMIT)
+            return cls.model_validate_json(data)
+        except (Refusal, ValidationError) as error:
+            raise Refusal("FORM", NOT_ONE) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Hand:
+    """Whoever signs: her key, and the key that signs her requests to the relay, if she has one."""
+
+    key: Signer
+    asks: Signer | None
+
+
+def hand(path: Path, passphrase: bytes) -> Hand:
+    """A signer's own key file: a lead's (person), an officer's, or oversight's admin.fpk with agent.fpk beside it.
+
+    Raises:
+        Refusal: FILE, KEYFILE.
+    """
+    holds = _holds(read_public(path, KEY_LIMIT))
+    value = read_secret(path, holds, passphrase)
+    if holds == PersonKeys.HOLDS:
+        return Hand(PersonKeys.from_json(value).key, None)
+    if holds == OfficerKeys.HOLDS:
+        officer = OfficerKeys.from_json(value)
+        return Hand(officer.auth, officer.auth)
+    if holds == AdminKeys.HOLDS:
+        agent = AgentKeys.from_json(read_secret(path.parent / AGENT, AgentKeys.HOLDS, passphrase))
+        return Hand(AdminKeys.from_json(value).op, agent.auth)
+    raise Refusal(
+        "KEYFILE", "That key signs no emergency. A lead's, an officer's or oversight's admin.fpk does."
+    )
+
+
+def chosen(agency: Agency, kids: tuple[str, ...], uses: tuple[str, ...], now: int) -> tuple[Key, ...]:
+    """The keys that end: those named, or those of these uses, or else all that the agency's machine holds.
+
+    Raises:
+        Refusal: UNKNOWN_KEY.
+    """
+    alive = [k for k in agency.keys.values() if now < k.exp and (k.revoked is None or now < k.revoked)]
+    wanted = uses if uses or kids else tuple(map(str, (*RUNNING, Use.RENEW)))
+    found = [key for key in alive if key.use in wanted]
+    for kid in kids:
+        match = [key for key in alive if len(kid) >= 6 and key.kid.startswith(kid)]
+        if len(match) != 1:
+            raise Refusal("UNKNOWN_KEY", f"{kid[:12]} is not one key of that agency. Give more of its id.")
+        found += match
+    if not found:
+        raise Refusal("UNKNOWN_KEY", "That agency has no such key that stands.")
+    return tuple(sorted({key.kid: key for key in found}.values(), key=lambda key: (key.use, key.nbf)))
+
+
+def start(
+    key: Signer, agency: Agency, keys: tuple[Key, ...], reason: Reason, since: int, now: int
+) -> Emergency:
+    """The first signature."""
+    body = second_signature(key, agency.id, tuple(one.kid for one in keys), reason, since, now)
+    return Emergency(v=1, agency=agency.id, body=body)
+
+
+def described(view: Directory, emergency: Emergency) -> str:
+    """What will end, what that undoes, and who must act then."""
+    from keys_tooling.policy_words import moment
+
+    agency, body = view.agencies[emergency.agency], emergency.body
+    keys = [agency.keys[kid] for kid in body.kids if kid in agency.keys]
+    lines = [
+        f"This will happen to {agency.name or agency.id}:",
+        *(f"  - {key.use} {key.kid[:12]}… ends from {moment(body.since)} on: {body.reason}" for key in keys),
+        "That undoes:",
+        *(f"  - {use}: {UNDOES[use]}" for use in dict.fromkeys(key.use for key in keys)),
+        "Then:",
+        *(f"  - {one}" for one in AFTER),
+    ]
+    return "\n".join(lines)
+
+
+def done(view: Directory, emergency: Emergency) -> bool:
+    """Whether all of it is on record already."""
+    agency, body = view.agencies.get(emergency.agency), emergency.body
+    if agency is None or not set(body.kids) <= set(agency.keys):
+        raise Refusal("UNKNOWN_KEY")
+    ends = (agency.keys[kid].revoked for kid in body.kids)
+    return all(end is not None and end <= body.since for end in ends)
+
+
+async def read(line: Line, partnership: Partnership, world: World) -> Reading:
+    """The directory as the relay shows it now, checked."""
+    return await read_directory(line, partnership.keys_log_key, partnership.charter.oversight, world.now())
+
+
+async def sign(line: Line, partnership: Partnership, signer: Hand, emergency: Emergency, world: World) -> int:
+    """The second signature: stated in the agency's chain wherever that stands now; 0 when it was on record already.
+
+    Raises:
+        Refusal: EMERGENCY_PAIR, EMERGENCY_ROLE, EMERGENCY_LATE, SIGNATURE, ROLE_KEY_YOUNG, ROLE_KEY_UNSIGNED,
+            UNKNOWN_KEY, CONFLICT, RELAY_AWAY and the relay's own.
+    """
+    for _ in range(ATTEMPTS):
+        reading = await read(line, partnership, world)
+        if done(reading.view, emergency):
+            return 0
+        agency = reading.view.agencies[emergency.agency]
+        chain = Chain(agency.id, signer.key, agency.seq, agency.head)
+        now = max(world.now(), agency.ts)
+        signed = chain.state("emergency-revoke", emergency.body.model_dump(mode="json"), now)
+        reading.view.copied().apply(
+            signed
+        )  # what the directory would refuse is refused here, with its reason
+        if await post(line, (signed,)):
+            return 1
+    raise Refusal(
+        "CONFLICT",
+        "Somebody keeps changing that agency's chain. Run it again at once; then recover it.",
+        retry=True,
+    )
+
+
+def _holds(data: bytes) -> str:
+    try:
+        frames = Frames(data)
+        frames.take(4)
+        head = strict_json(frames.frame(4096), 4096)
+    except Refusal as error:
+        raise Refusal("KEYFILE") from error
+    held = head.get("holds") if isinstance(head, dict) else None
+    if not isinstance(held, str):
+        raise Refusal("KEYFILE")
+    return held

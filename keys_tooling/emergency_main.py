@@ -1,0 +1,173 @@
+"""fenpost-keys emergency: two people end an agency's keys at once, without its administrator."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from keys_tooling.console import REFUSED, World, report, tell
+from keys_tooling.options import DRY, FILE, JSON, PASSPHRASE, YES
+
+if TYPE_CHECKING:
+    from keys_tooling.directory_reading import Reading
+
+KEY = click.option(
+    "--key",
+    type=FILE,
+    required=True,
+    help="Your own key file: a lead's, an officer's, or oversight's admin.fpk.",
+)
+PARTNERSHIP_FILE = click.option(
+    "--partnership", "partnership_file", type=FILE, required=True, help="partnership.json."
+)
+Reasons = Literal["lost", "compromised", "left"]
+
+
+@click.group()
+def emergency() -> None:
+    """A key was stolen, a machine is gone, a person must be stopped now: two people in two roles end the keys.
+
+    Any two of: the agency's safeguarding lead, its IG officer, the partnership's duty (oversight). The first signs a
+    file and hands it over; the second signs it too and posts it. A lead signs first: the relay does not know her key.
+
+    \b
+    Example:
+      fenpost-keys emergency start --agency "The Peacock Project" --key lead-2.fpk --out emergency.json \\
+        --partnership partnership.json
+      fenpost-keys emergency sign emergency.json --key officer.fpk --partnership partnership.json
+    """
+
+
+@emergency.command("start")
+@click.argument("kids", nargs=-1)
+@click.option("--agency", "named", required=True, help="Whose keys end, by name or id.")
+@click.option("--use", "uses", multiple=True, help="Keys of this use. [default: all that its machine holds]")
+@click.option(
+    "--reason", type=click.Choice(["lost", "compromised", "left"]), default="compromised", show_default=True
+)
+@click.option(
+    "--since", default="now", show_default=True, help="From when: now, or such as 2027-01-04T09:00Z."
+)
+@click.option(
+    "--out", type=FILE, required=True, help="The file for the second signer; it must not be there yet."
+)
+@KEY
+@PARTNERSHIP_FILE
+@PASSPHRASE
+@JSON
+@click.pass_obj
+def emergency_start(
+    world: World,
+    kids: tuple[str, ...],
+    named: str,
+    uses: tuple[str, ...],
+    reason: Reasons,
+    since: str,
+    out: Path,
+    key: Path,
+    partnership_file: Path,
+    passphrase_file: Path | None,
+    as_json: bool,
+) -> None:
+    """The first of two: say whose keys end, and sign it. Nothing is sent. It must be signed again within a day.
+
+    \b
+    Example:
+      fenpost-keys emergency start --agency "The Peacock Project" --key lead-2.fpk --out emergency.json \\
+        --partnership partnership.json
+    """
+    from keys_tooling import emergency as work
+    from keys_tooling.keyfiles import new_files, read_public
+    from keys_tooling.passphrases import known_passphrase
+    from keys_tooling.policy_asking import read_moment
+    from keys_tooling.public_directory import PublicDirectory
+    from schemas.partnership import FILE_LIMIT, Partnership
+
+    partnership = Partnership.parse(read_public(partnership_file, FILE_LIMIT))
+    signer, charter = work.hand(key, known_passphrase(passphrase_file, "your own key")), partnership.charter
+    with new_files(out.parent) as files:
+        files.absent(out.name)
+
+    async def read() -> Reading:
+        async with PublicDirectory(charter.relay, charter.authority, None, world.clock, world.draw) as line:
+            return await line.read(partnership)
+
+    view, now = asyncio.run(read()).view, world.now()
+    agency = view.find(named)
+    keys = work.chosen(agency, kids, uses, now)
+    made = work.start(signer.key, agency, keys, reason, read_moment(since, now), now)
+    tell(work.described(view, made))
+    with new_files(out.parent) as files:
+        files.public(out.name, made.to_bytes())
+    text = (
+        f"Signed: {out}. Nothing has happened yet.\n"
+        "Hand it to the second person now, of another role: the agency's officer, or the partnership's duty.\n"
+        f"\nNext:\n  fenpost-keys emergency sign {out} --key HER_KEY --partnership partnership.json"
+    )
+    report({"agency": agency.id, "kids": list(made.body.kids), "out": str(out)}, text, as_json=as_json)
+
+
+@emergency.command("sign")
+@click.argument("file", type=FILE)
+@KEY
+@PARTNERSHIP_FILE
+@YES
+@DRY
+@PASSPHRASE
+@JSON
+@click.pass_obj
+def emergency_sign(
+    world: World,
+    file: Path,
+    key: Path,
+    partnership_file: Path,
+    yes: bool,
+    dry: bool,
+    passphrase_file: Path | None,
+    as_json: bool,
+) -> None:
+    """The second of two: read what ends, sign it too, and post it. The relay refuses those keys at once.
+
+    \b
+    Example:
+      fenpost-keys emergency sign emergency.json --key officer.fpk --partnership partnership.json
+    """
+    from agent.client import Relay
+    from keys_tooling import emergency as work
+    from keys_tooling.carrying_out import agreed
+    from keys_tooling.keyfiles import read_public
+    from keys_tooling.passphrases import known_passphrase
+    from schemas.errors import Refusal
+    from schemas.partnership import FILE_LIMIT, Partnership
+
+    partnership = Partnership.parse(read_public(partnership_file, FILE_LIMIT))
+    found, charter = work.Emergency.parse(read_public(file, work.LIMIT)), partnership.charter
+    signer = work.hand(key, known_passphrase(passphrase_file, "your own key"))
+    if signer.asks is None:
+        raise Refusal(
+            "NOT_ALLOWED",
+            "The relay does not know a lead's key. She signs first (emergency start); the other one signs second.",
+        )
+    asks = signer.asks
+
+    async def sign() -> int | None:
+        async with Relay(charter.relay, charter.authority, asks, world.clock, world.draw) as line:
+            tell(work.described((await work.read(line, partnership, world)).view, found))
+            if dry or not agreed(yes=yes):
+                return None
+            return await work.sign(line, partnership, signer, found, world)
+
+    posted = asyncio.run(sign())
+    if posted is None and not dry:
+        tell("Nothing was changed.")
+        sys.exit(REFUSED)
+    text = {None: "Nothing was changed: this was a dry run.", 0: "It was on record already."}.get(
+        posted, "Done. The relay refuses these keys from the next request on."
+    )
+    report(
+        {"agency": found.agency, "applied": posted is not None, "posted": posted or 0}, text, as_json=as_json
+    )
