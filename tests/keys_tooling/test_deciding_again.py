@@ -202,3 +202,31 @@ def test_what_is_printed_of_the_facts_reads_back(override: OverrideFacts | None)
         read_facts(facts.header, {**said, "to": []}, facts.policy, facts.now)
     with pytest.raises(Refusal):
         read_facts(facts.header, {**said, "to": said["to"] * 2}, facts.policy, facts.now)
+
+
+@pytest.mark.parametrize("quoted", [None, "before", "after"])
+@pytest.mark.parametrize("claimed", [False, True])
+async def test_whether_the_basis_was_switched_follows_from_the_withdrawal_in_the_record(
+    relay: PaperRelay, tmp_path: Path, claimed: bool, quoted: str | None
+):
+    """Row 17 holds a message up or lets it be overridden: a relay may neither invent it nor leave it out."""
+    world = relay.world
+    grant = world.grant("Peacock", "IDVAS")
+    law = {**AGREED, "b6": "6f", "why_no": "B"}
+    sealed = world.seal(
+        "Peacock", "IDVAS", grant=grant, status=world.status("Peacock", grant), law=law, rag="RED"
+    )
+    header = sealed.upload.envelope.header
+    view, shown = world.directory, {"grant": grant.to_json()}
+    if quoted is not None:
+        ts = header.ts + (-1 if quoted == "before" else 1)
+        shown["withdrawal"] = world.withdrawal("Peacock", grant, ts=ts).to_json()
+    parties = tuple(view.party(to.a) for to in header.to)
+    known = Facts(
+        header, "withdrawn", view.party(header.sender.a), parties, founding(), world.now, switched=claimed
+    )
+    decision = decide(known)
+    record = said_of(WORDS[decision.outcome], decision, known)
+    relay.accept(sealed, "Peacock", "IDVAS", decision=record, policy=1, **shown)
+    expected = () if claimed == (quoted == "before") else ("switched",)
+    assert faults(await reading(relay, tmp_path)) == [expected]
