@@ -79,7 +79,7 @@ class ScopeReader:
 
     def _found(self, names: tuple[str, ...]) -> list[str]:
         view = self._book.view()
-        return [view.find(name).id for name in names]
+        return [view.addressee(name, self._book.fresh).id for name in names]
 
 
 def read_evidence(evidence: Json) -> ConsentGrant:

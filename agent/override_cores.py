@@ -57,7 +57,7 @@ def about_thread(form: ThreadAsk, agency: str, view: Directory, terms: Terms, no
         "reason": form.why,
         "scope": "thread",
         "thr": form.thread,
-        "to": _sorted([(view.find(to.agency).id, to.desk) for to in form.to]),
+        "to": _sorted([(view.addressee(to.agency, now).id, to.desk) for to in form.to]),
     }
 
 

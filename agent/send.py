@@ -177,11 +177,13 @@ def seal_plan(
     """Seal a plan to the newest keys of its recipients.
 
     Raises:
-        Refusal: UNKNOWN_AGENCY, UNKNOWN_DESK, STALE_KEY, OFFICERS, KEY, TOO_BIG, FORM.
+        Refusal: UNKNOWN_AGENCY, UNKNOWN_DESK, LEFT, MOVED, STALE_KEY, OFFICERS, KEY, TOO_BIG, FORM.
     """
-    for agency, desk in ((keys.agency, plan.desk), *plan.to):
-        view.desk(agency, desk)
-    prekeys = {agency: view.prekey(agency, now) for agency, _ in plan.to}
+    view.desk(keys.agency, plan.desk)
+    person = plan.law.get("pd") != "none"
+    for agency, desk in plan.to:
+        view.addressed(agency, desk, now, person=person)
+    prekeys = {agency: view.prekey(agency, now, person=person) for agency, _ in plan.to}
     draft = Draft(
         sender=keys.agency,
         desk=plan.desk,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, get_args
 
 from aiohttp import web
 from pydantic import ValidationError
@@ -29,7 +29,7 @@ from broker.tree import Log
 from broker.underway import Underway
 from broker.view import View
 from broker.witnesses import Board
-from broker.words import OFFICERS, Word, Words
+from broker.words import OFFICERS, Kind, Word, Words
 from schemas import api
 from schemas.canonical import strict_json, unb64
 from schemas.checkpoint import note_hash

@@ -182,13 +182,13 @@ def check_parties(header: Header, view: Directory, now: int) -> None:
     A sender's desk may have been closed since, as while its message waited (K14); there must be one that receives it.
 
     Raises:
-        Refusal: UNKNOWN_AGENCY, UNKNOWN_DESK, UNKNOWN_KEY, REVOKED_KEY, STALE_KEY.
+        Refusal: UNKNOWN_AGENCY, UNKNOWN_DESK, LEFT, MOVED, UNKNOWN_KEY, REVOKED_KEY, STALE_KEY.
     """
     view.desk(header.sender.a, header.sender.d, header.ts)
     for at in (header.ts, now):  # a message dated back by minutes must not outlive its key's revocation
         view.key(header.signer, Use.MSG, at, header.sender.a)
     for recipient in header.to:
-        view.desk(recipient.a, recipient.d)
+        view.addressed(recipient.a, recipient.d, now, person=header.law.pd != "none")
         view.key(recipient.k, Use.PREKEY, header.ts, recipient.a)
 
 

@@ -14,26 +14,23 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from broker import logs
 from broker.tables import policies
 from broker.turn import Turn
-from schemas.directory_statement import AddKey, Admit, Countersign, Statement
+from schemas.directory import Directory
+from schemas.directory_statement import Statement
 from schemas.envelope import Frozen
 from schemas.errors import Refusal
 from schemas.policing import LATE, PolicyBody, Timeline
-from schemas.retention import RetentionBody
 from schemas.shelf import Shelf
 
 
-def check_dates(statement: Statement, body: Frozen, now: int) -> None:
-    """Hold what changes who signs, which policy counts, or what an agency is in law against the relay's clock.
-
-    Source: Q7, O2, K14.
+def check_dates(statement: Statement, body: Frozen, view: Directory, now: int) -> None:
+    """Hold a new statement against the relay's clock; those of an agency that is being enrolled may be older (K8).
 
     Raises:
         Refusal: CLOCK, POLICY_PAST.
     """
-    names_signer = isinstance(body, AddKey) and body.use == "policy"
-    if not names_signer and not isinstance(body, PolicyBody | Countersign | RetentionBody | Admit):
-        return
-    if abs(statement.ts - now) > LATE:
+    known = view.agencies.get(statement.agency)
+    here = statement.agency == view.oversight or (known is not None and known.member)
+    if statement.ts > now + LATE or (here and statement.ts < now - LATE):
         raise Refusal("CLOCK")
     if isinstance(body, PolicyBody) and body.effective < now - LATE:
         raise Refusal("POLICY_PAST")

@@ -16,7 +16,7 @@ from broker.turn import Quiet, Turn
 from broker.unsealings import Taken, Unsealing, record_handover, record_unsealed
 from schemas.audit import Event
 from schemas.directory import Directory
-from schemas.directory_statement import Admit, Countersign, Statement, parse_statement
+from schemas.directory_statement import Admit, Alias, Countersign, Leave, Statement, parse_statement
 from schemas.envelope import Frozen
 from schemas.errors import Refusal
 from schemas.retention import RetentionBody
@@ -45,6 +45,13 @@ class Word:
     unsealed: Unsealing | None = None
     taken: Taken | None = None
     keeping: Keeping | None = None
+    op: str | None = None
+
+    @property
+    def officers(self) -> bool:
+        """Whether IG officers may hand this in: of directory statements only that with which two people end keys,
+        because the agent may be a thief's then (K22)."""
+        return self.op == "emergency-revoke" or self.kind in OFFICERS
 
     @classmethod
     def read(cls, kind: Kind, signed: Signed, text: bytes | None = None, record: str | None = None) -> Word:
@@ -67,7 +74,7 @@ class Word:
             return cls(kind, signed, keeping=Keeping.read(kind, signed))
         if kind in ("directory", "policy", "retention"):
             statement, _ = parse_statement(signed)
-            return cls(kind, signed, of=(statement.agency, statement.seq), text=text)
+            return cls(kind, signed, of=(statement.agency, statement.seq), text=text, op=statement.op)
         value = signed.peek()
         gid = value.get("gid") if isinstance(value, dict) else None
         if not isinstance(gid, str):
@@ -146,7 +153,7 @@ def hear(word: Word, requester: str, turn: Turn) -> Heard:
 
 
 def record_statement(signed: Signed, requester: str, turn: Turn, text: bytes | None = None) -> str:
-    """Take a directory statement of the requester's own chain, or of an agency that oversight is enrolling.
+    """Take a directory statement of the requester's own chain; oversight may hand in any agency's.
 
     Raises:
         Refusal: NOT_ALLOWED, and as Directory.apply; for a policy, with its text, also POLICY_TEXT and CLOCK; for a
@@ -162,7 +169,7 @@ def record_statement(signed: Signed, requester: str, turn: Turn, text: bytes | N
             put_on_shelf(body, text, turn, shelf)
             return "repeat"
         raise Refusal("DIRECTORY")
-    check_dates(statement, body, turn.now)
+    check_dates(statement, body, turn.view, turn.now)
     check_list(body, text, turn)
     if isinstance(body, Admit):
         check_admitted(turn.view, body.member, turn.policy, turn.now)
@@ -184,6 +191,10 @@ def concerned(statement: Statement, body: Frozen, view: Directory) -> set[str]:
     """Whose officers find a directory statement among their entries: who made it, and whom it changes."""
     if isinstance(body, Admit):
         return {statement.agency, body.member}
+    if isinstance(body, Leave):
+        return {statement.agency, body.member, body.successor or body.member}
+    if isinstance(body, Alias):
+        return {statement.agency, body.was, body.now}
     if isinstance(body, Countersign):
         return {statement.agency, *(a.id for a in view.agencies.values() if body.kid in a.keys)}
     return {statement.agency}

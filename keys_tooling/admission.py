@@ -16,13 +16,13 @@ from keys_tooling.applying import Line, post
 from keys_tooling.console import World
 from keys_tooling.directory_reading import Reading
 from keys_tooling.enrolment import Enrolment
-from keys_tooling.names import check_unlike
 from keys_tooling.own_side import OwnSide, check_own_chain, own_chain, read_own
 from schemas.directory import Directory
 from schemas.directory_statement import statement_hash
 from schemas.errors import Refusal
 from schemas.keyring import AgentKeys
 from schemas.keys import Use
+from schemas.names import check_unlike
 from schemas.signing import Signed
 
 ATTEMPTS = 3

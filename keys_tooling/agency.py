@@ -9,11 +9,12 @@ from keys_tooling.ceremony import make_agency
 from keys_tooling.console import World, shown
 from keys_tooling.enrolment import LIMIT, Enrolment, make_enrolment, parse_enrolment
 from keys_tooling.keyfiles import new_files, read_public
-from keys_tooling.names import check_desks, check_name
+from keys_tooling.names import check_desks
 from keys_tooling.partnership import ADMIN, AGENT, NEXT_ROOTS, PARTNERSHIP, ROOTS, read_cards, write_member
 from schemas.canonical import Json
 from schemas.directory_statement import Flags
 from schemas.keyfile import Cost
+from schemas.names import check_name
 from schemas.partnership import FILE_LIMIT, Partnership
 from schemas.sectors import Sector
 

@@ -15,13 +15,14 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 
 from keys_tooling.ceremony import Member
-from keys_tooling.names import check_desks, check_name
+from keys_tooling.names import check_desks
 from schemas.canonical import decode, strict_json
 from schemas.directory import Agency, Directory, safety_number
 from schemas.directory_statement import Flags
 from schemas.envelope import AgencyId, DeskId, Frozen, Hash32, Seconds
 from schemas.errors import Refusal
 from schemas.keys import Use
+from schemas.names import check_name
 from schemas.sectors import Sector
 from schemas.signing import STATEMENT_LIMIT, Purpose, Signed
 

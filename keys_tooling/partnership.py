@@ -12,12 +12,12 @@ from pydantic import ValidationError
 from keys_tooling.ceremony import Founded, Member, OfficerCard, found_partnership
 from keys_tooling.console import World
 from keys_tooling.keyfiles import NewFiles, new_files, read_public
-from keys_tooling.names import check_name
 from keys_tooling.officer import CARD_LIMIT, parse_card
 from schemas.canonical import Json, b64
 from schemas.errors import Refusal
 from schemas.keyfile import Cost, lock
 from schemas.keyring import AdminKeys, AgentKeys, PolicyKey, RelayKeys
+from schemas.names import check_name
 from schemas.outside import OutsideWitness
 
 PARTNERSHIP = "partnership.json"

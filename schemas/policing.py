@@ -130,6 +130,10 @@ class Timeline:
             raise Refusal("POLICY_PAST")
         return Timeline((*self.entries, Entry(body.digest, body.version, body.effective, ts, signers)))
 
+    def without_last(self) -> Timeline:
+        """The timeline without the newest word, which was void (K20)."""
+        return Timeline(self.entries[:-1])
+
 
 def policy_digest(text: bytes) -> str:
     """H("fenpost/v1/policy", text), by which a policy is known everywhere."""

@@ -38,9 +38,9 @@ class People:
             ("their lead", theirs, "lead-2"),
         ):
             people.keys[who] = add_person(world, party, tag)
-        people.keys["new lead"] = add_person(world, "Peacock", "lead-3", ago=DAY - HOUR)
         people.keys["unsigned lead"] = add_person(world, "Peacock", "lead-4", countersign=False)
         people.keys["second author"] = add_person(world, "Peacock", "author-5")
+        people.keys["new lead"] = add_person(world, "Peacock", "lead-3", ago=DAY - HOUR)
         world.write_relay_folder()
         return people
 

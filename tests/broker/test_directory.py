@@ -84,8 +84,9 @@ async def test_only_oversight_admits(world: World, http):
 
 
 @pytest.mark.parametrize(("late", "said"), [(-301, "CLOCK"), (301, "CLOCK"), (-299, "recorded")])
-async def test_an_admission_is_dated_by_the_relays_clock(world: World, http, late: int, said: str):
+async def test_a_statement_is_dated_by_the_relays_clock(world: World, http, late: int, said: str):
     """By its date everybody tells later what an agency was in law when a message went (K14)."""
+    world.clock.advance(DAY)
     admit = chain_of(world, "oversight").admit(
         world.parties["IDVAS"].id, "IDVAS", ("intake",), FLAGS, world.now + late, "police"
     )

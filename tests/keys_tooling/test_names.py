@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keys_tooling.names import check_desks, check_name, check_unlike, drawn
+from keys_tooling.names import check_desks
 from schemas.errors import Refusal
+from schemas.names import check_name, check_unlike, drawn
 
 
 @pytest.mark.parametrize(

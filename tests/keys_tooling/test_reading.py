@@ -312,7 +312,9 @@ def test_nothing_that_others_wrote_reaches_the_terminal_as_a_command():
 async def test_a_hostile_name_is_harmless_in_the_table(relay: PaperRelay, tmp_path: Path):
     relay.accept(relay.world.seal("Peacock", "IDVAS"), "Peacock", "IDVAS")
     found = await reading(relay, tmp_path)
-    found.view.agencies[relay.world.parties["IDVAS"].id].name = "\x1b[31mred\u202e [bold]x[/bold]"
+    view, said = found.view, found.view.agencies[relay.world.parties["IDVAS"].id]
+    named = said.admissions[-1]._replace(name="\x1b[31mred\u202e [bold]x[/bold]")
+    view.put(replace(said, admissions=(*said.admissions[:-1], named)))
     text = table.table(found, 400)
     assert "\x1b" not in text
     assert "\u202e" not in text

@@ -1,6 +1,7 @@
 """The directory as a table of lookups, and what an agency can and cannot do to its own chain."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 
@@ -169,12 +170,14 @@ def test_the_desks_that_an_agency_had_are_kept_with_their_dates(view: Directory)
         view.desk(OVERSIGHT.id, "intake", T0)
 
 
-def test_an_entry_that_is_dated_back_counts_from_the_one_before_it(view: Directory):
+def test_a_chain_does_not_go_back_in_time(view: Directory):
+    """By its date everybody tells what counted when, so a date that is over already is nobody's to give."""
     chain = chain_of(OVERSIGHT)
     view.apply(chain.admit(BIRCH.id, "Birch", ("night",), FLAGS, T0 + DAY, "sarc"))
-    view.apply(chain.admit(BIRCH.id, "Birch", ("night",), FLAGS, T0, "police"))
-    [[then]], [[now]] = view.parties([BIRCH.id], T0 + DAY // 2), view.parties([BIRCH.id], T0 + 2 * DAY)
-    assert (then.sector, now.sector) == ("idva", "police")
+    with pytest.raises(Refusal, match="DIRECTORY"):
+        view.apply(replace(chain).admit(BIRCH.id, "Birch", ("night",), FLAGS, T0 + DAY - 1, "police"))
+    view.apply(chain.admit(BIRCH.id, "Birch", ("night",), FLAGS, T0 + DAY, "police"))
+    assert view.party(BIRCH.id).sector == "police"
 
 
 def test_the_officers_are_those_of_everybody_concerned_and_oversights(view: Directory):
@@ -194,8 +197,10 @@ def test_every_officer_of_an_agency_counts(view: Directory):
 
 def test_an_agency_is_found_by_id_or_whole_name_and_never_by_a_name_that_two_share(view: Directory):
     assert view.find(BIRCH.id).id == view.find("birch advisers").id == BIRCH.id
-    view.apply(chain_of(OVERSIGHT).admit(CEDAR.id, "BIRCH ADVISERS", ("housing",), FLAGS, T0))
-    for text in ("Birch Advisers", "Birch", "", OVERSIGHT.id):
+    for taken in ("BIRCH ADVISERS", "Birch-Advisers", "Bírch Advisers", "B1rch Advi5ers"):
+        with pytest.raises(Refusal, match=r"^NAME"):
+            view.apply(chain_of(OVERSIGHT).admit(CEDAR.id, taken, ("housing",), FLAGS, T0))
+    for text in ("Birch", "", OVERSIGHT.id):
         with pytest.raises(Refusal, match="UNKNOWN_AGENCY"):
             view.find(text)
 

@@ -39,8 +39,11 @@ def world(tmp_path_factory):
         "lead": add_person(world, "Peacock", "lead-2"),
         "their lead": add_person(world, "IDVAS", "lead-1"),
         "their author": add_person(world, "IDVAS", "author-2"),
-        "new lead": add_person(world, "Peacock", "lead-3", ago=DAY - 60),
         "unsigned lead": add_person(world, "Peacock", "lead-4", countersign=False),
+        "second author": add_person(world, "Peacock", "author-7"),
+        "leaving": add_person(world, "Peacock", "lead-8"),
+        "lone author": add_person(world, "SARC", "author-1"),
+        "new lead": add_person(world, "Peacock", "lead-3", ago=DAY - 60),
     })  # fmt: skip
     return world
 
@@ -90,8 +93,6 @@ def test_only_a_lead_of_the_same_agency_authorises(world, how, code):
 
 
 def test_an_author_never_authorises_another_authors_request(world):
-    second = add_person(world, "Peacock", "author-7")
-    PEOPLE["second author"] = second
     assert refused(world, lead="second author") == "AUTHORISER_ROLE"
 
 
@@ -169,7 +170,7 @@ def test_a_recognised_interest_is_none_before_its_day_and_none_for_a_public_auth
 
 
 def test_an_agency_without_a_lead_overrides_nothing(world):
-    author, lead = add_person(world, "SARC", "author-1"), PEOPLE["lead"]
+    author, lead = PEOPLE["lone author"], PEOPLE["lead"]
     header = world.seal("SARC", "IDVAS", purpose="RISK_MGMT", law=REFUSED).upload.envelope.header
     signed, _ = override(world, header, author, lead)
     with pytest.raises(Refusal) as refusal:
@@ -294,8 +295,7 @@ def test_a_header_that_names_an_override_which_nobody_shows_has_a_worthless_one(
 
 
 def test_revoking_a_role_key_counts_at_once(world):
-    key = add_person(world, "Peacock", "lead-8")
-    PEOPLE["leaving"] = key
+    key = PEOPLE["leaving"]
     header = header_of(world)
     verified(world, header, lead="leaving")
     party = world.parties["Peacock"]
@@ -377,8 +377,7 @@ def test_one_person_with_two_keys_signs_only_once(world):
 
     view = copy.deepcopy(world.directory)
     agency = view.agencies[world.parties["Peacock"].id]
-    same = replace(agency.keys[lead.kid], person="lead-1")
-    agency.keys[lead.kid] = view._owner[lead.kid] = same
+    view.put(agency.with_keys(replace(agency.keys[lead.kid], person="lead-1")))
     with pytest.raises(Refusal, match="OVERRIDE_ONE_PERSON"):
         verify_override(parse_override(signed), view, TERMS, world.now)
 

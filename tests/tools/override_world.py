@@ -23,8 +23,14 @@ DAY = 24 * 3600
 def add_person(
     world: World, party: str, tag: str, *, ago: int = 2 * DAY, countersign: bool = True
 ) -> SigningKey:
-    """A person of the party: her key, published and countersigned `ago` seconds before now."""
-    key, ts = SigningKey(secrets.token_bytes(32)), world.now - ago
+    """A person of the party: her key, published and countersigned `ago` seconds before now.
+
+    Chains do not go back in time: where they are further, the clock moves on, so whoever came last is added last.
+    """
+    key, agencies = SigningKey(secrets.token_bytes(32)), world.directory.agencies
+    last = max(agencies[world.parties[name].id].ts for name in (party, "oversight"))
+    world.clock.advance(max(0, last - (world.now - ago)))
+    ts = world.now - ago
     for signed in introduce(world, party, key, tag, ts, countersign=countersign):
         world.take(signed)
     return key

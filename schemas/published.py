@@ -1,0 +1,186 @@
+"""What the directory has published: keys and how they ended, agencies and what oversight says of them.
+
+Everything here is a frozen value: a view that is copied shares them, and a statement that is refused halfway has
+changed nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from schemas.directory_statement import Flags
+from schemas.hashing import labelled
+from schemas.keys import Use
+from schemas.sectors import Sector
+
+UNHELD = 24 * 3600
+"""How long after its last second a receiving key's public bytes are kept, in seconds: nobody seals to it any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """A member as the consent rule's party tests see it: all on oversight's word, nothing on its own."""
+
+    flags: Flags
+    sector: Sector
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A published key and its dates.
+
+    `seq`, `ts` and `by` are the number, time and signer of the statement that published it. `revoked` is the second
+    from which it does not stand, and `reason` why: that of the revocation, or "voided" (K20). `public` is empty for a
+    receiving key that is long over.
+    """
+
+    kid: str
+    use: Use
+    agency: str
+    public: bytes = field(repr=False)
+    nbf: int
+    exp: int
+    person: str | None = None
+    revoked: int | None = None
+    reason: str | None = None
+    seq: int = 0
+    ts: int = 0
+    by: str = ""
+
+    def stands(self, at: int) -> bool:
+        return self.nbf <= at < self.exp and (self.revoked is None or at < self.revoked)
+
+
+class End(NamedTuple):
+    """One word that a key ends; `firm` when roots or two people said it, so that nothing undoes it (K20)."""
+
+    since: int
+    reason: str
+    seq: int
+    firm: bool
+
+
+class Admission(NamedTuple):
+    """One word of oversight's about a member; `looks` is what its name is taken for at a glance."""
+
+    seq: int
+    since: int
+    name: str
+    looks: str
+    desks: tuple[str, ...]
+    party: Party
+
+
+class Left(NamedTuple):
+    """One word that an agency leaves: said by oversight or by itself (`by`), in statement `seq` of that chain."""
+
+    by: str
+    seq: int
+    ts: int
+    stops: int
+    successor: str | None
+
+
+class Moved(NamedTuple):
+    """One word that an agency is another now (K23)."""
+
+    now: str
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
+class Agency:
+    """One agency's part of the view.
+
+    `op`, `threshold` and `committed` say who speaks for it: its operational key, how many roots may replace that, and
+    the digests of the roots that may. `prekeys` are the ids of its receiving keys of late, oldest statement first.
+    """
+
+    id: str
+    op: bytes
+    seq: int
+    head: str
+    ts: int = 0
+    threshold: int = 1
+    committed: frozenset[str] = frozenset()
+    keys: Mapping[str, Key] = field(default_factory=dict)
+    ig: Mapping[str, Key] = field(default_factory=dict)
+    """Those of `keys` that open audit records: every message asks for them."""
+    prekeys: tuple[str, ...] = ()
+    ends: Mapping[str, tuple[End, ...]] = field(default_factory=dict)
+    recertified: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    """Statement number and time of each word that a person's key is still right (K24)."""
+    admissions: tuple[Admission, ...] = ()
+    leaves: tuple[Left, ...] = ()
+
+    @property
+    def member(self) -> bool:
+        return bool(self.admissions)
+
+    @property
+    def name(self) -> str:
+        return self.admissions[-1].name if self.admissions else ""
+
+    @property
+    def desks(self) -> tuple[str, ...]:
+        return self.admissions[-1].desks if self.admissions else ()
+
+    @property
+    def flags(self) -> Flags | None:
+        return self.admissions[-1].party.flags if self.admissions else None
+
+    @property
+    def sector(self) -> Sector:
+        return self.admissions[-1].party.sector if self.admissions else "other"
+
+    @property
+    def was(self) -> tuple[tuple[int, Party], ...]:
+        """What it was in law, and since when: whoever decides on an earlier message goes by what counted then (K14)."""
+        return tuple((one.since, one.party) for one in self.admissions)
+
+    @property
+    def had(self) -> tuple[tuple[int, tuple[str, ...]], ...]:
+        """Its desks, and since when: a message of one that was closed since is still a message (K14)."""
+        return tuple((one.since, one.desks) for one in self.admissions)
+
+    @property
+    def left(self) -> Left | None:
+        """The word that counts of those that it leaves: the latest, unless it was taken in again since (K23)."""
+        said = {one.by: one for one in self.leaves}.values()
+        last = max(said, key=lambda one: (one.ts, one.by != self.id), default=None)
+        if last is None or (self.admissions and self.admissions[-1].since >= max(last.ts, last.stops)):
+            return None
+        return last
+
+    def certified(self, kid: str) -> int:
+        """When it was last said that this person's key is hers: published, or recertified (K24)."""
+        said = self.recertified.get(kid)
+        return said[-1][1] if said else self.keys[kid].ts
+
+    def with_keys(self, *changed: Key) -> Agency:
+        """With these keys, new or changed."""
+        keys = {**self.keys, **{key.kid: key for key in changed}}
+        ig = {**self.ig, **{key.kid: key for key in changed if key.use == Use.IG}}
+        return replace(self, keys=keys, ig=ig)
+
+    def ended(self, ends: Mapping[str, End]) -> Agency:
+        """With one more word about the end of each of these keys; the earliest counts (K13)."""
+        said = {kid: (*self.ends.get(kid, ()), end) for kid, end in ends.items()}
+        changed = (settled(self.keys[kid], told) for kid, told in said.items())
+        return replace(self.with_keys(*changed), ends={**self.ends, **said})
+
+
+def settled(key: Key, ends: tuple[End, ...]) -> Key:
+    """The key as these words leave it."""
+    first = min(ends, key=lambda end: end.since, default=None)
+    revoked, reason = (None, None) if first is None else (first.since, first.reason)
+    return replace(key, revoked=revoked, reason=reason)
+
+
+def safety_number(agency: str) -> str:
+    """Six groups of five digits of an agency's id, to be read aloud on a known number (K10)."""
+    digest = int.from_bytes(labelled("fenpost/v1/safety", agency.encode("ascii"), size=16), "big")
+    digits = f"{digest % 10**30:030d}"
+    return " ".join(digits[at : at + 5] for at in range(0, 30, 5))
