@@ -14,11 +14,13 @@ from typing import Protocol
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
-from agent.tables import own_keys
-from schemas.directory import Directory
+from agent.tables import old_sealers, own_keys
+from schemas.directory import MAX_AGE, Agency, Directory
 from schemas.keyring import PREKEY_KEPT, AgentKeys, Prekey
 from schemas.keys import RUNNING, OpeningKey, SigningKey, Use
 
+SKEW = 600
+"""Two clocks, each up to five minutes off."""
 SIGNING: tuple[Use, ...] = (*(use for use in RUNNING if use is not Use.PREKEY), Use.RENEW)
 
 
@@ -95,6 +97,38 @@ def erase(c: Connection, now: int) -> int:
     return int(c.execute(delete(own_keys).where(receiving | signing)).rowcount)
 
 
+def sealed_late(c: Connection, agency: str, ts: int) -> None:
+    """Remember that an agency sealed to a receiving key when it should have known a newer one."""
+    seen = c.execute(select(old_sealers.c.count).where(old_sealers.c.a == agency)).scalar()
+    row = {"a": agency, "count": (seen or 0) + 1, "last": ts}
+    c.execute(insert(old_sealers).prefix_with("OR REPLACE").values(**row))
+
+
+def is_old(keys: HeldKeys, kid: str, ts: int) -> bool:
+    """Whether a newer receiving key than this had begun a day, the age of the oldest lawful view, before `ts`."""
+    begun = {prekey.key.kid: prekey.nbf for prekey in keys.prekeys}
+    newest = max((nbf for nbf in begun.values() if nbf <= ts - MAX_AGE - SKEW), default=0)
+    return kid in begun and begun[kid] < newest
+
+
+class Present:
+    """Signs as the ring's key for one use at the moment of signing (schemas.keys.Signer)."""
+
+    def __init__(self, keys: Ring, use: Use) -> None:
+        self._ring, self._use = keys, use
+
+    @property
+    def kid(self) -> str:
+        return self._ring.key(self._use).kid
+
+    @property
+    def public(self) -> bytes:
+        return self._ring.key(self._use).public
+
+    def sign_bytes(self, data: bytes) -> bytes:
+        return self._ring.key(self._use).sign_bytes(data)
+
+
 class Ring:
     """An agent's keys as they are now. Give it what the store holds (`take`) and the directory's view (`choose`)."""
 
@@ -137,36 +171,45 @@ class Ring:
         founding = {key.kid for key in self._founding.values()} | {prekey.key.kid for prekey in self.prekeys}
         return frozenset(founding | {own.kid for own in self._own})
 
-    def using(self, use: Use) -> str:
-        """The id of the key that signs for this use."""
-        return self._using[use].kid
+    def key(self, use: Use) -> SigningKey:
+        """What signs for this use now."""
+        return self._using[use]
 
     def take(self, own: Iterable[Own]) -> None:
         """What the store holds now."""
         held = {one.kid: one for one in self._own}
         known = {prekey.key.kid: prekey for prekey in self.prekeys}
         self._own = tuple(own)
+        kids = {one.kid for one in self._own}
+        self._first = tuple(first for first in self._first if first.key.kid not in kids)
         self.prekeys = self._first + tuple(
             known.get(one.kid) or held.get(one.kid, one).prekey for one in self._own if one.use is Use.PREKEY
         )
 
     def choose(self, view: Directory, now: float) -> None:
-        """Sign with the newest key of each use that stands and whose time has come; else with the one before."""
+        """Sign with the newest key of each use that stands and whose time has come, and not with one that is to end.
+
+        Where nothing stands, one whose time has not come will do: others may have to fetch the directory to know it.
+        """
         mine = view.agencies.get(self.agency)
         if mine is None:
             return
         for use in SIGNING:
-            ready = [
-                one for one in self._own if one.use is use and one.since is not None and one.since <= now
-            ]
-            kids = [self._founding[use].kid, *(one.kid for one in ready)]
-            standing = [
-                kid for kid in kids if (key := mine.keys.get(kid)) is not None and key.stands(int(now))
-            ]
-            if standing and standing[-1] != self._using[use].kid:
-                seeds = {one.kid: one.seed for one in ready}
-                kid = standing[-1]
-                self._using[use] = SigningKey(seeds[kid]) if kid in seeds else self._founding[use]
+            own = {one.kid: one for one in self._own if one.use is use and one.published is not None}
+            standing = self._standing(mine, [self._founding[use].kid, *own], now)
+            come = [kid for kid in standing if kid not in own or (own[kid].since or 0) <= now]
+            if not (found := come or standing):
+                continue
+            kid = found[-1]
+            if kid != self._using[use].kid:
+                self._using[use] = SigningKey(own[kid].seed) if kid in own else self._founding[use]
+        self._first = tuple(first for first in self._first if now < first.nbf + PREKEY_KEPT)
+        self.take(self._own)
+
+    def _standing(self, mine: Agency, kids: Iterable[str], now: float) -> list[str]:
+        """Those of these keys that stand, newest last; what is to end before its time comes first."""
+        keys = [key for kid in kids if (key := mine.keys.get(kid)) is not None and key.stands(int(now))]
+        return [key.kid for key in sorted(keys, key=lambda key: (key.revoked is None, key.nbf))]
 
 
 def _signing(founding: AgentKeys, use: Use) -> SigningKey:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from aiohttp import web
 from sqlalchemy import Row, delete
@@ -34,6 +35,8 @@ from agent.overrides import OverrideDesk
 from agent.posting import Posting
 from agent.receipts import Receipts
 from agent.reconciliation import Reconciliation
+from agent.ring import Present, Ring
+from agent.rotation import Rotation
 from agent.secretfile import read_secret
 from agent.settings import Settings
 from agent.showing import Showing
@@ -41,10 +44,12 @@ from agent.signatures import Signatures
 from agent.statement import Statements
 from agent.store import Store
 from agent.tables import seen
+from agent.taking_up import take_up
 from agent.trust import EVIDENCE, KEYS, KEYS_EVIDENCE, LogTrust
 from agent.witness import Watch
 from schemas.errors import Refusal
 from schemas.keyring import AgentKeys
+from schemas.keys import Use
 from schemas.partnership import Partnership
 
 FIRST_PAUSE = 0.5
@@ -52,6 +57,7 @@ LONGEST_PAUSE = 30.0
 SCAN_EVERY = 0.5
 TEND_EVERY = 600.0
 RECONCILE_EVERY = 900.0
+ROTATE_EVERY = 3600.0
 
 
 @dataclass(slots=True)
@@ -69,7 +75,7 @@ class Agent:
     def __init__(
         self,
         settings: Settings,
-        keys: AgentKeys,
+        keys: Ring,
         partnership: Partnership,
         store: Store,
         relay: Relay,
@@ -80,6 +86,7 @@ class Agent:
         self.store = store
         self._clock = clock
         self._jitter = world.jitter
+        self._draw = draw
         self.relay = relay
         home = settings.home
         self.keys_trust = LogTrust(store, relay, partnership.keys_log_key, clock, home / KEYS_EVIDENCE, KEYS)
@@ -121,6 +128,7 @@ class Agent:
             clock,
             draw,
         )
+        self.rotation = Rotation(store, relay, self.book, keys, clock, draw)
         self.showing = Showing(store, self.book, self.trust, self.watch, keys, clock)
         self.statements = Statements(store, self.book, keys, clock)
         self.nondisclosures = Nondisclosures(store, self.book, self.posting, keys, clock, draw)
@@ -152,13 +160,16 @@ class Agent:
             Refusal: STORE, STORE_BUSY, DISK_FULL, CHECKPOINT.
         """
         charter = partnership.charter
-        relay = line(charter.relay, charter.authority, keys.auth, world.clock, world.draw)
+        held = Ring(keys)
+        relay = line(charter.relay, charter.authority, Present(held, Use.AUTH), world.clock, world.draw)
         store = await Store.open(settings.at(settings.store), keys.store)
         try:
-            agent = cls(settings, keys, partnership, store, relay, world)
+            agent = cls(settings, held, partnership, store, relay, world)
+            await agent.rotation.load()
             await agent.keys_trust.load()
             await agent.trust.load()
             await agent.book.load()
+            held.choose(agent.book.latest, world.clock())
             await agent.keys_watch.load()
             await agent.watch.load()
         except BaseException:
@@ -166,13 +177,29 @@ class Agent:
             raise
         return agent
 
+    async def take_up(self, path: Path, passphrase: bytes, keys: AgentKeys) -> None:
+        """Take what can be erased out of the key file at `path`, and what the administrator laid beside it.
+
+        Raises:
+            Refusal: FILE, KEYFILE, DISK_FULL, STORE.
+        """
+        await take_up(path, passphrase, keys, self.store, int(self._clock()), self._draw)
+        await self.rotation.load()
+
     async def start(self) -> None:
         """Listen, and begin every loop. Raises Refusal FILE, SETTINGS (the port is taken)."""
         token = (
             read_secret(self.settings.at(self.settings.token), TOKEN_LIMIT).decode("ascii", "replace").strip()
         )
         application = build_desk(
-            self.office, self.showing, self.statements, self.nondisclosures, self.alarms, token, self._hosts
+            self.office,
+            self.showing,
+            self.statements,
+            self.nondisclosures,
+            self.alarms,
+            self.rotation,
+            token,
+            self._hosts,
         )
         self._runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=5.0)
         await self._runner.setup()
@@ -189,6 +216,7 @@ class Agent:
             "tend": self._tend,
             "reconcile": self._reconcile,
             "witness": self._witness,
+            "rotate": self._rotate,
         }
         if self.folders is not None:
             loops["folders"] = self._scan
@@ -253,6 +281,10 @@ class Agent:
     async def _reconcile(self) -> None:
         await self.reconciliation.round(self.inbox.emptied)
         await asyncio.sleep(RECONCILE_EVERY)
+
+    async def _rotate(self) -> None:
+        await self.rotation.round()
+        await asyncio.sleep(ROTATE_EVERY)
 
     async def _scan(self) -> None:
         if self.folders is not None:

@@ -63,10 +63,23 @@ class Store:
         """
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, work)
 
+    async def empty_log(self) -> None:
+        """Empty the write-ahead log, so that what was erased is not left in it. Raises Refusal DISK_FULL, STORE."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._empty_log)
+
     async def close(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._engine.dispose)
         self._thread.shutdown()
         os.close(self._lock)
+
+    def _empty_log(self) -> None:
+        connection = self._engine.raw_connection()
+        try:
+            connection.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()  # type: ignore[union-attr]
+        except sqlcipher3.dbapi2.Error as error:
+            raise Refusal("STORE") from error
+        finally:
+            connection.close()
 
     def _run(self, work: Callable[[Connection], T]) -> T:
         try:

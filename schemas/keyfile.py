@@ -67,6 +67,15 @@ def claimed(data: bytes) -> str:
         raise Refusal("KEYFILE") from error
 
 
+def cost_of(data: bytes) -> Cost:
+    """What a key file costs to open, to lock its successor alike. Raises Refusal KEYFILE."""
+    try:
+        head = _head(data)[1]
+    except (Refusal, ValidationError) as error:
+        raise Refusal("KEYFILE") from error
+    return Cost(head.ops, head.mem)
+
+
 def unlock(data: bytes, holds: str, passphrase: bytes) -> Json:
     """What a key file holds. A wrong passphrase and a changed byte get the same answer.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from schemas.canonical import Json, b64, unb64
@@ -38,6 +38,10 @@ class AgentKeys:
     subject: bytes = field(repr=False)
 
     HOLDS: ClassVar[str] = "agent"
+
+    def without_prekeys(self) -> AgentKeys:
+        """The same for a key file, once the agent's store holds the receiving keys: there they can be erased."""
+        return replace(self, prekeys=())
 
     def to_json(self) -> Json:
         return {
