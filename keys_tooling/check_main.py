@@ -9,13 +9,13 @@ import click
 
 from keys_tooling.console import World, report
 from keys_tooling.options import FILE, JSON
-from schemas import api
 from schemas.errors import Refusal
 
 if TYPE_CHECKING:
     from keys_tooling.checking import Check, Seen
     from keys_tooling.directory_reading import Source
     from keys_tooling.held_keys import HeldKeys
+    from schemas import api
     from schemas.checkpoint import Checkpoint
     from schemas.partnership import Partnership
 
