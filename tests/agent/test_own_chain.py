@@ -1,0 +1,195 @@
+"""What the directory says in our own name: known here, or somebody must say that it is right (K15, G15)."""
+
+import asyncio
+import secrets
+import shutil
+
+import pytest
+
+from agent import own_chain
+from agent.doctor import examine
+from agent.own import Acknowledge
+from schemas.errors import Refusal
+from schemas.keys import OpeningKey, SigningKey, Use
+from tests.agent.agencies import eventually, folder_of, quiet, running
+from tests.agent.test_directory_log import chain_of, send, state
+from tests.simulated_world import World
+
+pytestmark = pytest.mark.filterwarnings("ignore:shutdown_timeout:DeprecationWarning")
+DAY, YEAR = 86_400, 365 * 86_400
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World.again(tmp_path, "Peacock", "IDVAS", "Harbour")
+
+
+async def queued_at(agent, mid):
+    return (await agent.showing.message(mid))["desks"][0]["state"]
+
+
+async def says(agent):
+    return [one["say"] for one in await agent.book.own_statements()]
+
+
+async def test_a_founding_agency_has_nothing_to_confirm(world):
+    async with world.relay(), quiet(world, "Peacock") as agent:
+        assert (await says(agent), agent.book.doubt()) == ([], None)
+
+
+async def test_what_the_administrator_did_is_shown_until_somebody_knows_of_it_and_stops_nothing(world):
+    chain, now = chain_of(world, "Peacock"), world.now
+    async with world.relay():
+        async with quiet(world, "Peacock") as agent:
+            lead = chain.add_key(
+                Use.PERSON, SigningKey(secrets.token_bytes(32)).public, now, now + YEAR, now, "lead-1"
+            )
+            gone = chain.revoke(next(iter(world.directory.agencies[chain.agency].ig)), "left", now, now)
+            await state(world, "Peacock", lead, gone)
+            await agent.book.refresh()
+            (first, second) = await says(agent)
+            assert first.endswith("your administrator's key published a key of lead-1 (person).")
+            assert second.endswith("your administrator's key ended a key.")
+            assert agent.trust.hindrance is None
+        async with quiet(world, "Peacock") as agent:
+            seqs = [one["seq"] for one in await agent.book.own_statements()]
+            assert len(seqs) == 2
+            await agent.office.own.acknowledge(Acknowledge(statements=(seqs[0],)))
+            assert [one["seq"] for one in await agent.book.own_statements()] == seqs[1:]
+            with pytest.raises(Refusal, match="NOT_FOUND"):
+                await agent.office.own.acknowledge(Acknowledge(statements=(seqs[0],)))
+            await agent.office.own.acknowledge(Acknowledge(statements=(seqs[1],)))
+            assert await says(agent) == []
+
+
+async def test_others_chains_are_none_of_our_business(world):
+    chain, now = chain_of(world, "IDVAS"), world.now
+    async with world.relay(), quiet(world, "Peacock") as agent:
+        key = SigningKey(secrets.token_bytes(32))
+        await state(world, "IDVAS", chain.add_key(Use.AUTH, key.public, now, now + DAY, now))
+        await agent.book.refresh()
+        assert (await says(agent), agent.book.doubt()) == ([], None)
+
+
+@pytest.mark.parametrize("use", [Use.MSG, Use.AUTH, Use.CONSENT, Use.WITNESS, Use.PREKEY])
+async def test_a_running_key_that_is_not_held_here_stops_sending_until_it_is_revoked(world, use):
+    chain, now, seed = chain_of(world, "Peacock"), world.now, secrets.token_bytes(32)
+    key = OpeningKey(seed) if use is Use.PREKEY else SigningKey(seed)
+    async with world.relay(), quiet(world, "Peacock") as agent:
+        await state(world, "Peacock", chain.add_key(use, key.public, now, now + DAY, now))
+        await agent.book.refresh()
+        assert (agent.trust.hindrance, agent.trust.alarm) == ("OWN_STATEMENT", None)
+        mid = await send(agent)
+        assert await queued_at(agent, mid) == "waiting"
+        (waits,) = await agent.book.own_statements()
+        await agent.office.own.acknowledge(Acknowledge(statements=(waits["seq"],)))
+        assert agent.book.doubt() == "OWN_STATEMENT"  # saying so does not make it ours
+        await state(world, "Peacock", chain.revoke(key.kid, "compromised", now, world.now))
+        await agent.book.refresh()
+        assert agent.book.doubt() is None
+        await agent.outbox.flush()
+        assert await queued_at(agent, mid) == "queued"
+
+
+async def test_a_replaced_administrators_key_stops_sending_until_somebody_knows_of_it(world):
+    chain = chain_of(world, "Peacock")
+    async with world.relay():
+        async with quiet(world, "Peacock") as agent:
+            await state(world, "Peacock", chain.rotate_op(SigningKey(secrets.token_bytes(32)), world.now))
+            await agent.book.refresh()
+            assert agent.trust.hindrance == "OWN_STATEMENT"
+            mid = await send(agent)
+            assert await queued_at(agent, mid) == "waiting"
+            assert (await agent.showing.status())["own_doubt"] == "OWN_STATEMENT"
+        async with quiet(world, "Peacock") as agent:
+            assert agent.trust.hindrance == "OWN_STATEMENT"  # a restart forgets nothing
+            (waits,) = await agent.book.own_statements()
+            assert waits["grave"]
+            await agent.office.own.acknowledge(Acknowledge(statements=(waits["seq"],)))
+            assert agent.trust.hindrance is None
+            await agent.outbox.flush()
+            assert await queued_at(agent, mid) == "queued"
+
+
+async def test_leaving_is_grave(world):
+    chain = chain_of(world, "Peacock")
+    async with world.relay(), quiet(world, "Peacock") as agent:
+        await state(world, "Peacock", chain.leave(chain.agency, world.now + DAY, None, world.now))
+        await agent.book.refresh()
+        assert agent.trust.hindrance == "OWN_STATEMENT"
+
+
+async def test_what_this_agent_made_itself_is_no_surprise(world):
+    chain, now = chain_of(world, "Peacock"), world.now
+    async with world.relay(), quiet(world, "Peacock") as agent:
+        said = chain.revoke(world.parties["Peacock"].member.agent.consent.kid, "rotated", now + DAY, now)
+        await agent.store.run(lambda c: own_chain.post(c, said, now))
+        await agent.store.run(lambda c: own_chain.post(c, said, now))
+        await state(world, "Peacock", said)
+        await agent.book.refresh()
+        assert (await says(agent), agent.book.doubt()) == ([], None)
+
+
+async def test_receiving_goes_on_meanwhile(world):
+    chain = chain_of(world, "IDVAS")
+    async with world.relay(), quiet(world, "IDVAS") as agent, quiet(world, "Peacock") as other:
+        await state(world, "IDVAS", chain.rotate_op(SigningKey(secrets.token_bytes(32)), world.now))
+        await agent.book.refresh()
+        mid = await send(other)
+        assert await agent.inbox.collect(0)
+        assert len(await agent.showing.inbox()) == 1
+        assert await queued_at(other, mid) != "waiting"
+
+
+# --- a copied folder
+
+
+async def met(caller):
+    return (await caller.ok("GET", "/v1/status"))["two_agents"]
+
+
+async def test_two_agents_from_one_copied_folder_are_both_told(world):
+    """The thief runs the very program; both go on receiving, and people are told to have the keys revoked."""
+    home = folder_of(world, "Peacock")
+    async with world.relay():
+        async with running(world, "Peacock", wait=1) as first:
+            await eventually(lambda: reached(first))
+        shutil.copytree(home, world.folder / "copy")
+        async with running(world, "Peacock", wait=1) as first:
+            await eventually(lambda: reached(first))
+            world.clock.advance(2)
+            world.parties["copy"] = world.parties["Peacock"]
+            async with running(world, "copy", wait=1) as second:
+                await eventually(lambda: ticking(world, first))
+                await eventually(lambda: ticking(world, second))
+                checks = {c["name"]: c for c in await asyncio.to_thread(examine, home, {}, world.clock())}
+                assert not checks["one agent"]["ok"]
+                assert checks["one agent"]["say"].startswith(
+                    "TWO_AGENTS: Two agents run with your agency's keys"
+                )
+            given = await first.ok("POST", "/v1/acknowledged", {"two_agents": True})
+            assert given["two_agents"]
+            for _ in range(4):
+                world.clock.advance(2)
+                await asyncio.sleep(0.5)
+            assert await met(first) is None  # the copy is gone
+
+
+async def test_a_restart_is_no_second_agent(world):
+    async with world.relay() as relay:
+        for _ in range(3):
+            async with running(world, "Peacock", wait=1) as caller:
+                await eventually(lambda: reached(caller))
+                world.clock.advance(3)
+                assert await met(caller) is None
+        assert relay.relay.instances.twice(world.parties["Peacock"].id) is None
+
+
+async def reached(caller):
+    return not (await caller.ok("GET", "/v1/status"))["relay"]["code"]
+
+
+async def ticking(world, caller):
+    world.clock.advance(1)
+    await asyncio.sleep(0.1)
+    return await met(caller)
