@@ -136,6 +136,7 @@ class Ring:
         self.agency, self.store, self.subject = founding.agency, founding.store, founding.subject
         self._founding = {use: _signing(founding, use) for use in SIGNING}
         self._using = dict(self._founding)
+        self._over = set[Use]()  # uses of which no key stands
         self._own: tuple[Own, ...] = ()
         self._first = founding.prekeys
         self.prekeys = founding.prekeys
@@ -172,8 +173,8 @@ class Ring:
         return frozenset(founding | {own.kid for own in self._own})
 
     def key(self, use: Use) -> SigningKey:
-        """What signs for this use now."""
-        return self._using[use]
+        """What signs for this use now. Requests fall back on the renew key: it may ask for a new request key (A7)."""
+        return self._using[Use.RENEW if use is Use.AUTH and use in self._over else use]
 
     def take(self, own: Iterable[Own]) -> None:
         """What the store holds now."""
@@ -199,7 +200,9 @@ class Ring:
             standing = self._standing(mine, [self._founding[use].kid, *own], now)
             come = [kid for kid in standing if kid not in own or (own[kid].since or 0) <= now]
             if not (found := come or standing):
+                self._over.add(use)
                 continue
+            self._over.discard(use)
             kid = found[-1]
             if kid != self._using[use].kid:
                 self._using[use] = SigningKey(own[kid].seed) if kid in own else self._founding[use]

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from broker.view import View
+from schemas import api
 from schemas.canonical import unb64
 from schemas.directory import Key
 from schemas.errors import Refusal
@@ -24,6 +25,8 @@ from schemas.request import NONCE, Claim, Target, claim_check, digest_header, re
 from schemas.signing import Check
 
 ONCE = ("Signature-Input", "Signature", "Content-Digest", "Content-Type")
+RENEWING = frozenset({("GET", api.DIRECTORY), ("POST", api.STATEMENTS)})
+"""All that a renew key may ask for: to read the directory, and to publish a new request key in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,11 @@ class Asking:
     def officer(self) -> bool:
         """Whether an IG officer's key signed it."""
         return self.key.use == Use.IG_AUTH
+
+    @property
+    def renews(self) -> bool:
+        """Whether a renew key signed it: an agent was away for so long that its request key is over (A7)."""
+        return self.key.use == Use.RENEW
 
     def check(self, body: bytes) -> Check:
         """What must hold before `requester` may be asked. Raises Refusal UNAUTHENTICATED."""
@@ -77,7 +85,10 @@ class Doorkeeper:
         claim = read_claim(headers, now)
         path, _, query = request.raw_path.partition("?")
         target = Target(request.method, self._authority, path, query, headers.get("Content-Type", ""))
-        return Asking(claim, target, self._key(claim.keyid, now))
+        asking = Asking(claim, target, self._key(claim.keyid, now))
+        if asking.renews and (target.method, target.path) not in RENEWING:
+            raise Refusal("UNAUTHENTICATED")
+        return asking
 
     def _key(self, kid: str, now: int) -> Key:
         view = self._view.directory

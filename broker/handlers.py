@@ -190,6 +190,8 @@ async def post_statements(relay: Relay, request: web.Request) -> web.Response:
     def parse() -> list[Word | Refusal]:
         items = _model(api.StatementsRequest, body).statements
         theirs = {*OFFICERS, "directory"} if asking.officer else set(get_args(Kind)) - OFFICERS
+        if asking.renews:
+            theirs = {"directory"}
         if any(item.kind not in theirs for item in items):
             raise Refusal("NOT_ALLOWED")
         words = [_tried(_word, item) for item in items]

@@ -162,9 +162,9 @@ class Lookup(View):
         return self.key(kid, Use.POLICY, at, self.oversight)
 
     def requester(self, kid: str, at: int) -> Key:
-        """The key that signs a request: an agent's or an IG officer's. Raises as `key` does."""
+        """The key that signs a request: an agent's, its renew key or an IG officer's. Raises as `key` does."""
         known = self.published(kid)
-        use = Use.IG_AUTH if known is not None and known.use == Use.IG_AUTH else Use.AUTH
+        use = known.use if known is not None and known.use in (Use.IG_AUTH, Use.RENEW) else Use.AUTH
         return self.key(kid, use, at)
 
     def prekey(self, agency: str, at: int, *, person: bool = True) -> Key:

@@ -1,12 +1,14 @@
 """Running keys renew themselves (PROTOCOL.md G16, K21): a real relay, real stores, a clock that a test turns."""
 
+import json
+
 import pytest
 
 from agent.client import Relay
 from agent.rotation import DAY, DRAIN, WEEK
 from agent.secretfile import read_secret
 from agent.unlocking import read_keys
-from schemas import keyfile
+from schemas import api, keyfile
 from schemas.chain import Chain
 from schemas.directory import MAX_AGE
 from schemas.errors import Refusal
@@ -163,6 +165,24 @@ async def test_a_key_that_never_left_is_published_with_the_dates_of_the_day_it_d
             assert (own.use, own.nbf) == (Use.AUTH, int(world.clock()))
     finally:
         await agent.close()
+
+
+async def test_an_agent_that_was_off_for_six_weeks_comes_back_by_itself(world):
+    async with world.relay(), world.session() as http:
+        async with quiet(world, "Peacock") as peacock:
+            assert standing(peacock, Use.AUTH, world.clock())
+        world.clock.now += 42 * DAY
+        renew = world.parties["Peacock"].member.agent.renew
+        for method, path in (("GET", api.MAILBOX), ("GET", f"{api.LOG}/head"), ("GET", f"{api.KEYS}/head")):
+            assert (await world.call(http, "Peacock", method, path, key=renew)).status == 401
+        said = world.grant("Peacock", "IDVAS")
+        body = json.dumps({"statements": [{"kind": "grant", "signed": said.to_json()}]}).encode()
+        answer = await world.call(http, "Peacock", "POST", api.STATEMENTS, body=body, key=renew)
+        assert (answer.status, answer.json()["code"]) == (403, "NOT_ALLOWED")
+        async with quiet(world, "Peacock") as peacock:
+            await peacock.rotation.round()
+            assert {use for use in RUNNING if standing(peacock, use, world.clock())} == set(RUNNING)
+            await peacock.inbox.collect(0)
 
 
 async def test_the_administrator_may_write_at_the_same_moment(world):
