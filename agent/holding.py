@@ -34,6 +34,7 @@ SAYS = {
     "released": "your safeguarding lead let a message go",
     "lapsed": "nobody agreed in time, so a message was not sent",
     "override": "two people signed an override",
+    "override-refused": "the relay did not take an override: see why, and have it asked for and signed again",
     "break-glass": "an emergency went without the lead's signature",
     "ring": "RING NOW: an emergency of an agency whose lead's signature was missing before",
     "lead-missing": "the lead's signature is missing",
@@ -86,6 +87,11 @@ def list_holds(c: Connection) -> Sequence[Any]:
     query = select(*columns, sealings.c.desks, sealings.c.due, outbox.c.kind, outbox.c.rag, outbox.c.thr)
     query = query.join(outbox, outbox.c.id == sealings.c.id).where(wanted).order_by(sealings.c.ts)
     return c.execute(query).all()
+
+
+def ring(c: Connection, kind: str, mid: str | None, own: str, now: int) -> None:
+    """Tell people here what this agent itself has to say about a hold or an override."""
+    c.execute(insert(bells).values(kind=kind, ts=now, heard=now, mid=mid, a=own, d=None))
 
 
 def list_bells(c: Connection) -> Sequence[Row[Any]]:

@@ -20,7 +20,7 @@ from agent.client import Relay
 from agent.clock import Clock
 from agent.directory import Book
 from agent.forms import Json
-from agent.holding import SAYS, list_bells, list_holds
+from agent.holding import SAYS, list_bells, list_holds, ring
 from agent.override_cores import about_message, about_thread
 from agent.override_forms import OverrideAsk
 from agent.ring import HeldKeys
@@ -259,6 +259,9 @@ class OverrideDesk:
             c.execute(update(overrides).where(overrides.c.oid == oid).values(**values))
             if values.get("state") == "recorded":
                 mark_overridden(c, oid)
+            if values.get("state") == "refused":  # its people cannot know: it may have waited here for hours
+                about = c.execute(select(overrides.c.mid).where(overrides.c.oid == oid)).scalar()
+                ring(c, "override-refused", about, self._keys.agency, now)
             note(c, now, event, str(values.get("code") or ""))
 
         await self._store.run(work)

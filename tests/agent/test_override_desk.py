@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from agent.persons import read_person
 from agent.tables import outbox
+from schemas.chain import Chain
 from schemas.errors import Refusal
 from schemas.keyfile import QUICK, lock
 from schemas.keyring import PersonKeys
@@ -28,7 +29,7 @@ REASON = "She is in danger and nobody else can reach her this week."
 
 @pytest.fixture
 def world(tmp_path):
-    return World.found(tmp_path, "Peacock", "IDVAS")
+    return World.again(tmp_path, "Peacock", "IDVAS")
 
 
 @pytest.fixture
@@ -315,7 +316,7 @@ async def test_a_signature_given_while_the_relay_is_away_is_handed_in_later(worl
                 found = await peacock.ok("GET", f"/v1/overrides/{asked['oid']}")
                 return found["state"] == "recorded"
 
-            await eventually(recorded, 20.0)
+            await eventually(recorded)
 
 
 async def test_the_reason_is_in_no_log_and_no_file_of_the_agent(world, relay, people, caplog):
@@ -399,3 +400,31 @@ def test_a_persons_key_file_that_others_may_read_is_refused(world, people):
     wrong = folder_of(world, "Peacock") / "agent.fpk"
     with pytest.raises(Refusal, match="KEYFILE"):
         read_person(wrong, passphrase)
+
+
+async def test_an_override_whose_leads_key_was_revoked_on_the_way_is_told_and_asked_for_anew(world, people):
+    """Only she can sign again; until somebody tells her, she believes that she let it go."""
+    async with running(world, "Peacock") as peacock:
+        async with world.relay():
+            mid = await held(peacock)
+            _, asked = await ask(peacock, people, mid)
+        _, done = await authorise(peacock, people, asked["oid"])
+        assert done["state"] == "authorised"
+        world.clock.advance(60)
+        async with world.relay(), world.session() as http:
+            admin = world.parties["Peacock"].admin
+            gone = Chain(admin.agency, admin.op, admin.seq, admin.head).revoke(
+                people.keys["lead"].kid, "rotated", world.now, world.now
+            )
+            await world.post_statements(http, "Peacock", ("directory", gone))
+
+            async def refused():
+                return (await peacock.ok("GET", f"/v1/overrides/{asked['oid']}"))["state"] == "refused"
+
+            await eventually(refused)
+            shown = await peacock.ok("GET", "/v1/overrides")
+            assert [one["code"] for one in shown["overrides"]] == ["REVOKED_KEY"]
+            (told,) = [one for one in shown["told"] if one["kind"] == "override-refused"]
+            assert (told["mid"], "asked for and signed again" in told["says"]) == (mid, True)
+            assert (await peacock.ok("GET", "/v1/holds"))["holds"][0]["state"] == "held"
+            assert (await ask(peacock, people, mid))[1]["state"] == "asked"
