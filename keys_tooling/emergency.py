@@ -1,8 +1,9 @@
 """Emergency revocation by two people in two roles, without the administrator (PROTOCOL.md K22).
 
 Rules of this house:
-- the first signs a file with her own key, and needs nothing but that key and partnership.json;
-- the second signs with hers and posts it: an officer, or oversight's duty, whose keys the relay knows;
+- each needs her own key file and partnership.json, and nothing of the administrator's;
+- an officer, or oversight's duty, starts it and the other of them posts it: the relay knows their keys. A lead's it
+  does not know: she signs what an officer or the duty started, and hands it back to be posted;
 - both are shown what ends, what that undoes and who must act; the relay and every agent check who they are.
 """
 
@@ -118,17 +119,32 @@ def start(
     return Emergency(v=1, agency=agency.id, body=body)
 
 
-def described(view: Directory, emergency: Emergency) -> str:
-    """What will end, what that undoes, and who must act then."""
+def signed_too(key: Signer, emergency: Emergency, now: int) -> Emergency:
+    """What a lead hands back: the same keys, under her signature, to be posted by whoever started it."""
+    body = emergency.body
+    return Emergency(
+        v=1,
+        agency=emergency.agency,
+        body=second_signature(key, emergency.agency, body.kids, body.reason, body.since, now),
+    )
+
+
+def described(emergency: Emergency, view: Directory | None) -> str:
+    """What will end, what that undoes, and who must act then; without the directory, by the keys' ids alone."""
     from keys_tooling.policy_words import moment
 
-    agency, body = view.agencies[emergency.agency], emergency.body
-    keys = [agency.keys[kid] for kid in body.kids if kid in agency.keys]
+    body, known = emergency.body, {} if view is None else view.agencies[emergency.agency].keys
+    named = emergency.agency if view is None else view.agencies[emergency.agency].name or emergency.agency
+    uses = [known[kid].use for kid in body.kids if kid in known]
     lines = [
-        f"This will happen to {agency.name or agency.id}:",
-        *(f"  - {key.use} {key.kid[:12]}… ends from {moment(body.since)} on: {body.reason}" for key in keys),
-        "That undoes:",
-        *(f"  - {use}: {UNDOES[use]}" for use in dict.fromkeys(key.use for key in keys)),
+        f"This will happen to {named}:",
+        *(
+            f"  - {known[kid].use if kid in known else 'key'} {kid[:12]}… ends from {moment(body.since)} on: "
+            f"{body.reason}"
+            for kid in body.kids
+        ),
+        *(["That undoes:"] if uses else []),
+        *(f"  - {use}: {UNDOES[use]}" for use in dict.fromkeys(uses)),
         "Then:",
         *(f"  - {one}" for one in AFTER),
     ]

@@ -14,6 +14,7 @@ from keys_tooling.options import DRY, FILE, JSON, PASSPHRASE, YES
 
 if TYPE_CHECKING:
     from keys_tooling.directory_reading import Reading
+    from keys_tooling.emergency import Emergency, Hand
 
 KEY = click.option(
     "--key",
@@ -31,14 +32,15 @@ Reasons = Literal["lost", "compromised", "left"]
 def emergency() -> None:
     """A key was stolen, a machine is gone, a person must be stopped now: two people in two roles end the keys.
 
-    Any two of: the agency's safeguarding lead, its IG officer, the partnership's duty (oversight). The first signs a
-    file and hands it over; the second signs it too and posts it. A lead signs first: the relay does not know her key.
+    Any two of: the agency's safeguarding lead, its IG officer, the partnership's duty (oversight). An officer or the
+    duty starts; the other signs. A lead signs into a new file, which whoever started it signs again and so posts.
 
     \b
     Example:
-      fenpost-keys emergency start --agency "The Peacock Project" --key lead-2.fpk --out emergency.json \\
+      fenpost-keys emergency start --agency "The Peacock Project" --key officer.fpk --out emergency.json \\
         --partnership partnership.json
-      fenpost-keys emergency sign emergency.json --key officer.fpk --partnership partnership.json
+      fenpost-keys emergency sign emergency.json --key lead-2.fpk --out both.json --partnership partnership.json
+      fenpost-keys emergency sign both.json --key officer.fpk --partnership partnership.json
     """
 
 
@@ -73,39 +75,43 @@ def emergency_start(
     passphrase_file: Path | None,
     as_json: bool,
 ) -> None:
-    """The first of two: say whose keys end, and sign it. Nothing is sent. It must be signed again within a day.
+    """The first of two, an officer or oversight's duty: say whose keys end, and sign it. Nothing happens yet.
 
     \b
     Example:
-      fenpost-keys emergency start --agency "The Peacock Project" --key lead-2.fpk --out emergency.json \\
+      fenpost-keys emergency start --agency "The Peacock Project" --key officer.fpk --out emergency.json \\
         --partnership partnership.json
     """
+    from agent.client import Relay
     from keys_tooling import emergency as work
     from keys_tooling.keyfiles import new_files, read_public
     from keys_tooling.passphrases import known_passphrase
     from keys_tooling.policy_asking import read_moment
-    from keys_tooling.public_directory import PublicDirectory
+    from schemas.errors import Refusal
     from schemas.partnership import FILE_LIMIT, Partnership
 
     partnership = Partnership.parse(read_public(partnership_file, FILE_LIMIT))
     signer, charter = work.hand(key, known_passphrase(passphrase_file, "your own key")), partnership.charter
+    asks = signer.asks
+    if asks is None:
+        raise Refusal("EMERGENCY_START")
     with new_files(out.parent) as files:
         files.absent(out.name)
 
     async def read() -> Reading:
-        async with PublicDirectory(charter.relay, charter.authority, None, world.clock, world.draw) as line:
-            return await line.read(partnership)
+        async with Relay(charter.relay, charter.authority, asks, world.clock, world.draw) as line:
+            return await work.read(line, partnership, world)
 
     view, now = asyncio.run(read()).view, world.now()
     agency = view.find(named)
     keys = work.chosen(agency, kids, uses, now)
     made = work.start(signer.key, agency, keys, reason, read_moment(since, now), now)
-    tell(work.described(view, made))
+    tell(work.described(made, view))
     with new_files(out.parent) as files:
         files.public(out.name, made.to_bytes())
     text = (
-        f"Signed: {out}. Nothing has happened yet.\n"
-        "Hand it to the second person now, of another role: the agency's officer, or the partnership's duty.\n"
+        f"Signed: {out}. Nothing has happened yet; it must be signed again within a day.\n"
+        "Hand it to the second person now, of another role: the agency's lead or officer, or the partnership's duty.\n"
         f"\nNext:\n  fenpost-keys emergency sign {out} --key HER_KEY --partnership partnership.json"
     )
     report({"agency": agency.id, "kids": list(made.body.kids), "out": str(out)}, text, as_json=as_json)
@@ -113,6 +119,7 @@ def emergency_start(
 
 @emergency.command("sign")
 @click.argument("file", type=FILE)
+@click.option("--out", type=FILE, help="A lead: the file that she hands back to whoever started it.")
 @KEY
 @PARTNERSHIP_FILE
 @YES
@@ -123,6 +130,7 @@ def emergency_start(
 def emergency_sign(
     world: World,
     file: Path,
+    out: Path | None,
     key: Path,
     partnership_file: Path,
     yes: bool,
@@ -132,31 +140,35 @@ def emergency_sign(
 ) -> None:
     """The second of two: read what ends, sign it too, and post it. The relay refuses those keys at once.
 
+    A lead's signature goes into a new file (--out), which whoever started it signs once more, and so posts.
+
     \b
     Example:
-      fenpost-keys emergency sign emergency.json --key officer.fpk --partnership partnership.json
+      fenpost-keys emergency sign emergency.json --key partnership/admin.fpk --partnership partnership.json
+      fenpost-keys emergency sign emergency.json --key lead-2.fpk --out both.json --partnership partnership.json
     """
     from agent.client import Relay
     from keys_tooling import emergency as work
     from keys_tooling.carrying_out import agreed
     from keys_tooling.keyfiles import read_public
     from keys_tooling.passphrases import known_passphrase
-    from schemas.errors import Refusal
     from schemas.partnership import FILE_LIMIT, Partnership
 
     partnership = Partnership.parse(read_public(partnership_file, FILE_LIMIT))
     found, charter = work.Emergency.parse(read_public(file, work.LIMIT)), partnership.charter
     signer = work.hand(key, known_passphrase(passphrase_file, "your own key"))
-    if signer.asks is None:
-        raise Refusal(
-            "NOT_ALLOWED",
-            "The relay does not know a lead's key. She signs first (emergency start); the other one signs second.",
+    if (signer.asks is None) != (out is not None):
+        raise click.UsageError(
+            "A lead gives --out, the file that she hands back; an officer or the duty posts."
         )
+    if signer.asks is None or out is not None:
+        _hand_back(world, found, signer, out or file, yes=yes, dry=dry, as_json=as_json)
+        return
     asks = signer.asks
 
     async def sign() -> int | None:
         async with Relay(charter.relay, charter.authority, asks, world.clock, world.draw) as line:
-            tell(work.described((await work.read(line, partnership, world)).view, found))
+            tell(work.described(found, (await work.read(line, partnership, world)).view))
             if dry or not agreed(yes=yes):
                 return None
             return await work.sign(line, partnership, signer, found, world)
@@ -171,3 +183,20 @@ def emergency_sign(
     report(
         {"agency": found.agency, "applied": posted is not None, "posted": posted or 0}, text, as_json=as_json
     )
+
+
+def _hand_back(
+    world: World, found: Emergency, signer: Hand, out: Path, *, yes: bool, dry: bool, as_json: bool
+) -> None:
+    from keys_tooling import emergency as work
+    from keys_tooling.carrying_out import agreed
+    from keys_tooling.keyfiles import new_files
+
+    tell(work.described(found, None))
+    if dry or not agreed(yes=yes):
+        tell("Nothing was signed.")
+        sys.exit(0 if dry else REFUSED)
+    with new_files(out.parent) as files:
+        files.public(out.name, work.signed_too(signer.key, found, world.now()).to_bytes())
+    text = f"Signed: {out}. Hand it back to whoever started it: she signs it once more, and so posts it."
+    report({"agency": found.agency, "applied": False, "out": str(out)}, text, as_json=as_json)

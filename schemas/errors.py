@@ -428,6 +428,9 @@ KINDS: Mapping[str, Kind] = {
     "NOT_LEFT": Kind(
         "The agency has not left yet. Say first that it leaves and when: fenpost-keys agency leave --stops"
     ),
+    "EMERGENCY_START": Kind(
+        "The relay does not know a lead's key: an officer or oversight's duty starts, and she signs what she is given."
+    ),
     "OP_KEY": Kind(
         "Your agency's operational key was replaced: this folder holds an older one. Use the folder of whoever did."
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 from click.testing import CliRunner, Result
@@ -16,9 +17,14 @@ from tests.keys_tooling.policy_place import write_secret
 from tests.simulated_world import PASSPHRASE, World
 
 
-def made(tmp_path: Path, *names: str) -> World:
-    """Members and oversight, each with a folder of its name, as `init` writes it."""
+def made(tmp_path: Path, *names: str, people: Callable[[World], None] | None = None) -> World:
+    """Members and oversight, each with a folder of its name, as `init` writes it.
+
+    `people` publishes what else there is before the folders and the relay know of it.
+    """
     found = World.found(tmp_path, *(names or ("Peacock", "IDVAS")))
+    if people is not None:
+        people(found)
     for name in found.parties:
         write_folder(found, name)
     write_secret(tmp_path / "pass", PASSPHRASE + b"\n")
