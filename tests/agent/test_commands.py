@@ -48,7 +48,7 @@ async def start(*words, cwd=None):
 
 async def type_in(*words):
     process = await start(*words)
-    out, err = await asyncio.wait_for(process.communicate(), 30)
+    out, err = await asyncio.wait_for(process.communicate(), 60)
     return process.returncode, out.decode(), err.decode()
 
 
@@ -58,12 +58,12 @@ async def process_of(home):
     (home / "agent.port").unlink(missing_ok=True)
     process = await start("run", "--dir", home)
     try:
-        await eventually(lambda: listening(home, process), 20)
+        await eventually(lambda: listening(home, process))
         yield process
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
-        _, err = await asyncio.wait_for(process.communicate(), 15)
+        _, err = await asyncio.wait_for(process.communicate(), 60)
         process.log = err.decode()
 
 
@@ -198,8 +198,8 @@ async def test_a_killed_agent_loses_nothing_and_shows_nothing_twice(world):
                 process.kill()
                 await process.wait()
         async with process_of(home):
-            await eventually(lambda: all_opened(peacock, mids), 20)
-            await eventually(lambda: handed(home, len(mids)), 10)
+            await eventually(lambda: all_opened(peacock, mids))
+            await eventually(lambda: handed(home, len(mids)))
         found = [json.loads(path.read_text())["mid"] for path in (home / "IN").glob("*.json")]
         assert sorted(found) == sorted(mids)
         assert list((home / "IN").glob(".*")) == []

@@ -519,7 +519,7 @@ async def test_running_agents_find_their_quorum_by_themselves(world):
         running(world, "Peacock", witness_every=0.2) as one,
         running(world, "IDVAS", witness_every=0.2),
     ):
-        for _ in range(200):
+        for _ in range(1200):
             state = (await one.ok("GET", "/v1/status"))["witnesses"]
             if state["taking_part"] == 2:
                 break

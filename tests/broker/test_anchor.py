@@ -136,7 +136,7 @@ async def test_a_running_relay_writes_its_anchor_within_about_a_second(world: Wo
     key = world.founded.partnership.log_key
     async with world.relay(), world.session() as http:
         await send(world, http, 3)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (kept := anchor(world).read()) is None or open_checkpoint(kept.log, key).size < 3:
                 await asyncio.sleep(0.05)
     assert anchor(world).path.stat().st_mode & 0o777 == 0o600
@@ -308,7 +308,7 @@ async def test_no_head_is_given_out_over_a_leaf_that_the_store_took_otherwise(wo
             "UPDATE leaves SET leaf = zeroblob(97) WHERE idx = new.idx; END"
         )
         for sql in (spoil, spoil.replace("UPDATE leaves SET leaf = zeroblob(97)", "DELETE FROM leaves")):
-            with sqlite3.connect(relay_folder(world) / "relay.db", timeout=10) as database:
+            with sqlite3.connect(relay_folder(world) / "relay.db", timeout=60) as database:
                 database.execute("DROP TRIGGER IF EXISTS spoil")
                 database.execute(sql)
             database.close()
@@ -316,7 +316,7 @@ async def test_no_head_is_given_out_over_a_leaf_that_the_store_took_otherwise(wo
             answer = await world.post_envelopes(http, "Peacock", *sealed)
             assert (answer.status, answer.json()["code"]) == (503, "UNAVAILABLE")
             assert relay.relay.log.note == note
-        with sqlite3.connect(relay_folder(world) / "relay.db", timeout=10) as database:
+        with sqlite3.connect(relay_folder(world) / "relay.db", timeout=60) as database:
             database.execute("DROP TRIGGER spoil")
         database.close()
         await send(world, http, 2)

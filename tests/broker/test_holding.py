@@ -372,7 +372,7 @@ async def _start(world: World):
     relay = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "broker", "run", "--config", str(settings), env={**os.environ}
     )
-    for _ in range(400):
+    for _ in range(1200):
         try:
             _, writer = await asyncio.open_connection("127.0.0.1", world.port)
             writer.close()

@@ -154,7 +154,7 @@ async def test_a_long_poll_wakes_when_something_comes(world: World, http):
     await asyncio.sleep(0.2)
     assert not waiting.done()
     await world.post_envelopes(http, "Peacock", world.seal("Peacock", "IDVAS"))
-    page = await asyncio.wait_for(waiting, 5)
+    page = await asyncio.wait_for(waiting, 15)
     assert len(page.deliveries) == 1
 
 

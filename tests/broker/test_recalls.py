@@ -154,8 +154,8 @@ async def test_a_party_that_listens_hears_of_it_at_once(world: World, http):
     assert not listening.done()
     began = time.monotonic()
     await said(world, http, "Peacock", "withdraw", world.withdrawal("Peacock", grant))
-    page = await asyncio.wait_for(listening, 5)
-    assert time.monotonic() - began < 5
+    page = await asyncio.wait_for(listening, 25)
+    assert time.monotonic() - began < 25
     assert {notice.kind for notice in page.head.notices} == {"ended", "recall"}
 
 

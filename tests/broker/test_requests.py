@@ -224,7 +224,7 @@ async def test_a_body_over_the_limit_is_refused_before_it_is_read(world: World, 
 async def talk(world: World, data: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
     writer.write(data)
-    answer = await asyncio.wait_for(reader.read(65536), 10)
+    answer = await asyncio.wait_for(reader.read(65536), 60)
     writer.close()
     return answer
 
@@ -271,8 +271,8 @@ async def test_a_slow_header_is_cut_off(world: World):
         dripping = asyncio.create_task(drip())
         started = asyncio.get_running_loop().time()
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
-            await asyncio.wait_for(reader.readexactly(1), 5)
-        assert asyncio.get_running_loop().time() - started < 3
+            await asyncio.wait_for(reader.readexactly(1), 60)
+        assert asyncio.get_running_loop().time() - started < 30
         dripping.cancel()
         writer.close()
 
@@ -296,14 +296,14 @@ async def test_a_slow_body_is_cut_off(world: World):
                 writer.write(b"x" * 10)
 
         dripping = asyncio.create_task(drip())
-        answer = await asyncio.wait_for(reader.read(65536), 5)
+        answer = await asyncio.wait_for(reader.read(65536), 60)
         assert answer.startswith(b"HTTP/1.1 408 ")
         dripping.cancel()
         writer.close()
 
 
 async def test_a_body_that_keeps_its_pace_is_not_cut_off(world: World):
-    async with world.relay(body_seconds=0.3, body_rate=1000), world.session() as http:
+    async with world.relay(body_seconds=1.0, body_rate=1000), world.session() as http:
         body = b"".join(api_frame(world))
         key = world.parties["Peacock"].member.agent.auth
         headers = world.signed_headers(key, "POST", api.ENVELOPES, "", body, api.BINARY)
@@ -311,7 +311,7 @@ async def test_a_body_that_keeps_its_pace_is_not_cut_off(world: World):
         async def pieces():
             for at in range(0, len(body), 1500):
                 yield body[at : at + 1500]
-                await asyncio.sleep(0.08)
+                await asyncio.sleep(0.25)
 
         async with http.post(api.ENVELOPES, data=pieces(), headers=headers) as response:
             assert response.status == 200
@@ -323,7 +323,7 @@ async def test_connections_beyond_the_limit_are_dropped(world: World):
         await asyncio.sleep(0.05)
         reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
-            await asyncio.wait_for(reader.readexactly(1), 2)
+            await asyncio.wait_for(reader.readexactly(1), 60)
         for _, other in [*held, (reader, writer)]:
             other.close()
 
@@ -332,7 +332,7 @@ async def test_connections_beyond_the_limit_are_dropped(world: World):
 
 
 async def test_an_agency_that_asks_too_much_is_told_when_to_come_back(world: World):
-    async with world.relay(agency_rate=0.5, agency_burst=3.0), world.session() as http:
+    async with world.relay(agency_rate=0.02, agency_burst=3.0), world.session() as http:
         answers = [await fetch(world, http, headers_for(world)) for _ in range(5)]
         assert [answer.status for answer in answers] == [200, 200, 200, 429, 429]
         assert answers[-1].json()["code"] == "LIMITED"

@@ -95,7 +95,7 @@ async def pruned(world: World) -> None:
 
 
 async def until(world: World, holds: Any) -> None:
-    for _ in range(400):
+    for _ in range(3000):
         with sqlite3.connect(world.folder / "relay" / "relay.db") as db:
             if holds(db):
                 return

@@ -139,8 +139,14 @@ async def test_a_calculator_that_is_killed_under_load_costs_nobody_anything(
                 killed += 1
 
     killer = asyncio.create_task(kill())
-    sealed = [world.seal("Peacock", "IDVAS") for _ in range(150)]
-    told = await asyncio.gather(*(one(world, http, each) for each in sealed))
+    sealed, told = [], []
+    for _ in range(
+        10
+    ):  # where the machine has much else to do, the calculator may come too late for the first
+        sealed += [world.seal("Peacock", "IDVAS") for _ in range(150)]
+        told += await asyncio.gather(*(one(world, http, each) for each in sealed[-150:]))
+        if killed:
+            break
     killer.cancel()
     assert killed
     assert [result["status"] for result in told] == ["accepted"] * len(sealed)

@@ -382,7 +382,7 @@ def test_a_typed_passphrase_is_asked_for_twice_and_never_shown(tmp_path: Path, a
         if code:
             said += heard(ours, b"do not match.")
             process.kill()
-        assert process.wait(20) == (-9 if code else 0)
+        assert process.wait(60) == (-9 if code else 0)
         assert PASSPHRASE.encode() not in said
         assert (tmp_path / "o/officer.fpk").exists() == (not code)
     finally:

@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.ports import free_port
 
 RUNBOOK = Path(__file__).parents[2] / "keys_tooling" / "README.md"
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 def blocks() -> list[str]:

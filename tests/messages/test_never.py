@@ -250,6 +250,6 @@ def test_any_spacing_and_case_of_a_refuge_postcode_is_found(between, upper):
 
 @pytest.mark.parametrize("unit", ["1 ", "9a ", "12 a", "password for ", "0-", "PE1 ", "data:a", "flat "])
 def test_a_long_hostile_text_is_read_in_a_moment(unit):
-    start = time.perf_counter()
+    start = time.thread_time()
     list(kinds_in((unit * 4000)[:4000]))
-    assert time.perf_counter() - start < 2
+    assert time.thread_time() - start < 2

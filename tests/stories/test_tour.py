@@ -82,7 +82,7 @@ def test_the_tour_of_the_readme_goes_as_it_says(town: Path) -> None:
 
 
 def _until_it_shows(command: str, folder: Path, words: str) -> str:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while words not in (shown := typed(command, folder).stdout):
         assert time.monotonic() < deadline, f"never shown: {words}"
         time.sleep(0.2)
