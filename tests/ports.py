@@ -16,12 +16,17 @@ FIRST, SPAN, WORKERS = 12_000, 2_000, 10
 def free_port() -> int:
     """A port of this worker's that nobody listens on at this moment."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw9").removeprefix("gw")) % WORKERS
-    while True:
-        port = FIRST + worker * SPAN + secrets.randbelow(SPAN)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+    while not is_free(port := FIRST + worker * SPAN + secrets.randbelow(SPAN)):
+        pass
+    return port
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody listens on it at this moment."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import secrets
+import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -63,19 +64,33 @@ CATEGORIES = ["ask", "contact", "needs", "person", "response", "wishes"]
 
 def folder_of(world: World, name: str) -> Path:
     """The folder of a party's agent, made on first use as its administrator and `init` would."""
-    home = world.folder / name
-    if not home.exists():
-        home.mkdir(mode=0o700)
-        keys = world.parties[name].member.agent
-        put(home / "agent.fpk", lock(keys.to_json(), keys.HOLDS, PASSPHRASE, QUICK, secrets.token_bytes))
-        put(home / "passphrase", PASSPHRASE + b"\n")
-        (home / "partnership.json").write_bytes(world.founded.partnership.to_bytes())
-        # `init` runs a loop of its own, so it gets a thread of its own when a test's loop is running.
-        with contextlib.suppress(RuntimeError):
-            asyncio.get_running_loop()
-            run_in_thread(init, home, home / "passphrase", secrets.token_bytes)
-            return home
-        init(home, home / "passphrase", secrets.token_bytes)
+    home, mould = world.folder / name, world.mould
+    if home.exists():
+        return home
+    alike = mould is not None and mould.founded is world.founded and name in mould.parties
+    if mould is None or not alike or mould.parties[name].member is not world.parties[name].member:
+        return initialised(world, name, home)
+    made = mould.folder / name
+    if not made.exists():
+        initialised(mould, name, made)
+    shutil.copytree(made, home)
+    settings = home / "agent.toml"
+    settings.write_text(settings.read_text().replace(str(made.resolve()), str(home.resolve())))
+    return home
+
+
+def initialised(world: World, name: str, home: Path) -> Path:
+    home.mkdir(mode=0o700)
+    keys = world.parties[name].member.agent
+    put(home / "agent.fpk", lock(keys.to_json(), keys.HOLDS, PASSPHRASE, QUICK, secrets.token_bytes))
+    put(home / "passphrase", PASSPHRASE + b"\n")
+    (home / "partnership.json").write_bytes(world.founded.partnership.to_bytes())
+    # `init` runs a loop of its own, so it gets a thread of its own when a test's loop is running.
+    with contextlib.suppress(RuntimeError):
+        asyncio.get_running_loop()
+        run_in_thread(init, home, home / "passphrase", secrets.token_bytes)
+        return home
+    init(home, home / "passphrase", secrets.token_bytes)
     return home
 
 
@@ -143,8 +158,8 @@ class Caller:
         return await eventually(there)
 
 
-async def eventually(ready: Callable[[], Awaitable[Any]], patience: float = 8.0) -> Any:
-    """What `ready` gives, once it gives something."""
+async def eventually(ready: Callable[[], Awaitable[Any]], patience: float = 60.0) -> Any:
+    """What `ready` gives, once it gives something; the patience is for a machine that has much else to do."""
     end = time.monotonic() + patience
     while not (found := await ready()):
         assert time.monotonic() < end, "it did not happen"

@@ -13,7 +13,7 @@ SUPPORT = {"purposes": ["SUPPORT"]}
 
 @pytest.fixture
 def world(tmp_path):
-    return World.found(tmp_path, "Peacock", "IDVAS", sectors={"IDVAS": "health"})
+    return World.again(tmp_path, "Peacock", "IDVAS", sectors={"IDVAS": "health"})
 
 
 async def become(world, http, name, sector, desks=(DESK,), **flags):

@@ -23,7 +23,7 @@ REFUSED = "refused"
 
 @pytest.fixture
 def world(tmp_path):
-    return World.found(tmp_path, "Peacock", "IDVAS", "Harbour")
+    return World.again(tmp_path, "Peacock", "IDVAS", "Harbour")
 
 
 def read(model, **value):

@@ -18,7 +18,7 @@ EMERGENCY = {"agree": "NOT_SOUGHT", "b6": "6f", "why_no": "A", "told": "YES"}
 
 @pytest.fixture
 def world(tmp_path):
-    return World.found(tmp_path, "Peacock", "IDVAS")
+    return World.again(tmp_path, "Peacock", "IDVAS")
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tests.simulated_world import World
 
 @pytest.fixture
 def world(tmp_path):
-    return World.found(tmp_path, "Peacock", "IDVAS", "DASS", sectors={"IDVAS": "idva"})
+    return World.again(tmp_path, "Peacock", "IDVAS", "DASS", sectors={"IDVAS": "idva"})
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ DUTY = {
 
 @pytest.fixture
 def world(tmp_path):
-    return World.found(tmp_path, "Peacock", "IDVAS", "Harbour", sectors={"IDVAS": "health"})
+    return World.again(tmp_path, "Peacock", "IDVAS", "Harbour", sectors={"IDVAS": "health"})
 
 
 def form(kind, to, payload, **changes):

@@ -21,7 +21,7 @@ MARKS = ("consent_only", "adult_at_risk")
 
 @pytest.fixture
 def world(tmp_path):
-    return World.found(tmp_path, "Peacock", "IDVAS")
+    return World.again(tmp_path, "Peacock", "IDVAS")
 
 
 def of(kind, law, **changes):

@@ -18,7 +18,7 @@ DAY = 24 * 3600
 
 @pytest.fixture
 def world(tmp_path):
-    return World.found(tmp_path, "Peacock", "IDVAS")
+    return World.again(tmp_path, "Peacock", "IDVAS")
 
 
 def read(model, **value):

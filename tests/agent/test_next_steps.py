@@ -17,7 +17,7 @@ UNASKED = {"agree": "NOT_SOUGHT", "b6": "6f"}
 
 @pytest.fixture
 def world(tmp_path):
-    return World.found(tmp_path, "Peacock", "IDVAS")
+    return World.again(tmp_path, "Peacock", "IDVAS")
 
 
 def asked(**changes):

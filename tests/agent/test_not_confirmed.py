@@ -51,7 +51,7 @@ class Silent(Hider):
 
 @pytest.fixture
 def world(tmp_path):
-    return World.found(tmp_path, "Peacock", "IDVAS")
+    return World.again(tmp_path, "Peacock", "IDVAS")
 
 
 async def hidden(world, peacock, idvas, days=3, **changes):

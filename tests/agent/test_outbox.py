@@ -42,7 +42,7 @@ async def shared(tmp_path_factory):
 
 @pytest.fixture
 def world(tmp_path):
-    return World.found(tmp_path, "Peacock", "IDVAS")
+    return World.again(tmp_path, "Peacock", "IDVAS")
 
 
 async def give(agent, **changes):

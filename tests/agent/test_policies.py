@@ -36,7 +36,7 @@ class Liar(Relay):
 @pytest.fixture
 def world(tmp_path):
     Liar.lies = {}
-    return World.found(tmp_path, "Peacock", "IDVAS")
+    return World.again(tmp_path, "Peacock", "IDVAS")
 
 
 @contextlib.asynccontextmanager

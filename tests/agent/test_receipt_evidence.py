@@ -43,7 +43,7 @@ def world(tmp_path, monkeypatch):
     monkeypatch.setattr(
         "broker.app.PROCESSORS", 1
     )  # signatures are checked in this process: it starts faster
-    return World.found(tmp_path, "Peacock", "IDVAS")
+    return World.again(tmp_path, "Peacock", "IDVAS")
 
 
 async def posted(peacock):

@@ -43,7 +43,7 @@ def world(tmp_path, monkeypatch):
     monkeypatch.setattr(
         "broker.app.PROCESSORS", 1
     )  # signatures are checked in this process: it starts faster
-    return World.found(tmp_path, "Peacock", "IDVAS")
+    return World.again(tmp_path, "Peacock", "IDVAS")
 
 
 @contextlib.asynccontextmanager
@@ -665,7 +665,7 @@ async def test_case_systems_and_people_ask_for_it(world, monkeypatch):
             shown = await peacock.ok("GET", "/v1/reconciliation")
             return shown if shown["findings"] else None
 
-        shown = await eventually(answered, 20)
+        shown = await eventually(answered)
         assert [(i["kind"], i["id"]) for i in shown["findings"]] == [("open", sent["id"])]
         assert shown["findings"][0]["says"] == "IDVAS has this, and nobody there has taken it on yet."
         status = await peacock.ok("GET", "/v1/status")

@@ -21,7 +21,7 @@ LEAD = {"best_interests": "Weighed.", "assessed_by": "safeguarding-lead", "revie
 
 @pytest.fixture
 def world(tmp_path):
-    return World.found(tmp_path, "Peacock", "IDVAS", "Harbour")
+    return World.again(tmp_path, "Peacock", "IDVAS", "Harbour")
 
 
 def read(model, **value):

@@ -35,7 +35,7 @@ UNASKED = {"agree": "NOT_SOUGHT", "why_no": "F", "b6": "6f", "conf": "public_int
 
 @pytest.fixture
 def world(tmp_path):
-    return World.found(tmp_path, "Peacock", "IDVAS", "DASS", sectors={"IDVAS": "idva"})
+    return World.again(tmp_path, "Peacock", "IDVAS", "DASS", sectors={"IDVAS": "idva"})
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from tests.simulated_world import World
 
 @pytest.fixture
 def world(tmp_path):
-    return World.found(tmp_path, "Peacock", "IDVAS")
+    return World.again(tmp_path, "Peacock", "IDVAS")
 
 
 async def test_a_referral_is_sent_taken_on_and_answered(world):

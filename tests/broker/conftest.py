@@ -26,7 +26,7 @@ def quiet_logs():
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    return World.found(tmp_path, "Peacock", "IDVAS", "Harbour", sectors={"IDVAS": "health"})
+    return World.again(tmp_path, "Peacock", "IDVAS", "Harbour", sectors={"IDVAS": "health"})
 
 
 @pytest.fixture

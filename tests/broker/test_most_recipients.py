@@ -16,7 +16,7 @@ OTHERS = tuple(f"Agency {number}" for number in range(MAX_RECIPIENTS))
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    return World.found(tmp_path, "Peacock", *OTHERS)
+    return World.again(tmp_path, "Peacock", *OTHERS)
 
 
 @pytest.fixture

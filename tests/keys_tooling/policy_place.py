@@ -41,7 +41,7 @@ def served(world: World) -> Iterator[None]:
     thread = threading.Thread(target=work)
     thread.start()
     try:
-        assert up.wait(30)
+        assert up.wait(60)
         assert not faults
         yield
     finally:
@@ -56,7 +56,7 @@ def write_secret(path: Path, data: bytes) -> None:
 
 def made(tmp_path: Path) -> World:
     """A partnership whose oversight's folder is `P`, as partnership init writes it."""
-    found = World.found(tmp_path, "Peacock", "IDVAS")
+    found = World.again(tmp_path, "Peacock", "IDVAS")
     folder, own = tmp_path / "P", found.parties["oversight"]
     folder.mkdir(mode=0o700)
     (folder / "partnership.json").write_bytes(found.founded.partnership.to_bytes())

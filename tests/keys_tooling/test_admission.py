@@ -25,7 +25,7 @@ NO_FLAGS = Flags(public_authority=False, s16la_member=False, cda_relevant=False)
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    return World.found(tmp_path / "world", "The Peacock Project")
+    return World.again(tmp_path / "world", "The Peacock Project")
 
 
 @pytest.fixture

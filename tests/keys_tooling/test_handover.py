@@ -26,7 +26,7 @@ YEAR = 365 * 24 * 3600
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    return World.found(tmp_path / "world", "Peacock", "IDVAS")
+    return World.again(tmp_path / "world", "Peacock", "IDVAS")
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from tests.simulated_world import World
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    return World.found(tmp_path / "world", "Peacock", "IDVAS")
+    return World.again(tmp_path / "world", "Peacock", "IDVAS")
 
 
 @pytest.fixture

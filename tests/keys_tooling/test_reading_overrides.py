@@ -13,7 +13,7 @@ REASON = "Because of what happened."
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    return World.found(tmp_path / "world", "Peacock", "IDVAS", "DASS")
+    return World.again(tmp_path / "world", "Peacock", "IDVAS", "DASS")
 
 
 async def play(world: World, people: People) -> None:

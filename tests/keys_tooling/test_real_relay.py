@@ -25,7 +25,7 @@ from tests.simulated_world import World
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    return World.found(tmp_path / "world", "Peacock", "IDVAS", "DASS")
+    return World.again(tmp_path / "world", "Peacock", "IDVAS", "DASS")
 
 
 async def pull(world: World, folder: Path, officer: str, key: SigningKey | None = None) -> Pulled:

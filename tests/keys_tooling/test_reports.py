@@ -488,7 +488,7 @@ def test_no_other_spelling_of_a_period(text: str):
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     logs.configure("error")
-    return World.found(tmp_path / "world", "Peacock", "IDVAS")
+    return World.again(tmp_path / "world", "Peacock", "IDVAS")
 
 
 @pytest.fixture

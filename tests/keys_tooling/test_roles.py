@@ -23,7 +23,7 @@ DAY = 24 * 3600
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     """Two agencies and oversight, each with its administrator's folder."""
-    found = World.found(tmp_path, "Peacock", "IDVAS")
+    found = World.again(tmp_path, "Peacock", "IDVAS")
     for name, party in found.parties.items():
         folder = tmp_path / name
         folder.mkdir(mode=0o700)
