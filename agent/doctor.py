@@ -15,6 +15,7 @@ from agent.setup import read_partnership
 from schemas.errors import Refusal
 from schemas.worktime import london
 
+RENEW_NOTICE = 60 * 24 * 3600
 ROOM = 200 * 1024 * 1024
 Check = dict[str, Any]
 
@@ -44,6 +45,7 @@ def examine(home: Path, environment: Mapping[str, str], now: float) -> list[Chec
         check("witnesses", lambda: _witnesses(state["witnesses"]))
         check("directory's witnesses", lambda: _witnesses(state["directory_witnesses"]))
         check("keys", lambda: _keys(state))
+        check("renewal", lambda: _renewal(home, now))
         check("own statements", lambda: _own(state))
         check("one agent", lambda: _one(state))
         check("safety numbers", lambda: _numbers(state))
@@ -140,6 +142,22 @@ def _numbers(state: dict[str, Any]) -> str:
         names = ", ".join(one["name"] for one in state["other_numbers"])
         raise Refusal("SAFETY_NUMBER", f"{Refusal('SAFETY_NUMBER').say} It is about: {names}.")
     return "no agency came under another's name"
+
+
+def _renewal(home: Path, now: float) -> str:
+    """What the agent renews by itself, and the one key that it cannot."""
+    found = Line(home).ask("GET", "/v1/keys/rotation")
+    if found["due"] and found["code"]:
+        raise Refusal(found["code"], f"Keys could not be renewed: {Refusal(found['code']).say}")
+    renew = max((key["exp"] for key in found["keys"] if key["use"] == "renew"), default=0)
+    if renew - now < RENEW_NOTICE:
+        raise Refusal(
+            "STALE_KEY",
+            "The key with which this agent renews the others ends soon. Ask the administrator for a new one: "
+            "fenpost-keys rotate --use renew",
+        )
+    late = ", ".join(f"{one['name']} ({one['count']})" for one in found["sealing_to_old"])
+    return f"every key in time; still sealing to old ones: {late}" if late else "every key in time"
 
 
 def _policy(state: dict[str, Any]) -> str:
