@@ -111,6 +111,13 @@ class Lookup(View):
 
     # --- what an agency is in law
 
+    def known_desk(self, agency: str, desk: str) -> Agency:
+        """The member that has or once had this desk. Raises Refusal UNKNOWN_AGENCY, UNKNOWN_DESK."""
+        member = self.member(agency)
+        if not any(desk in desks for _, desks in member.had):
+            raise Refusal("UNKNOWN_DESK")
+        return member
+
     def party(self, agency: str) -> Party:
         """What this member is in law. Raises Refusal UNKNOWN_AGENCY."""
         return self.member(agency).admissions[-1].party

@@ -168,6 +168,9 @@ def test_the_desks_that_an_agency_had_are_kept_with_their_dates(view: Directory)
     assert [had("night", at) for at in times] == [True, False, False, True, True, True, True]
     with pytest.raises(Refusal, match="UNKNOWN_AGENCY"):
         view.desk(OVERSIGHT.id, "intake", T0)
+    assert view.known_desk(BIRCH.id, "idva").name == view.known_desk(BIRCH.id, "night").name == "Birch"
+    with pytest.raises(Refusal, match="UNKNOWN_DESK"):
+        view.known_desk(BIRCH.id, "housing")
 
 
 def test_a_chain_does_not_go_back_in_time(view: Directory):

@@ -108,10 +108,11 @@ def _known(desk: Desk, where: str | None, key: str | None) -> None:
     """Nothing found must not come of a slip of the pen. Raises Refusal UNKNOWN_DESK, UNKNOWN_KEY."""
     if where is not None:
         agency, _, name = where.partition("/")
-        if name not in desk.view.agencies[agency].desks:
-            raise Refusal(
-                "UNKNOWN_DESK", "That agency has no such desk, and your entries name none. Check it."
-            )
+        try:
+            desk.view.known_desk(agency, name)
+        except Refusal as refusal:
+            say = "That agency never had such a desk, and your entries name none. Check it."
+            raise Refusal(refusal.code, say) from None
     elif not any(key in agency.keys for agency in desk.view.agencies.values()):
         raise Refusal("UNKNOWN_KEY", "No agency ever published a key with this id. Check it.")
 

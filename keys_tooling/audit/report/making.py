@@ -157,6 +157,6 @@ def _scope(asked: Asked, view: Directory, now: int) -> breach.Scope:
         name, slash, wanted = given["desk"].rpartition("/")
         if not slash:
             raise Refusal("BAD_VALUE", "A desk is AGENCY/DESK, such as 'Peterborough IDVAS/duty'.")
-        desk = Place(view.desk(view.find(name).id, wanted).id, wanted)
+        desk = Place(view.known_desk(view.find(name).id, wanted).id, wanted)
     agency = view.find(given["agency"]).id if "agency" in given else ""
     return breach.Scope(known, desk, given.get("key", ""), agency)
