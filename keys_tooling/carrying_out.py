@@ -15,8 +15,9 @@ from keys_tooling.console import REFUSED, World, report, tell
 from keys_tooling.directory_reading import Reading
 from keys_tooling.journal import Journal
 from keys_tooling.keyfiles import read_secret
-from keys_tooling.own_side import OwnSide, by_others, check_own_chain, read_own
+from keys_tooling.own_side import OwnSide, by_others, check_own_chain, reached, read_own
 from keys_tooling.plan import Facts, Plan, described
+from keys_tooling.token_pins import on_token
 from schemas.keyring import AdminKeys
 from schemas.keys import Signer
 
@@ -58,10 +59,7 @@ def carry_out(
     journals.check_free(begun, does, told)
 
     async def work() -> tuple[Plan, Applied | None]:
-        from agent.client import Relay
-
-        charter = own.partnership.charter
-        async with Relay(charter.relay, charter.authority, own.auth, world.clock, world.draw) as line:
+        async with reached(own, world) as line:
             if begun is not None:
                 tell(f"Going on with '{begun.plan.does}', which was begun here.")
                 journal, go = begun, not dry
@@ -120,7 +118,7 @@ def coming(folder: Path, journal: Journal, passphrase: bytes) -> tuple[Signer, .
             continue
         path = folder / new.name
         if path.exists():
-            found.append(AdminKeys.from_json(read_secret(path, AdminKeys.HOLDS, passphrase)).op)
+            found.append(AdminKeys.from_json(read_secret(path, AdminKeys.HOLDS, passphrase), on_token).op)
     return tuple(found)
 
 

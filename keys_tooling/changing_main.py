@@ -33,6 +33,7 @@ DIR = click.option("--dir", "folder", type=FILE, required=True, help="The agency
 @YES
 @DRY
 @PASSPHRASE
+@click.option("--agent-passphrase-file", type=FILE, help="The agent's own passphrase, if agent.fpk has another.")
 @DEMONSTRATION
 @JSON
 @click.pass_obj
@@ -48,6 +49,7 @@ def rotate(
     yes: bool,
     dry: bool,
     passphrase_file: Path | None,
+    agent_passphrase_file: Path | None,
     demonstration_cost: bool,
     as_json: bool,
 ) -> None:
@@ -73,6 +75,7 @@ def rotate(
     passphrase = known_passphrase(passphrase_file, "the administrator's keys")
     own = OwnSide.open(folder, passphrase)
     running, mine = tuple(use for use in wanted if use in AGENTS), [use for use in wanted if use in ADMINS]
+    agents = known_passphrase(agent_passphrase_file, "the agent's keys") if agent_passphrase_file else None
     asked = _ask_agent(folder, running, yes=yes, dry=dry) if running else None
     if not mine and card is None:
         text = "Done: the agent has rotated." if asked and asked["applied"] else "Nothing was changed."
@@ -84,13 +87,11 @@ def rotate(
         price = cost(demonstration_cost)
         if card is not None:
             return card.plan(reading, side, told, world.now())
-        # The renew key first: what the operational key signs, its successor need not.
-        makers = {"op": rotation.rotate_op, "renew": rotation.rotate_renew}
-        plans = [
-            makers[use](reading, side, told, passphrase, price, world)
-            for use in ("renew", "op")
-            if use in mine
-        ]
+        plans = []
+        if "renew" in mine:
+            plans.append(rotation.rotate_renew(reading, side, told, passphrase, price, world, agents))
+        if "op" in mine:
+            plans.append(rotation.rotate_op(reading, side, told, passphrase, price, world))
         return rotation.together(plans, told)
 
     carry_out(world, own, passphrase, "rotate", told, plan, yes=yes, dry=dry, as_json=as_json, more=asked)

@@ -43,11 +43,10 @@ def officer_publish(
     Example:
       fenpost-keys officer publish officer.json --dir peacock
     """
-    from agent.client import Relay
     from keys_tooling import officers
     from keys_tooling.keyfiles import read_public
     from keys_tooling.officer import CARD_LIMIT, parse_card
-    from keys_tooling.own_side import OwnSide
+    from keys_tooling.own_side import OwnSide, reached
     from keys_tooling.passphrases import known_passphrase
 
     found = parse_card(read_public(card, CARD_LIMIT))
@@ -55,10 +54,9 @@ def officer_publish(
         raise click.UsageError("There is no terminal to ask for the number: give --number.")
     said = number or click.prompt("Number, as she reads it aloud", err=True)
     own = OwnSide.open(folder, known_passphrase(passphrase_file, "the administrator's keys"))
-    charter = own.partnership.charter
 
     async def publish() -> bool:
-        async with Relay(charter.relay, charter.authority, own.auth, world.clock, world.draw) as line:
+        async with reached(own, world) as line:
             return await officers.publish(line, own, found, said, world)
 
     new = asyncio.run(publish())
@@ -86,19 +84,17 @@ def officer_end(
     Example:
       fenpost-keys officer end old-officer.json --dir peacock --reason left
     """
-    from agent.client import Relay
     from keys_tooling import officers
     from keys_tooling.keyfiles import read_public
     from keys_tooling.officer import CARD_LIMIT, parse_card
-    from keys_tooling.own_side import OwnSide
+    from keys_tooling.own_side import OwnSide, reached
     from keys_tooling.passphrases import known_passphrase
 
     found = parse_card(read_public(card, CARD_LIMIT))
     own = OwnSide.open(folder, known_passphrase(passphrase_file, "the administrator's keys"))
-    charter = own.partnership.charter
 
     async def end() -> bool:
-        async with Relay(charter.relay, charter.authority, own.auth, world.clock, world.draw) as line:
+        async with reached(own, world) as line:
             return await officers.end(line, own, found, world, reason)
 
     new = asyncio.run(end())

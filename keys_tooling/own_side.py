@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from keys_tooling.console import World
 from keys_tooling.directory_reading import Reading, Source, read_directory
 from keys_tooling.keyfiles import read_public, read_secret, sync_folder
 from keys_tooling.partnership import ADMIN, AGENT, PARTNERSHIP
+from keys_tooling.token_pins import on_token
+from schemas.canonical import unb64
 from schemas.chain import Chain
 from schemas.checkpoint import NOTE_LIMIT, Checkpoint, open_checkpoint
 from schemas.directory import Agency
@@ -19,8 +23,16 @@ from schemas.keyring import AdminKeys, AgentKeys
 from schemas.keys import Signer, SigningKey
 from schemas.partnership import FILE_LIMIT, Partnership
 
+if TYPE_CHECKING:
+    from agent.client import Relay
+
 SEEN = "directory.note"
 """The newest directory checkpoint that this side believed: public, and the only such file that is replaced."""
+ASK = "ask.fpk"
+"""A later renew key than the one of agent.fpk: with it the administrator still reaches the relay."""
+RENEW_HOLDS = "renew"
+FAR = 2**40
+"""A place in the directory that is never reached: whoever asks after it learns only that she may ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +43,17 @@ class OwnSide:
     partnership: Partnership
     admin: AdminKeys
     auth: SigningKey
+    spare: tuple[SigningKey, ...] = ()
+    """Renew keys: they may ask for the directory and post to it when the request key is over (A7)."""
 
     @classmethod
     def open(cls, folder: Path, passphrase: bytes) -> Self:
         """Raises Refusal FILE, KEYFILE, SETTINGS, SIGNATURE, DIRECTORY."""
         partnership = Partnership.parse(read_public(folder / PARTNERSHIP, FILE_LIMIT))
-        admin = AdminKeys.from_json(read_secret(folder / ADMIN, AdminKeys.HOLDS, passphrase))
+        admin = AdminKeys.from_json(read_secret(folder / ADMIN, AdminKeys.HOLDS, passphrase), on_token)
         agent = AgentKeys.from_json(read_secret(folder / AGENT, AgentKeys.HOLDS, passphrase))
-        own = cls(folder, partnership, admin, agent.auth)
+        spare = (agent.renew, *_asking(folder, passphrase, agent.agency))
+        own = cls(folder, partnership, admin, agent.auth, spare)
         own.check(agent)
         return own
 
@@ -66,6 +81,37 @@ class OwnSide:
             os.fsync(file.fileno())
         fresh.replace(self.folder / SEEN)
         sync_folder(self.folder)
+
+
+@asynccontextmanager
+async def reached(own: OwnSide, world: World) -> AsyncIterator[Relay]:
+    """The relay, asked as this side: with its request key, or where that is over with a renew key that stands.
+
+    Raises:
+        Refusal: UNAUTHENTICATED, RELAY_AWAY.
+    """
+    from agent.client import Relay as Line
+
+    charter = own.partnership.charter
+    for last, key in enumerate((own.auth, *own.spare), start=-len(own.spare)):
+        async with Line(charter.relay, charter.authority, key, world.clock, world.draw) as line:
+            try:
+                await line.directory(FAR)
+            except Refusal as refusal:
+                if refusal.code in ("UNAUTHENTICATED", "CLOCK") and last:
+                    continue
+                raise
+            yield line
+            return
+
+
+def _asking(folder: Path, passphrase: bytes, agency: str) -> tuple[SigningKey, ...]:
+    if not (folder / ASK).exists():
+        return ()
+    held = read_secret(folder / ASK, RENEW_HOLDS, passphrase)
+    if not isinstance(held, dict) or held.get("agency") != agency:
+        raise Refusal("KEYFILE", "The keys in this folder are of two agencies.")
+    return (SigningKey(unb64(held["renew"], 32)),)
 
 
 async def read_own(source: Source, own: OwnSide, world: World) -> Reading:

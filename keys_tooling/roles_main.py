@@ -14,11 +14,9 @@ from keys_tooling.options import DRY, FILE, JSON, PASSPHRASE, YES
 from schemas.roles import Role
 
 if TYPE_CHECKING:
-    from agent.client import Relay
     from keys_tooling.directory_reading import Reading
     from keys_tooling.own_side import OwnSide
     from keys_tooling.plan import Plan
-    from keys_tooling.policy import Member
 
 
 @click.group()
@@ -101,18 +99,16 @@ def role_publish(world: World, card: Path, folder: Path, passphrase_file: Path |
     Example:
       fenpost-keys role publish lead-2.json --dir peacock
     """
-    from agent.client import Relay
     from keys_tooling import roles
     from keys_tooling.keyfiles import read_public
-    from keys_tooling.own_side import OwnSide
+    from keys_tooling.own_side import OwnSide, reached
     from keys_tooling.passphrases import known_passphrase
 
     found = roles.parse_card(read_public(card, roles.CARD_LIMIT))
     own = OwnSide.open(folder, known_passphrase(passphrase_file, "the administrator's keys"))
-    charter = own.partnership.charter
 
     async def publish() -> bool:
-        async with Relay(charter.relay, charter.authority, own.auth, world.clock, world.draw) as line:
+        async with reached(own, world) as line:
             return await roles.publish(line, own, found, world)
 
     new = asyncio.run(publish())
@@ -138,10 +134,10 @@ def role_countersign(
       fenpost-keys role countersign lead-2.json --partnership-dir partnership \\
         --number "01234 56789 01234 56789 01234 56789"
     """
-    from agent.client import Relay
     from keys_tooling import roles
     from keys_tooling.admission import Oversight
     from keys_tooling.keyfiles import read_public
+    from keys_tooling.own_side import reached
     from keys_tooling.passphrases import known_passphrase
     from schemas.errors import Refusal
 
@@ -152,10 +148,9 @@ def role_countersign(
     if said.replace(" ", "").replace("-", "") != found.number.replace(" ", ""):
         raise Refusal("FINGERPRINT", "That is not this card's number, so nothing was said. Ring her again.")
     oversight = Oversight.open(folder, known_passphrase(passphrase_file, "oversight's keys"))
-    charter = oversight.partnership.charter
 
     async def countersign() -> bool:
-        async with Relay(charter.relay, charter.authority, oversight.auth, world.clock, world.draw) as line:
+        async with reached(oversight, world) as line:
             return await roles.countersign(line, oversight, found, world)
 
     new = asyncio.run(countersign())
@@ -183,18 +178,30 @@ def role_roster(world: World, folder: Path, passphrase_file: Path | None, as_jso
       fenpost-keys role roster --dir peacock
     """
     from keys_tooling import roster
-    from keys_tooling.policy_asking import asking, in_force
+    from keys_tooling.own_side import OwnSide, reached, read_own
+    from keys_tooling.passphrases import known_passphrase
+    from keys_tooling.policy import text_of
     from keys_tooling.policy_words import moment
+    from schemas.errors import Refusal
     from schemas.override import terms_of
 
-    async def ask(line: Relay, own: Member) -> tuple[list[roster.Row], list[str]]:
-        view, policy = await in_force(line, own, world)
-        now = world.now()
-        agency = view.agencies[view.requester(own.auth.kid, now).agency]
+    own = OwnSide.open(folder, known_passphrase(passphrase_file, "the administrator's keys"))
+
+    async def ask() -> tuple[list[roster.Row], list[str]]:
+        async with reached(own, world) as line:
+            view, now = (await read_own(line, own, world)).view, world.now()
+            entry = view.policies.in_force(now)
+            try:
+                policy = None if entry is None else await text_of(line, entry)
+            except Refusal as refusal:
+                if refusal.code not in ("UNAUTHENTICATED", "CLOCK"):
+                    raise
+                policy = None  # the request key is over: without the policy's text the strictest delay counts
+        agency = view.agencies[own.admin.agency]
         rows = roster.roster(view, agency, now, terms_of(policy).key_delay)
         return rows, roster.shortages(rows, needs_leads=agency.id != view.oversight)
 
-    rows, lacks = asking(world, folder, passphrase_file, ask)
+    rows, lacks = asyncio.run(ask())
     lines = [
         f"{row.key.person or '':<12} {row.key.use:<8} {row.state}, until {moment(row.key.exp)}"
         + "".join(f"\n{'':>13}DUE: {roster.ADVICE[one]}" for one in row.due)

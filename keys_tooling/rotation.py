@@ -10,7 +10,7 @@ from dataclasses import replace
 from keys_tooling.ceremony import BACKDATE, OfficerCard
 from keys_tooling.console import World
 from keys_tooling.directory_reading import Reading
-from keys_tooling.own_side import OwnSide
+from keys_tooling.own_side import ASK, RENEW_HOLDS, OwnSide
 from keys_tooling.partnership import ADMIN
 from keys_tooling.plan import NewFile, Plan, Said, add_key, revoke, standing
 from keys_tooling.policy_signers import Card as SignerCard
@@ -25,7 +25,6 @@ from schemas.policing import KEY_DELAY
 from schemas.roles import read_tag
 
 Given = tuple[tuple[str, str], ...]
-RENEW_HOLDS = "renew"
 OVERLAP = 7 * 24 * 3600
 """How long a key that people hold stands on beside its successor, who must be countersigned in that time."""
 
@@ -56,9 +55,19 @@ def rotate_op(
 
 
 def rotate_renew(
-    reading: Reading, own: OwnSide, given: Given, passphrase: bytes, cost: Cost, world: World
+    reading: Reading,
+    own: OwnSide,
+    given: Given,
+    passphrase: bytes,
+    cost: Cost,
+    world: World,
+    agents: bytes | None = None,
 ) -> Plan:
-    """A new renew key, in a key file that the agent takes up; those before it end when it has had a week for that."""
+    """A new renew key, in a key file that the agent takes up; those before it end when it has had a week for that.
+
+    `agents` locks that file, when agent.fpk has a passphrase of its own. The administrator keeps a copy (ask.fpk), to
+    reach the relay with when the request key of agent.fpk is over.
+    """
     key, agency, now = SigningKey(world.draw(32)), _own(reading, own), world.now()
     held: Json = {"agency": agency.id, "renew": b64(key.seed())}
     name = f"renew-{_short(key.kid)}.fpk"
@@ -70,9 +79,12 @@ def rotate_renew(
         given,
         agency.id,
         tuple(says),
-        (NewFile(name, name, lock(held, RENEW_HOLDS, passphrase, cost, world.draw)),),
+        (
+            NewFile(name, name, lock(held, RENEW_HOLDS, agents or passphrase, cost, world.draw)),
+            NewFile(f"next-ask-{_short(key.kid)}.fpk", ASK, lock(held, RENEW_HOLDS, passphrase, cost, world.draw)),
+        ),
         ("nobody: the agent renews its keys with the new one as soon as it has it",),
-        (f"hand {name} to the agent within a week, with the passphrase of agent.fpk",),
+        (f"put {name} beside agent.fpk within a week and start the agent anew: it takes the file up",),
     )
 
 

@@ -49,7 +49,7 @@ def run(world: World, *words: str | Path, text: str | None = None) -> Result:
 def done(world: World, *words: str | Path) -> dict:
     result = run(world, *words, "--json")
     assert result.exit_code == 0, (result.output, result.exception)
-    return json.loads(result.stdout)
+    return json.loads(result.stdout.splitlines()[-1])  # the relay of this process prints there too
 
 
 def refused(world: World, *words: str | Path) -> Refusal:
