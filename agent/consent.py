@@ -146,7 +146,7 @@ class ConsentDesk:
         for row in self.standing(c, kept.id, now):
             grant = parse_grant(signed_grant(row))
             fits = (grant.parties(), row.purpose) == (parties, purpose) and grant.ver >= kept.answer
-            if fits and row.exp - now > row.rest:
+            if fits and row.exp - now > row.rest and self._counts(grant.signer, grant.nbf):
                 return str(row.gid)
         return self._issue(c, kept, scope, parties, purpose, now)
 
@@ -228,6 +228,16 @@ class ConsentDesk:
         key = None if agency is None else agency.keys.get(self._keys.consent.kid)
         return otherwise if key is None else key.nbf
 
+    def _counts(self, kid: str, at: int) -> bool:
+        """Whether others may believe what this key signed then: it may have been revoked back to before that."""
+        agency = self._view().agencies.get(self._keys.agency)
+        key = None if agency is None else agency.keys.get(kid)
+        return key is None or key.revoked is None or at < key.revoked
+
+    def _vouched(self, row: Row[Any]) -> bool:
+        status = parse_status(Signed(row.status_t.encode("ascii"), unb64(row.status_s, 64)))
+        return self._counts(status.signer, status.ts)
+
     def _below(self, bound: int) -> int:
         return int.from_bytes(self._draw(8), "big") % max(1, bound)
 
@@ -265,22 +275,23 @@ class ConsentDesk:
             return held
         if not held.mine:
             await self.ask(gid)
-        elif status is None or now - status.ts >= RENEW:
+        elif status is None or now - status.ts >= RENEW or not self._counts(status.signer, status.ts):
             await self._renew((gid,), now)
         else:
             return held
         return await self.held(gid)
 
     async def renew_due(self) -> int:
-        """Renew the staples of handles made here that are half a day old; returns how many."""
-        now = int(self._clock())
-        due = select(grants.c.gid).where(
+        """Renew the staples of handles made here that are half a day old, or whose key was lost; returns how many."""
+        now, with_ours = int(self._clock()), f'%"signer":"{self._keys.consent.kid}"%'
+        due = select(grants).where(
             grants.c.mine == 1,
             grants.c.exp > now,
             grants.c.withdrawal_t.is_(None),
-            grants.c.status_ts <= now - RENEW,
+            (grants.c.status_ts <= now - RENEW) | grants.c.status_t.not_like(with_ours),
         )
-        gids = tuple(await self._store.run(lambda c: list(c.execute(due).scalars())))
+        rows = await self._store.run(lambda c: c.execute(due).all())
+        gids = tuple(row.gid for row in rows if row.status_ts <= now - RENEW or not self._vouched(row))
         if gids:
             await self._renew(gids, now)
         return len(gids)
