@@ -209,3 +209,44 @@ async def test_a_step_that_was_signed_before_the_key_was_replaced_reaches_the_se
         await peacock.book.refresh()
         await peacock.inbox.collect(0)
         assert (await peacock.showing.message(queued["mid"]))["desks"][0]["state"] == "taken-on"
+
+
+async def test_a_handle_whose_key_was_lost_before_it_was_made_carries_no_more_messages(world):
+    """Everybody refuses what a thief may have signed, so the next message gets a handle of the new key."""
+    async with world.relay(), world.session() as http, quiet(world, "IDVAS") as idvas:
+        async with quiet(world, "Peacock") as peacock:
+            given = await give(peacock)
+        world.clock.advance(60)
+        kid = world.parties["Peacock"].member.agent.consent.kid
+        await state(
+            world,
+            http,
+            "Peacock",
+            lambda chain: chain.revoke(kid, "compromised", world.now - 3600, world.now),
+        )
+        await new_consent_key(world, http, "Peacock")
+        world.clock.advance(60)
+        async with quiet(world, "Peacock") as peacock:
+            await peacock.office.send(read(Send, **form("IDVAS", gid=given["id"])))
+            await peacock.posting.flush()
+            await peacock.outbox.flush()
+        await idvas.book.refresh()
+        await idvas.inbox.collect(0)
+        (item,) = await idvas.showing.inbox()
+        assert (item["state"], item["gid"] != given["gid"]) == ("opened", True)
+
+
+async def test_a_staple_whose_key_was_lost_is_renewed_at_once_and_one_whose_key_was_rotated_when_due(world):
+    async with world.relay(), world.session() as http:
+        async with quiet(world, "Peacock") as peacock:
+            given = await give(peacock)
+            before = (await handle(peacock, given["gid"])).status_t
+        kid = world.parties["Peacock"].member.agent.consent.kid
+        world.clock.advance(60)
+        await new_consent_key(world, http, "Peacock")
+        for since, renewed in ((world.now, False), (world.now - 3600, True)):
+            await state(world, http, "Peacock", lambda c, at=since: c.revoke(kid, "lost", at, world.now))
+            world.clock.advance(60)
+            async with quiet(world, "Peacock") as peacock:
+                await peacock.agreements.tend()
+                assert ((await handle(peacock, given["gid"])).status_t != before) == renewed
