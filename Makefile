@@ -53,7 +53,7 @@ unit: $(VENV)/stamp
 storm: $(VENV)/stamp ## Kill storms and long races (up to 30 minutes); prints each figure
 	$(PY) -m pytest tests/storm -q -s -p no:cacheprovider
 
-interop: $(VENV)/stamp ## Meet programs that we did not write (needs node, npm and Go with x/mod)
+interop: $(VENV)/stamp ## Meet programs that we did not write (needs node, npm, Go with x/mod, SoftHSM2)
 	$(PY) -P tests/interop/run.py
 
 bench: $(VENV)/stamp ## Measure, as a table and bench.json; QUICK=1 takes a minute, with wider noise

@@ -19,6 +19,13 @@ _key = click.option("--key", "key_file", type=PATH, required=True, help="Your ow
 _passphrase = click.option(
     "--passphrase-file", type=PATH, help="0600 file whose first line opens it. Asked for otherwise."
 )
+_pin = click.option(
+    "--token-pin-file",
+    type=PATH,
+    expose_value=False,
+    callback=lambda context, _parameter, value: context.meta.update({"token_pin_file": value}),
+    help="0600 file with the PIN, where your key is on a token. Asked for otherwise.",
+)
 _yes = click.option("--yes", is_flag=True, help="Do not ask again before signing.")
 
 
@@ -51,6 +58,7 @@ def override() -> None:
 @click.option("--days", type=click.IntRange(1, 28), default=28, show_default=True, help="With --thread.")
 @_key
 @_passphrase
+@_pin
 @click.option("--reason-file", type=PATH, help="A file with your reason. Asked for otherwise.")
 def request(
     home: Path,
@@ -84,6 +92,7 @@ def request(
 @click.argument("oid")
 @_key
 @_passphrase
+@_pin
 @_yes
 def authorise(
     home: Path, as_json: bool, oid: str, key_file: Path, passphrase_file: Path | None, yes: bool
@@ -128,6 +137,7 @@ def hold_list(home: Path, as_json: bool) -> None:
 @click.argument("mid")
 @_key
 @_passphrase
+@_pin
 @_yes
 def release(
     home: Path, as_json: bool, mid: str, key_file: Path, passphrase_file: Path | None, yes: bool

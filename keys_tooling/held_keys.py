@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from keys_tooling.keyfiles import OTHERS, read_public, read_secret
+from keys_tooling.token_pins import on_token
 from schemas.canonical import Json, unb64
 from schemas.errors import Refusal
 from schemas.keyfile import LIMIT, claimed
@@ -67,7 +68,7 @@ def held_in(folder: Path, passphrases: Sequence[bytes]) -> HeldKeys:
             requests.append(agent.auth)
             agencies.add(agent.agency)
         if holds == OfficerKeys.HOLDS:
-            requests.append(OfficerKeys.from_json(secrets).auth)
+            requests.append(OfficerKeys.from_json(secrets, on_token).auth)
     if len(agencies) > 1:
         raise Refusal(
             "KEYFILE", "The keys in this folder are of two agencies. Keep each agency's in its own folder."

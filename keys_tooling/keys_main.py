@@ -19,6 +19,8 @@ from keys_tooling.partnership_main import partnership
 from keys_tooling.policy_main import policy
 from keys_tooling.recover_main import recover
 from keys_tooling.roles_main import role
+from keys_tooling.token_main import token
+from keys_tooling.token_pins import PIN_FILE
 
 
 def main() -> None:
@@ -27,6 +29,7 @@ def main() -> None:
 
 
 @click.group()
+@PIN_FILE
 @click.version_option(package_name="fenpost", message="%(version)s")
 def keys() -> None:
     """Make a partnership, make an agency's keys, and take agencies in.
@@ -42,5 +45,5 @@ def keys() -> None:
 
 for group in (partnership, invite, agency, officer, role, policy, rotate, revoke, emergency, resume):
     keys.add_command(group)
-for command in (backup, restore, recover, check):
+for command in (backup, restore, recover, check, token):
     keys.add_command(command)

@@ -20,6 +20,7 @@ from keys_tooling.console import World
 from keys_tooling.directory_reading import Reading, Source, read_directory
 from keys_tooling.keyfiles import new_files, read_public, read_secret
 from keys_tooling.partnership import AGENT, PARTNERSHIP
+from keys_tooling.token_pins import on_token
 from schemas import api
 from schemas.canonical import Json, encode, strict_json
 from schemas.chain import Chain
@@ -149,7 +150,7 @@ def _people(body: PolicyBody, view: Directory, now: int) -> tuple[str, ...]:
 
 def read_signer(path: Path, passphrase: bytes) -> PolicyKey:
     """Raises Refusal FILE, KEYFILE."""
-    return PolicyKey.from_json(read_secret(path, PolicyKey.HOLDS, passphrase))
+    return PolicyKey.from_json(read_secret(path, PolicyKey.HOLDS, passphrase), on_token)
 
 
 @dataclass(frozen=True, slots=True)

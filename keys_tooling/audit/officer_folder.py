@@ -10,6 +10,7 @@ from keys_tooling.console import World
 from keys_tooling.keyfiles import new_files, read_public, read_secret
 from keys_tooling.officer import card_bytes, card_number
 from keys_tooling.partnership import PARTNERSHIP
+from keys_tooling.token_pins import on_token
 from schemas.errors import Refusal
 from schemas.keyfile import Cost, lock
 from schemas.keyring import OfficerKeys
@@ -39,7 +40,7 @@ def init(folder: Path, person: str, passphrase: bytes, cost: Cost, world: World)
 
 def open_keys(folder: Path, passphrase: bytes) -> OfficerKeys:
     """The officer's keys. Raises Refusal FILE, KEYFILE."""
-    return OfficerKeys.from_json(read_secret(folder / KEYS, OfficerKeys.HOLDS, passphrase))
+    return OfficerKeys.from_json(read_secret(folder / KEYS, OfficerKeys.HOLDS, passphrase), on_token)
 
 
 def adopt(folder: Path, given: Path) -> Partnership:

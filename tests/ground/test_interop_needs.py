@@ -44,3 +44,12 @@ def test_without_node_it_fails_and_says_what_to_install(
     with pytest.raises(SystemExit):
         run.tools()
     assert "apt install nodejs npm" in capsys.readouterr().err
+
+
+def test_without_softhsm_it_fails_and_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys, tmp_path: Path
+):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SystemExit):
+        run.softhsm()
+    assert "apt install softhsm2" in capsys.readouterr().err

@@ -247,7 +247,7 @@ export async function receive(bytes, agency, key, sender, log, now) {
   must(b(H('fenpost/v1/commit', unb(header.mid), cek)) === header.kc, 'COMMITMENT')
   const opened = aeadOpen(H('fenpost/v1/body-key', hh, cek), H('fenpost/v1/body-nonce', hh, cek, 24), hh, envelope.body, 'CANNOT_OPEN')
   const inner = decode(unpad(opened, 4096), 1024 * 1024)
-  must(members(inner) === INNER.join() && typeof inner.p === 'string' && inner.att.length === 0 && inner.cp.length <= 2, 'FORM')
+  must(members(inner) === INNER.join() && typeof inner.p === 'string' && inner.att.length === 0 && inner.cp.length <= 4, 'FORM')
   must([0, header.to.length].includes(inner.seq.length) && inner.seq.every((n) => Number.isInteger(n) && n > 0), 'FORM')
   const facts = openRecord(readRecord(record), unb(inner.rk), header.mid, 'hpke')
   const { b6, b9, gw, s1 } = header.law

@@ -6,6 +6,7 @@
    HTTP, and refuses every change to them.
 4. Sigstore's client verifies checkpoint and inclusion of the same log, and @noble/post-quantum its ML-DSA-44 line.
 5. axe-core reads officers' reports, and finds no fault but where one was put.
+6. SoftHSM2 holds signing keys, and the programs sign with them through PKCS#11.
 
 Packages go into a temporary folder by the npm client; nothing is left behind, and no lock file names a registry.
 """
@@ -19,10 +20,12 @@ import tempfile
 import time
 from pathlib import Path
 from typing import NoReturn
+from xml.etree import ElementTree
 
 from tests.interop import rfc9421
 from tests.interop.report_pages import write_pages
 from tests.interop.running_log import running_log
+from tests.interop.softhsm import LIBRARY
 
 HERE = Path(__file__).parent
 VECTORS = HERE.parent / "vectors"
@@ -150,6 +153,36 @@ def signatures() -> list[Row]:
     return found
 
 
+def softhsm() -> None:
+    """An explanation and exit 1 where there is no SoftHSM2."""
+    if shutil.which("softhsm2-util") is None or not LIBRARY.exists():
+        stop(
+            "make interop needs SoftHSM2, a token in software, and it is not on this machine.",
+            "On Debian and Ubuntu: apt install softhsm2, then run it again.",
+            "Nothing else in this project needs it.",
+        )
+
+
+def tokens(folder: Path) -> list[Row]:
+    """The tests with a token, one row each."""
+    found = folder / "tokens.xml"
+    words = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", f"--junitxml={found}"]
+    done = subprocess.run(
+        [*words, str(HERE / "test_tokens.py")], capture_output=True, text=True, timeout=300, check=False
+    )
+    if not found.exists():
+        return [{"name": "the tests with a token end well", "ok": False, "said": done.stdout[-500:]}]
+    rows = ElementTree.parse(found).iter("testcase")
+    return [
+        {
+            "name": row.get("name", ""),
+            "ok": not list(row),
+            "said": "".join(one.get("message", "") for one in row),
+        }
+        for row in rows
+    ]
+
+
 def report(title: str, found: list[Row], least: int) -> tuple[int, int]:
     """Print what failed; fewer checks than `least` are a failure too, so that an empty run cannot pass."""
     failed = [row for row in found if not row["ok"]]
@@ -165,6 +198,7 @@ def main() -> None:
     began = time.monotonic()
     node, npm = tools()
     go, environment = go_tool()
+    softhsm()
     with tempfile.TemporaryDirectory(prefix="fenpost-interop-") as name:
         folder = Path(name)
         install(npm, folder)
@@ -176,12 +210,14 @@ def main() -> None:
         pages.mkdir()
         reports = write_pages(pages)
         by_axe = javascript(node, folder, "accessible.mjs", pages)
+        with_tokens = tokens(folder)
     counts = [
         report("JavaScript with libsodium and hpke, on the published vectors", vectors, 240),
         report("http-message-signatures and ours, on each other's requests", signatures(), 32),
         report("Go's note and tlog, on a running relay's log", by_go, 240),
         report("Sigstore's verifier and noble's ML-DSA-44, on the same log", by_sigstore, 30),
         report("axe-core, on officers' reports", by_axe, reports),
+        report("SoftHSM2, as the place of signing keys", with_tokens, 14),
     ]
     passed, failed = (sum(column) for column in zip(*counts, strict=True))
     print(f"in {time.monotonic() - began:.0f} s")
