@@ -14,13 +14,13 @@ from keys_tooling.audit.evidence_commands import export
 from keys_tooling.audit.handover_commands import handover
 from keys_tooling.audit.loss_commands import loss
 from keys_tooling.audit.progress import progress_bar
-from keys_tooling.audit.purpose import Purpose, purposed
+from keys_tooling.audit.purpose import Occasion, purposed
 from keys_tooling.audit.query_commands import query
 from keys_tooling.console import REFUSED, World, report, run
 from keys_tooling.options import FILE, JSON, PASSPHRASE
 from keys_tooling.report_main import report as reports
 from keys_tooling.retention_main import retention
-from schemas.reasons import Why
+from keys_tooling.token_pins import PIN_FILE
 
 
 def main() -> None:
@@ -29,6 +29,7 @@ def main() -> None:
 
 
 @click.group()
+@PIN_FILE
 @click.version_option(package_name="fenpost", message="%(version)s")
 def audit() -> None:
     """Keep your own copy of the audit log, prove that it is whole, and read your agency's entries.
@@ -213,13 +214,9 @@ def audit_verify(
 
 
 @audit.command("headers")
-@_dir
-@PASSPHRASE
 @purposed
 @click.pass_obj
-def audit_headers(
-    world: World, folder: Path, passphrase_file: Path | None, why: Why, words: str, offline: bool
-) -> None:
+def audit_headers(world: World, at: Occasion) -> None:
     """Print the headers that the relay decided on, one a line: for `fenpost-keys policy dry-run`.
 
     They name agencies, times and codes, never a person; hand them on no further than you must.
@@ -231,13 +228,14 @@ def audit_headers(
     from keys_tooling.audit.headers import header_lines
     from keys_tooling.audit.mirror import open_mirror
     from keys_tooling.audit.read import read
-    from keys_tooling.audit.session import Session
 
-    session = Session.begin(folder, passphrase_file, world)
-    with open_mirror(folder, write=False) as mirror:
-        reading = read(mirror, session.partnership, session.keys, lambda _at: None, session.taken())
-    purpose = Purpose(why, words, offline)
-    session.announce("headers", "", reading.range(), reading.agency.id, reading.view, purpose)
+    session = at.session(world)
+    with open_mirror(at.folder, write=False) as mirror:
+        size = mirror.size()
+        with progress_bar("Entries") as progress:
+            handed = session.taken()
+            reading = read(mirror, session.partnership, session.keys, lambda n: progress(n, size), handed)
+    session.announce("headers", "", reading.range(), reading.agency.id, reading.view, at.purpose)
     for line in header_lines(reading):
         click.echo(line)
 
@@ -268,20 +266,10 @@ def audit_judge(file: Path, folder: Path, as_json: bool) -> None:
 
 
 @audit.command("read")
-@_dir
-@PASSPHRASE
 @purposed
 @JSON
 @click.pass_obj
-def audit_read(
-    world: World,
-    folder: Path,
-    passphrase_file: Path | None,
-    why: Why,
-    words: str,
-    offline: bool,
-    as_json: bool,
-) -> None:
+def audit_read(world: World, at: Occasion, as_json: bool) -> None:
     """Open the entries of your agency. What belongs to others is counted and stays closed.
 
     That you did, and why, is logged at the relay first, for the officers of your agency and of oversight. An entry
@@ -296,15 +284,14 @@ def audit_read(
     from keys_tooling.audit import table
     from keys_tooling.audit.mirror import open_mirror
     from keys_tooling.audit.read import read
-    from keys_tooling.audit.session import Session
 
-    session = Session.begin(folder, passphrase_file, world)
-    with open_mirror(folder, write=False) as mirror:
+    session = at.session(world)
+    with open_mirror(at.folder, write=False) as mirror:
         size = mirror.size()
         with progress_bar("Entries") as progress:
             handed = session.taken()
-            found = read(mirror, session.partnership, session.keys, lambda at: progress(at, size), handed)
-    session.announce("read", "", found.range(), found.agency.id, found.view, Purpose(why, words, offline))
+            found = read(mirror, session.partnership, session.keys, lambda n: progress(n, size), handed)
+    session.announce("read", "", found.range(), found.agency.id, found.view, at.purpose)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 200
     if as_json:
         report(table.facts(found), "", as_json=True)

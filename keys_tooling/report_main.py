@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
-from keys_tooling.audit.purpose import Purpose, purposed
+from keys_tooling.audit.progress import progress_bar
+from keys_tooling.audit.purpose import Occasion, purposed
 from keys_tooling.console import World
-from keys_tooling.options import FILE
+from keys_tooling.options import FILE, JSON
 
 
 @click.group("report")
@@ -27,15 +28,9 @@ def report() -> None:
 def _made(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of every report."""
     for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON."),
+        JSON,
         click.option("--pdf", is_flag=True, help="Write PDF too; needs Fenpost with its extra 'pdf'."),
         click.option("--to", type=FILE, default=".", show_default=True, help="The folder for the files."),
-        click.option(
-            "--passphrase-file",
-            type=FILE,
-            help="A file with the passphrase, readable by you only. Asked for otherwise.",
-        ),
-        click.option("--dir", "folder", type=FILE, required=True, help="The officer's folder."),
     ):
         command = option(command)
     return purposed(click.pass_obj(command))
@@ -43,33 +38,33 @@ def _made(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @report.command("weekly")
 @_made
-def weekly(world: World, **given: Any) -> None:
+def weekly(world: World, at: Occasion, **given: Any) -> None:
     """What waits: RED that nobody acknowledged, holds, missing signatures, not told and past its review.
 
     \b
     Example:
       fenpost-audit report weekly --dir officer --to reports
     """
-    _write("weekly", world, given)
+    _write("weekly", world, at, given)
 
 
 @report.command("monthly")
 @click.option("--month", help="Such as 2026-10; the last one that is over when left out.")
 @_made
-def monthly(world: World, **given: Any) -> None:
+def monthly(world: World, at: Occasion, **given: Any) -> None:
     """Overrides, RED that became milder, refusals by code, dormant accounts, and the sample to review.
 
     \b
     Example:
       fenpost-audit report monthly --dir officer --month 2026-10
     """
-    _write("monthly", world, given)
+    _write("monthly", world, at, given)
 
 
 @report.command("quarterly")
 @click.option("--quarter", help="Such as 2026-Q3; the last one that is over when left out.")
 @_made
-def quarterly(world: World, **given: Any) -> None:
+def quarterly(world: World, at: Occasion, **given: Any) -> None:
     """The partnership pack, for publication: small numbers withheld, also against the packs that you made before.
 
     Each pack is kept in packs/ in your folder: keep that folder with your keys.
@@ -78,7 +73,7 @@ def quarterly(world: World, **given: Any) -> None:
     Example:
       fenpost-audit report quarterly --dir officer --quarter 2026-Q3 --pdf
     """
-    _write("quarterly", world, given)
+    _write("quarterly", world, at, given)
 
 
 @report.command("breach")
@@ -89,52 +84,51 @@ def quarterly(world: World, **given: Any) -> None:
 @click.option("--key", help="The id of the key that was lost.")
 @click.option("--agency", help="The agency that lost everything.")
 @_made
-def breach(world: World, **given: Any) -> None:
+def breach(world: World, at: Occasion, **given: Any) -> None:
     """Who is affected by a lost key, mailbox or device, and what to do first. Pull before you run it.
 
     \b
     Example:
       fenpost-audit report breach --dir officer --since 2026-11-20 --desk "Peterborough IDVAS/duty" --reason breach
     """
-    _write("breach", world, given)
+    _write("breach", world, at, given)
 
 
 @report.command("ropa")
 @_made
-def ropa(world: World, **given: Any) -> None:
+def ropa(world: World, at: Occasion, **given: Any) -> None:
     """The register of processing of your agency, from what it really shared in twelve months.
 
     \b
     Example:
       fenpost-audit report ropa --dir officer --pdf
     """
-    _write("ropa", world, given)
+    _write("ropa", world, at, given)
 
 
 @report.command("dsa-register")
 @_made
-def dsa_register(world: World, **given: Any) -> None:
+def dsa_register(world: World, at: Occasion, **given: Any) -> None:
     """The register of data-sharing agreements, from the partnership's signed policies.
 
     \b
     Example:
       fenpost-audit report dsa-register --dir officer
     """
-    _write("dsa-register", world, given)
+    _write("dsa-register", world, at, given)
 
 
-def _write(kind: str, world: World, given: dict[str, Any]) -> None:
+def _write(kind: str, world: World, at: Occasion, given: dict[str, Any]) -> None:
     from keys_tooling.audit.report.making import Asked, make
-    from keys_tooling.audit.session import Session
     from keys_tooling.console import report as print_report
     from keys_tooling.console import shown, tell
 
-    folder, passphrase_file, to = given.pop("folder"), given.pop("passphrase_file"), given.pop("to")
-    pdf, as_json = given.pop("pdf"), given.pop("as_json")
-    purpose = Purpose(given.pop("why"), given.pop("words"), given.pop("offline"))
-    session = Session.begin(folder, passphrase_file, world)
+    to, pdf, as_json = given.pop("to"), given.pop("pdf"), given.pop("as_json")
+    session = at.session(world)
+    size = session.size()
     asked = Asked(kind, {name: value for name, value in given.items() if value is not None})
-    made = make(asked, session, purpose, to, pdf, lambda _at: None)
+    with progress_bar("Entries") as progress:
+        made = make(asked, session, at.purpose, to, pdf, lambda n: progress(n, size))
     if pdf and len(made.files) == 1:
         rows = f"{made.page.rows:,} rows are too many for one"
         tell(f"The PDF was not written: {rows}. The web page has them all, and prints.")

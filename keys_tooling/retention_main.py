@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from keys_tooling.audit.purpose import purposed
+from keys_tooling.audit.progress import progress_bar
+from keys_tooling.audit.purpose import Occasion, Purpose, purposed
 from keys_tooling.console import World, report
 from keys_tooling.options import FILE, JSON, PASSPHRASE
-from schemas.reasons import Why
 
 if TYPE_CHECKING:
     from agent.client import Relay
@@ -41,20 +41,14 @@ def retention() -> None:
 
 
 @retention.command("plan")
-@_dir
 @click.option("--out", type=FILE, help="Write the list of what may go, to be signed by two people.")
-@PASSPHRASE
 @purposed
 @JSON
 @click.pass_obj
 def retention_plan(
     world: World,
-    folder: Path,
+    at: Occasion,
     out: Path | None,
-    passphrase_file: Path | None,
-    why: Why,
-    words: str,
-    offline: bool,
     as_json: bool,
 ) -> None:
     """Which records may go now, and why the others stay. Nothing is deleted. Oversight's officer can open all.
@@ -67,16 +61,14 @@ def retention_plan(
     """
     from keys_tooling.audit.mirror import open_mirror
     from keys_tooling.audit.retaining import on_record, plan, stated
-    from keys_tooling.audit.session import Session
     from schemas.errors import Refusal
     from schemas.retention import SignedRetention
 
-    session = Session.begin(folder, passphrase_file, world)
-    rows, officer = _opened(session, why, words, offline)
+    rows, officer = _opened(at.session(world), at.purpose)
     policy = officer.shelf.in_force(officer.view.policies, world.now())
     if policy is None:
         raise Refusal("POLICY", "Your mirror has no policy in force. Pull, then plan again.")
-    with open_mirror(folder, write=False) as mirror:
+    with open_mirror(at.folder, write=False) as mirror:
         named = stated(on_record(mirror, officer.view))
         found = plan(rows, mirror.missing(), named, mirror.size(), policy, world.now())
     if out is not None and found.listed is not None:
@@ -180,24 +172,18 @@ def retention_apply(
 
 
 @retention.command("hold")
-@_dir
 @click.option("--entries", help="Entries by their numbers, such as 3-5,9.")
 @click.option("--message", "mids", multiple=True, help="Every entry of this message.")
 @click.option("--thread", "threads", multiple=True, help="Every entry of every message in this thread.")
-@PASSPHRASE
 @purposed
 @JSON
 @click.pass_obj
 def retention_hold(
     world: World,
-    folder: Path,
+    at: Occasion,
     entries: str | None,
     mids: tuple[str, ...],
     threads: tuple[str, ...],
-    passphrase_file: Path | None,
-    why: Why,
-    words: str,
-    offline: bool,
     as_json: bool,
 ) -> None:
     """Keep records for a review, an inquiry or a court, until your agency lifts the hold. Note why yourself.
@@ -207,12 +193,11 @@ def retention_hold(
       fenpost-audit retention hold --dir officer --thread 3q2-7wAAAAAAAAAAAAAAAA
     """
     from keys_tooling.audit import retention_asking as asking
-    from keys_tooling.audit.session import Session
     from schemas.ranges import count_of, ranges_of
 
-    session = Session.begin(folder, passphrase_file, world)
+    session = at.session(world)
     wanted = {index for first, last in _runs(entries) for index in range(first, last + 1)}
-    rows = _opened(session, why, words, offline)[0] if mids or threads else []
+    rows = _opened(session, at.purpose)[0] if mids or threads else []
     named = {row.mid for row in rows if row.thr in threads and row.mid} | set(mids)
     wanted |= {row.seq for row in rows if row.mid in named}
     if not wanted:
@@ -250,20 +235,10 @@ def retention_lift(world: World, hid: str, folder: Path, passphrase_file: Path |
 
 
 @retention.command("holds")
-@_dir
-@PASSPHRASE
 @purposed
 @JSON
 @click.pass_obj
-def retention_holds(
-    world: World,
-    folder: Path,
-    passphrase_file: Path | None,
-    why: Why,
-    words: str,
-    offline: bool,
-    as_json: bool,
-) -> None:
+def retention_holds(world: World, at: Occasion, as_json: bool) -> None:
     """The holds that stand, as far as your copy of the log shows them: your agency's; to oversight, everybody's.
 
     \b
@@ -271,11 +246,10 @@ def retention_holds(
       fenpost-audit retention holds --dir officer
     """
     from keys_tooling.audit.retaining import holds
-    from keys_tooling.audit.session import Session
     from keys_tooling.policy_words import moment
     from schemas.ranges import count_of, spelled
 
-    rows, _ = _opened(Session.begin(folder, passphrase_file, world), why, words, offline)
+    rows, _ = _opened(at.session(world), at.purpose)
     found = holds(rows)
     facts = {
         "holds": [
@@ -323,17 +297,22 @@ def retention_deleted(folder: Path, as_json: bool) -> None:
     )
 
 
-def _opened(
-    session: Session, why: Why, words: str, offline: bool, progress: Callable[[int], None] = lambda _at: None
-) -> tuple[list[Row], Opener]:
+def _opened(session: Session, purpose: Purpose) -> tuple[list[Row], Opener]:
     """Every entry that the officer can open, once the log was told that she opened them."""
     from keys_tooling.audit.index import open_index
-    from keys_tooling.audit.purpose import Purpose
 
-    folder, draw = session.folder, session.world.draw
-    with open_index(folder, session.partnership, session.keys, draw, progress) as index:
+    size = session.size()
+    with (
+        progress_bar("Entries") as progress,
+        open_index(
+            session.folder,
+            session.partnership,
+            session.keys,
+            session.world.draw,
+            lambda n: progress(n, size),
+        ) as index,
+    ):
         rows, whole, officer = list(index.rows()), index.range(), index.officer
-    purpose = Purpose(why, words, offline)
     session.announce("query", "retention", whole, officer.agency.id, officer.view, purpose)
     return rows, officer
 

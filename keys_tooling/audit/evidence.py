@@ -219,10 +219,11 @@ class _Check:
     def _head(self, a: str, made: int, partnership: str, v: int) -> None:
         if v != VERSION or self.found is not None:
             raise Refusal("VERSION")
+        _number(made)
         read = Partnership.parse(partnership.encode("ascii"))
         if self.given is not None and self.given.charter != read.charter:
             raise Refusal("SIGNATURE")
-        self.found = Verified(read, Directory(read.charter.oversight), agency=a, made=int(made))
+        self.found = Verified(read, Directory(read.charter.oversight), agency=a, made=made)
 
     def _note(self, log: Literal["log", "keys"], note: str) -> None:
         found = self.verified()
@@ -236,6 +237,7 @@ class _Check:
 
     def _statement(self, n: int, signed: Json) -> None:
         view = self.verified().view
+        _number(n)
         if n != view.size:
             raise Refusal("DIRECTORY")
         view.apply(Signed.from_json(signed))
@@ -264,6 +266,7 @@ class _Check:
         self, i: int, leaf: str, proof: list[str], relay: str, rk: str | None, sender: str, srk: str | None
     ) -> None:
         found, note, shelf = self.verified(), self._notes["log"], self._complete()
+        _number(i)
         if found.last is not None and i <= found.last:
             raise Refusal("PROOF")
         data, record = unb64(leaf), unb64(relay)
@@ -287,6 +290,8 @@ class _Check:
     def _end(self, signed: Json) -> None:
         found = self.verified()
         self._complete()
+        if not found.entries:  # it would prove nothing, and look as if it proved something
+            raise Refusal("FORM")
         last = Signed.from_json(signed)
         said = last.peek()
         key = found.view.key(said["signer"], Use.IG_AUTH, said["ts"], said["a"])
@@ -299,6 +304,12 @@ class _Check:
             raise Refusal("FORM")
         found.officer, found.oid = key.kid, str(said["oid"])
         self.ended = True
+
+
+def _number(value: object) -> None:
+    """JSON's true passes for 1 in Python. Raises Refusal FORM."""
+    if type(value) is not int:
+        raise Refusal("FORM")
 
 
 def _opened(told: Told, leaf: Leaf, veiled: bytes, rk: bytes, srk: str | None, ar: bytes) -> Told:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 
 from keys_tooling.audit.progress import progress_bar
-from keys_tooling.audit.purpose import Purpose, purposed
-from keys_tooling.console import REFUSED, World, explain, report
-from keys_tooling.options import FILE
-from schemas.reasons import Why
+from keys_tooling.audit.purpose import Occasion, purposed
+from keys_tooling.console import REFUSED, World, explain, report, shown
+from keys_tooling.options import FILE, JSON
+from schemas.errors import Refusal
 
 
 @click.command()
-@click.option("--dir", "folder", type=FILE, required=True, help="The officer's folder.")
 @click.option("--to", "out", type=FILE, required=True, help="A new folder for the evidence.")
 @click.option("--first", type=click.IntRange(min=0), default=0, show_default=True, help="The first entry.")
 @click.option("--last", type=click.IntRange(min=0), help="The last entry; the newest when left out.")
@@ -27,27 +28,18 @@ from schemas.reasons import Why
 @click.option(
     "--sealed", is_flag=True, help="Prove the entries without opening them to whoever has the file."
 )
-@click.option(
-    "--passphrase-file",
-    type=FILE,
-    help="A file with the passphrase, readable by you only. Asked for otherwise.",
-)
 @purposed
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@JSON
 @click.pass_obj
 def export(
     world: World,
     /,
-    folder: Path,
+    at: Occasion,
     out: Path,
     first: int,
     last: int | None,
     mids: tuple[str, ...],
     sealed: bool,
-    passphrase_file: Path | None,
-    why: Why,
-    words: str,
-    offline: bool,
     as_json: bool,
 ) -> None:
     """Write evidence that anybody can verify offline: entries, their proofs, and the keys that open them.
@@ -59,14 +51,17 @@ def export(
     """
     from keys_tooling.audit import exporting
     from keys_tooling.audit.index import open_index
-    from keys_tooling.audit.session import Session
-    from schemas.errors import Refusal
 
     if (out / exporting.FILE).exists():
         raise Refusal("EXISTS")
-    session = Session.begin(folder, passphrase_file, world)
-    purpose = Purpose(why, words, offline)
-    with open_index(folder, session.partnership, session.keys, world.draw, lambda _at: None) as index:
+    session = at.session(world)
+    size = session.size()
+    with (
+        progress_bar("Opening") as opening,
+        open_index(
+            at.folder, session.partnership, session.keys, world.draw, lambda n: opening(n, size)
+        ) as index,
+    ):
         officer = index.officer
         end = index.size - 1 if last is None else last
         found = [row for row in index.rows(start=first, end=end + 1) if not mids or row.mid in mids]
@@ -75,18 +70,30 @@ def export(
         only = frozenset(row.seq for row in found) if mids else None
         chosen = exporting.Chosen(found[0].seq, found[-1].seq, only, sealed)
         entries = (len(found), found[0].seq, found[-1].seq)
-        oid = session.announce("export", "", entries, officer.agency.id, officer.view, purpose)
+        oid = session.announce("export", "", entries, officer.agency.id, officer.view, at.purpose)
         made = exporting.contents(officer, session.partnership, chosen, oid, world.now())
         with progress_bar("Entries") as progress:
-            path, count = exporting.write(
-                out, made, session.keys, chosen, lambda at: progress(at, len(found))
-            )
+            path, count = exporting.write(out, made, session.keys, chosen, lambda n: progress(n, len(found)))
     facts = {"entries": count, "file": str(path), "first": chosen.first, "last": chosen.last, "opening": oid}
     text = (
         f"Entries        {count:,}, from {chosen.first:,} to {chosen.last:,}{' (sealed)' if sealed else ''}\n"
         f"Evidence       {path}\n\nNext, on any machine:\n  fenpost-audit verify {path}"
     )
     report(dict(facts), text, as_json=as_json)
+
+
+def _opened(path: Path) -> BinaryIO:
+    """The file, which was made by somebody else: a link or a pipe under its name is not followed and not waited for.
+
+    Raises:
+        Refusal: FILE.
+        OSError: as os.open.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise Refusal("FILE", f"{shown(path.name)} is not a file. Ask for the evidence again.")
+    return os.fdopen(handle, "rb")
 
 
 def verify_evidence(path: Path, given: Path | None, *, show: bool, as_json: bool) -> None:
@@ -97,15 +104,15 @@ def verify_evidence(path: Path, given: Path | None, *, show: bool, as_json: bool
     from keys_tooling.audit.read import Reading
     from keys_tooling.keyfiles import read_public
     from schemas.directory import safety_number
-    from schemas.errors import Refusal
     from schemas.partnership import FILE_LIMIT, Partnership
 
     partnership = None if given is None else Partnership.parse(read_public(given, FILE_LIMIT))
     try:
-        with (path / NAME if path.is_dir() else path).open("rb") as file:
-            found: Verified = verify(file.readline, partnership)
+        with _opened(path / NAME if path.is_dir() else path) as file, progress_bar("Bytes") as progress:
+            size = os.fstat(file.fileno()).st_size
+            found: Verified = verify(file.readline, partnership, lambda _entries: progress(file.tell(), size))
     except OSError as error:
-        raise Refusal("FILE", f"{path.name} cannot be read. Check the name of the file.") from error
+        raise Refusal("FILE", f"{shown(path.name)} cannot be read. Check the name of the file.") from error
     except Bad as bad:
         if as_json:
             first = {"entry": bad.entry, "line": bad.line, "means": bad.means}

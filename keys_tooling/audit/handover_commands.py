@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from keys_tooling.audit.progress import progress_bar
-from keys_tooling.audit.purpose import Purpose, purposed
+from keys_tooling.audit.purpose import Occasion, purposed
 from keys_tooling.console import World, report
 from keys_tooling.options import FILE, JSON, PASSPHRASE
-from schemas.reasons import Why
 
 if TYPE_CHECKING:
     from keys_tooling.audit.handing import HandoverFile
@@ -33,29 +32,23 @@ def handover() -> None:
 
 
 @handover.command("give")
-@_dir
 @click.option("--to", "card", type=FILE, required=True, help="Her officer.json; her agency has enrolled it.")
 @click.option("--out", type=FILE, required=True, help="A new file; it opens for her alone.")
 @click.option("--shares", is_flag=True, help="Only join in an opening under dual control.")
 @click.option("--first", type=click.IntRange(min=0), default=0, show_default=True, help="The first entry.")
 @click.option("--last", type=click.IntRange(min=0), help="The last entry; the newest when left out.")
-@PASSPHRASE
 @purposed
 @JSON
 @click.pass_obj
 def give(
     world: World,
     /,
-    folder: Path,
+    at: Occasion,
     card: Path,
     out: Path,
     shares: bool,
     first: int,
     last: int | None,
-    passphrase_file: Path | None,
-    why: Why,
-    words: str,
-    offline: bool,
     as_json: bool,
 ) -> None:
     """Seal the keys of your entries to another officer of your agency. Your own copies stay as they are.
@@ -67,15 +60,14 @@ def give(
     from keys_tooling.audit import handing
     from keys_tooling.audit.mirror import open_mirror
     from keys_tooling.audit.read import opener
-    from keys_tooling.audit.session import Session
     from keys_tooling.keyfiles import new_files, read_public
     from keys_tooling.officer import CARD_LIMIT, parse_card
     from schemas.errors import Refusal
 
     if out.exists() or out.is_symlink():
         raise Refusal("EXISTS")
-    session = Session.begin(folder, passphrase_file, world)
-    with open_mirror(folder, write=False) as mirror, progress_bar("Entries") as progress:
+    session = at.session(world)
+    with open_mirror(at.folder, write=False) as mirror, progress_bar("Entries") as progress:
         officer = opener(mirror, session.partnership, session.keys, session.taken())
         span = (first, mirror.size() - 1 if last is None else last)
         if not 0 <= span[0] <= span[1] < mirror.size():
@@ -83,11 +75,11 @@ def give(
         act: Of = "shares" if shares else "handover"
         to = parse_card(read_public(card, CARD_LIMIT))
         made = handing.make(
-            officer, to, act, span, world.now(), world.draw, lambda at: progress(at, span[1] + 1)
+            officer, to, act, span, world.now(), world.draw, lambda n: progress(n, span[1] + 1)
         )
     count = span[1] - span[0] + 1
     entries = (count, *span)
-    session.announce(act, "", entries, officer.agency.id, officer.view, Purpose(why, words, offline))
+    session.announce(act, "", entries, officer.agency.id, officer.view, at.purpose)
     with new_files(out.parent) as files:
         files.secret(out.name, made.to_bytes())
     facts = {

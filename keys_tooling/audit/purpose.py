@@ -1,16 +1,21 @@
-"""Why an officer opens entries, as every command that does so asks it (PROTOCOL.md U2)."""
+"""Where and why an officer opens entries, as every command that does so asks it (PROTOCOL.md U2)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from keys_tooling.options import FILE, PASSPHRASE
 from schemas.reasons import WHYS, WORDS, Why
 
-F = TypeVar("F", bound=Callable[..., Any])
+if TYPE_CHECKING:
+    from keys_tooling.audit.session import Session
+    from keys_tooling.console import World
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +27,48 @@ class Purpose:
     offline: bool
 
 
-def purposed(command: F) -> F:
-    """The options with which every command that opens entries says why; they come as `why`, `words`, `offline`."""
-    for option in (
-        click.option("--offline", is_flag=True, help="Open although the relay cannot be told first; say why."),
-        click.option("--words", default="", help=f"Why, in your own words ({WORDS} letters); officers read it."),
-        click.option(
-            "--reason", "why", type=click.Choice(WHYS), default="routine", show_default=True,
-            help="Why you open these entries; it is logged before anything is shown.",
-        ),
-    ):  # fmt: skip
-        command = option(command)
-    return command
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """An opening as her command line asks for it: her folder, where its passphrase is, and why she opens."""
+
+    folder: Path
+    passphrase_file: Path | None
+    purpose: Purpose
+
+    def session(self, world: World) -> Session:
+        """Her folder, opened. Raises as keys_tooling.audit.session.Session.begin."""
+        from keys_tooling.audit.session import Session
+
+        return Session.begin(self.folder, self.passphrase_file, world)
+
+
+OPTIONS = (
+    click.option("--offline", is_flag=True, help="Open although the relay cannot be told first; say why."),
+    click.option("--words", default="", help=f"Why, in your own words ({WORDS} letters); officers read it."),
+    click.option(
+        "--reason", "why", type=click.Choice(WHYS), default="routine", show_default=True,
+        help="Why you open these entries; it is logged before anything is shown.",
+    ),
+    PASSPHRASE,
+    click.option("--dir", "folder", type=FILE, required=True, help="The officer's folder."),
+)  # fmt: skip
+
+
+def purposed(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of every command that opens entries; the command gets them as one `at`, an Occasion."""
+
+    @wraps(command)
+    def run(
+        *context: Any,
+        folder: Path,
+        passphrase_file: Path | None,
+        why: Why,
+        words: str,
+        offline: bool,
+        **given: Any,
+    ) -> None:
+        command(*context, at=Occasion(folder, passphrase_file, Purpose(why, words, offline)), **given)
+
+    for option in OPTIONS:
+        run = option(run)
+    return run

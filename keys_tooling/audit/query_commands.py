@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import shutil
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
 
 from keys_tooling.audit.progress import progress_bar
-from keys_tooling.audit.purpose import Purpose, purposed
+from keys_tooling.audit.purpose import Occasion, purposed
 from keys_tooling.console import World
-from keys_tooling.options import FILE
+from keys_tooling.options import JSON
 
 
 class Questions(click.Group):
@@ -43,7 +42,7 @@ def query() -> None:
 
 
 @query.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@JSON
 def query_list(as_json: bool) -> None:
     """List the questions and their parameters."""
     from keys_tooling.audit.queries.catalogue import QUESTIONS
@@ -64,28 +63,24 @@ def query_list(as_json: bool) -> None:
 
 
 def _command(question: Any) -> click.Command:
+    @purposed
     @click.pass_obj
     def run(
         world: World,
         /,
-        folder: Path,
-        passphrase_file: Path | None,
-        why: Any,
-        words: str,
-        offline: bool,
+        at: Occasion,
         as_json: bool,
         as_csv: bool,
         **given: str | None,
     ) -> None:
         from keys_tooling.audit import query as asking
-        from keys_tooling.audit.session import Session
 
         if as_json and as_csv:
             raise click.UsageError("Choose one: --json or --csv.")
-        session = Session.begin(folder, passphrase_file, world)
-        size, purpose = session.size(), Purpose(why, words, offline)
+        session = at.session(world)
+        size = session.size()
         with progress_bar("Entries") as progress:
-            answer = asking.ask(question, given, session, purpose, lambda at: progress(at, size))
+            answer = asking.ask(question, given, session, at.purpose, lambda n: progress(n, size))
         if as_json:
             click.echo(asking.as_json(question, answer))
         elif as_csv:
@@ -98,19 +93,9 @@ def _command(question: Any) -> click.Command:
         click.Option([f"--{p.name.replace('_', '-')}", p.name], help=p.says, metavar=_metavar(p.kind))
         for p in question.params
     ]
-    command = click.Command(question.name, callback=run, params=list(params), help=f"{question.asks}.")
-    for option in (
-        click.Option(["--dir", "folder"], type=FILE, required=True, help="The officer's folder."),
-        click.Option(
-            ["--passphrase-file"],
-            type=FILE,
-            help="A file with the passphrase, readable by you only. Asked for otherwise.",
-        ),
-        click.Option(["--json", "as_json"], is_flag=True, help="Print the result as JSON."),
-        click.Option(["--csv", "as_csv"], is_flag=True, help="Print the rows as CSV."),
-    ):
-        command.params.append(option)
-    return purposed(command)
+    for option in (click.option("--csv", "as_csv", is_flag=True, help="Print the rows as CSV."), JSON):
+        run = option(run)
+    return click.command(question.name, help=f"{question.asks}.", params=list(params))(run)
 
 
 def _metavar(kind: str) -> str:

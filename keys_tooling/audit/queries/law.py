@@ -15,6 +15,7 @@ from keys_tooling.audit.opened import Row
 from keys_tooling.audit.queries.question import (
     DAY,
     ENDINGS,
+    HOUR,
     Answer,
     Desk,
     Given,
@@ -34,7 +35,6 @@ from schemas.worktime import after_working_days, after_working_hours
 NO_POLICY = (
     "For {count} messages the policy of their time is not in your mirror, so they were not looked at. Pull."
 )
-HOUR = 3600
 
 
 def out_of_dates(desk: Desk, given: Given) -> Answer:

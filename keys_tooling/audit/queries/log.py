@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from keys_tooling.audit.inert import Value
 from keys_tooling.audit.queries.question import (
+    DAY,
     ENDINGS,
     Answer,
     Desk,
@@ -15,8 +16,6 @@ from keys_tooling.audit.queries.question import (
 )
 from keys_tooling.audit.retaining import Deleted
 from schemas.audit import Event
-
-DAY = 24 * 3600
 
 
 def deleted(desk: Desk, given: Given) -> Answer:
@@ -68,8 +67,9 @@ def turning_eighteen(desk: Desk, given: Given) -> Answer:
         if row.gid in children and row.gid not in ended and row.ends is not None and row.ends > desk.now
     ]
     reason = (
-        "Birthdays travel in no header and stand in no entry, so this cannot say who turns 18. Listed are the live "
-        "agreements under which messages about a child were sent: hold them against your own case system."
+        "Birthdays travel in no header and stand in no entry, so this cannot say who turns 18, nor when. Listed are "
+        "the live agreements under which messages about a child were sent: hold them against your own case system, "
+        "which alone has the birthdays. An agreement under which nothing went yet is not among them."
     )
     return partly("agreement issuer others since until", rows, reason)
 
@@ -88,6 +88,7 @@ def demographic_gap(desk: Desk, given: Given) -> Answer:
     del desk, given
     reason = (
         "Age bands, ethnicity and the like stand in no header and no entry, on purpose: the log must not be a list of "
-        "who people are. It can only be counted in the agencies' own case systems."
+        "who people are. This cannot count them, whole or in part: only the agencies' own case systems can, and what "
+        "they publish of it must keep to the same rule for small numbers."
     )
     return partly("group count", (), reason)

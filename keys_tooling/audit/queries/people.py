@@ -8,6 +8,7 @@ from statistics import median
 from keys_tooling.audit.inert import Value
 from keys_tooling.audit.opened import Row
 from keys_tooling.audit.queries.question import (
+    HOUR,
     Answer,
     Desk,
     Given,
@@ -19,8 +20,6 @@ from keys_tooling.audit.queries.question import (
 from keys_tooling.audit.queries.shares import SHARE, share
 from schemas.audit import Event
 from schemas.worktime import london
-
-HOUR = 3600
 
 
 def overrides_after_refusal(desk: Desk, given: Given) -> Answer:
@@ -140,10 +139,15 @@ def conflict_denials(desk: Desk, given: Given) -> Answer:
     local = given.local
     if local is None or local.conflict_denials is None:
         reason = (
-            "Who was kept from a case that she has a part in is noted by the agency's own systems only, never at the "
-            "relay. "
+            "Who was kept from a case that she has a part in must never be known at the relay, so no entry says it and "
+            "this cannot count it. "
         )
-        more = "The agent does not note it yet." if local else "Give --local with an extract that has it."
+        more = (
+            "The extract has no count: this version's agent bars nobody and notes none. Ask whoever runs the agency's "
+            "case system."
+            if local
+            else "Give --local with an extract that has a count."
+        )
         return partly("agency until denials", (), reason + more)
     return whole(
         "agency until denials", [(desk.name(local.agency), when(local.made), local.conflict_denials)]

@@ -31,7 +31,8 @@ from schemas.shelf import Shelf
 
 T = TypeVar("T")
 Timed = TypeVar("Timed", Row, Deleted)
-DAY = 24 * 3600
+HOUR = 3600
+DAY = 24 * HOUR
 Kind = Literal["text", "agency", "desk", "time", "number", "roster", "local", "switch"]
 
 
@@ -216,8 +217,15 @@ ENDINGS = (Event.TAKEN_ON, Event.REJECTED, Event.WITHDRAWN, Event.EXPIRED)
 
 def within(rows: Iterable[Timed], given: Given | None) -> Iterator[Timed]:
     """Those in the window."""
-    since, until = (None, None) if given is None else (given.time("since"), given.time("until"))
-    return (r for r in rows if (since is None or r.ts >= since) and (until is None or r.ts < until))
+    return (row for row in rows if inside(row.ts, given))
+
+
+def inside(ts: int, given: Given | None) -> bool:
+    """Whether a time is in the window that was given."""
+    if given is None:
+        return True
+    since, until = given.time("since"), given.time("until")
+    return (since is None or ts >= since) and (until is None or ts < until)
 
 
 def when(ts: int | None) -> str:

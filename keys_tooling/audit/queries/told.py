@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 
 from keys_tooling.audit.inert import Value
-from keys_tooling.audit.opened import Row
 from keys_tooling.audit.queries.question import (
     DAY,
+    HOUR,
     Answer,
     Desk,
     Given,
+    inside,
     partly,
     when,
     whole,
@@ -18,8 +19,6 @@ from keys_tooling.audit.queries.question import (
 )
 from keys_tooling.audit.queries.shares import SHARE, share
 from schemas.audit import Event
-
-HOUR = 3600
 
 
 def recalls_unanswered(desk: Desk, given: Given) -> Answer:
@@ -99,7 +98,7 @@ def told_the_person(desk: Desk, given: Given) -> Answer:
         rows += [
             (when(one.ts), "statement made", f"{one.shown} messages", "", "", one.role, "")
             for one in local.tellings
-            if _within(one.ts, given)
+            if inside(one.ts, given)
         ]
     columns = "time what told by_or_again message who to"
     if local is None or local.subject is None:
@@ -109,10 +108,6 @@ def told_the_person(desk: Desk, given: Given) -> Answer:
         return partly(columns, sorted(rows, key=_first), reason)
     reason = "That she was told is what the sender says. What was said to her by word of mouth stands in case notes."
     return partly(columns, sorted(rows, key=_first), reason)
-
-
-def _within(ts: int, given: Given) -> bool:
-    return any(True for _ in within([Row(0, ts, "")], given))
 
 
 def _first(row: tuple[Value, ...]) -> str:
