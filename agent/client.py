@@ -84,7 +84,7 @@ class Relay:
         self._key = key
         self._clock = clock
         self._draw = draw
-        self._instance = draw(16)  # in memory only: a copy of the folder draws its own (A7)
+        self._instance = draw(16)  # in memory only: a copy of the folder draws its own (A8)
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:

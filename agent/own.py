@@ -1,5 +1,5 @@
 """What people of this agency say themselves: that a statement in its name is right, that a second agent was seen to,
-and that another agency's safety number was compared (PROTOCOL.md A7, G15, K10).
+and that another agency's safety number was compared (PROTOCOL.md A8, G15, K10).
 
 Rules of this house:
 - a number is marked by a role, with how and when it was compared; nobody's name is kept;

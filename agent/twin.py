@@ -1,4 +1,4 @@
-"""A second agent that runs with this agency's keys (PROTOCOL.md A7): the relay says so, and people must see to it.
+"""A second agent that runs with this agency's keys (PROTOCOL.md A8): the relay says so, and people must see to it.
 
 Rules of this house:
 - receiving and sending go on: what is lost here may be lost for good, and the other one reads along in any case;
@@ -17,6 +17,8 @@ from agent.store import Store, note, read_kv, write_kv
 from schemas.errors import Refusal
 
 AT = "twice"
+SETTLING = 120
+"""Seconds in which what is left of the other's last requests may still show."""
 
 
 class Twin:
@@ -60,7 +62,7 @@ class Twin:
         if self.met is None:
             raise Refusal("NOT_FOUND", "No second agent was met since somebody last saw to it.")
         now = int(self._clock())
-        self._known = max(self._met, now)
+        self._known = max(self._met, now + SETTLING)
 
         def work(c: Connection) -> None:
             self._write(c)

@@ -1,4 +1,4 @@
-"""Whether an agency's agent runs once (PROTOCOL.md A7): which runs of it were met, by what each drew at its start.
+"""Whether an agency's agent runs once (PROTOCOL.md A8): which runs of it were met, by what each drew at its start.
 
 Rules of this house:
 - only what an agent alone asks counts: mailbox, receipts, envelopes; an administrator's commands come and go;
@@ -24,9 +24,7 @@ from broker.tables import instances
 from broker.turn import Turn
 from schemas import api
 from schemas.audit import Event
-from schemas.canonical import b64
 from schemas.errors import Refusal
-from schemas.hashing import labelled
 
 PATHS = frozenset({api.MAILBOX, api.RECEIPTS, api.ENVELOPES})
 RUNS = 16
@@ -109,8 +107,7 @@ class Instances:
             late = self._clock() - LATE
             self._waiting = {n: visit for n, visit in self._waiting.items() if visit.created > late}
         agency = asking.key.agency
-        digest = labelled("fenpost/v1/instance", asking.claim.instance + agency.encode("ascii"))
-        self._waiting[nonce] = Visit(agency, b64(digest), asking.claim.created)
+        self._waiting[nonce] = Visit(agency, asking.claim.instance_of(agency), asking.claim.created)
 
     def spent(self, nonces: Iterable[bytes], submit: Callable[[Met], Awaitable[object]]) -> None:
         """These nonces are spent, durably: their requests were made once, by whom they say."""

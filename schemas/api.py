@@ -240,7 +240,7 @@ class MailboxHead(Frozen):
     more: bool
     checkpoint: str
     twice: Seconds | None = None
-    """When two of this agency's agents were last met at once, if that was within a day (A7)."""
+    """When two of this agency's agents were last met at once, if that was within a day (A8)."""
 
 
 class ConsistencyPage(Frozen):

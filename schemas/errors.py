@@ -150,16 +150,15 @@ KINDS: Mapping[str, Kind] = {
         "relay",
     ),
     "OWN_STATEMENT": Kind(
-        "The directory says something in your agency's name that this agent does not know, so nothing is sent. Ask your "
-        "administrator now whether that was they; if not, have the keys revoked. See: fenpost-agent doctor",
-        "sender",
+        "The directory says in your agency's name what this agent does not know, so nothing is sent. Ask your "
+        "administrator, then see fenpost-agent doctor."
     ),
     "SAFETY_NUMBER": Kind(
-        "This agency has the name of one whose safety number you compared, and it is another. Ring them on a number that "
-        "you knew before, compare the new number, and mark it: fenpost-agent safety-number"
+        "This agency has the name of one whose safety number you compared, and is another. Ring a number that you "
+        "knew before, and compare again."
     ),
     "TWO_AGENTS": Kind(
-        "Two agents run with your agency's keys at once. Stop the copy; if you know of none, have the keys revoked."
+        "Two agents run with your agency's keys. Stop the copy; if you know of none, have the keys revoked at once."
     ),
     # --- request (A-rules)
     "UNAUTHENTICATED": Kind("The request was not accepted. Check the clock and the agency's request key."),

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from schemas.canonical import b64, unb64
 from schemas.errors import Refusal
+from schemas.hashing import labelled
 from schemas.keys import Signer
 from schemas.signing import Check
 
@@ -52,7 +53,7 @@ def digest_header(body: bytes) -> str:
 def sign_request(target: Target, body: bytes, key: Signer, created: int, nonce: bytes) -> dict[str, str]:
     """The four headers that authenticate a request.
 
-    `nonce` has 32 bytes: 16 that the program drew when it started (A7), and 16 that were never used before.
+    `nonce` has 32 bytes: 16 that the program drew when it started (A8), and 16 that were never used before.
     """
     digest = digest_header(body)
     params = (
@@ -82,6 +83,10 @@ class Claim(NamedTuple):
     def instance(self) -> bytes:
         """What the program drew when it started."""
         return unb64(self.nonce, NONCE)[: NONCE // 2]
+
+    def instance_of(self, agency: str) -> str:
+        """H("fenpost/v1/instance", what the program drew || agency): how the relay remembers it (A8)."""
+        return b64(labelled("fenpost/v1/instance", self.instance + agency.encode("ascii")))
 
 
 def read_claim(headers: Mapping[str, str], now: int) -> Claim:

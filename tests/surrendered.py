@@ -82,6 +82,9 @@ STORE: dict[str, tuple[str, dict[str, str]]] = {
     "invites": ("invitations that stand, and enrolments that wait for oversight: names and desks of agencies to be", {
         "mark": "hash", "until": "number", "taken": "number", "text": "public",
     }),
+    "instances": ("which runs of each agency's agent were met, as hashes, and since when", {
+        "agency": "agency", "runs": "codes",
+    }),
     "deletions": ("lists of records that may go", {
         "digest": "id", "text": "runs", "due": "number", "at": "number", "held": "number",
     }),

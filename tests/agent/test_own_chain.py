@@ -9,6 +9,7 @@ import pytest
 from agent import own_chain
 from agent.doctor import examine
 from agent.own import Acknowledge
+from agent.twin import SETTLING
 from schemas.errors import Refusal
 from schemas.keys import OpeningKey, SigningKey, Use
 from tests.agent.agencies import eventually, folder_of, quiet, running
@@ -169,9 +170,9 @@ async def test_two_agents_from_one_copied_folder_are_both_told(world):
                 )
             given = await first.ok("POST", "/v1/acknowledged", {"two_agents": True})
             assert given["two_agents"]
-            for _ in range(4):
-                world.clock.advance(2)
-                await asyncio.sleep(0.5)
+            for _ in range(3):
+                await asyncio.sleep(1.1)  # longer than a poll waits
+                world.clock.advance(SETTLING)
             assert await met(first) is None  # the copy is gone
 
 

@@ -1,4 +1,4 @@
-"""Two of an agency's agents at once are noticed by the relay; one after the other is nothing (A7)."""
+"""Two of an agency's agents at once are noticed by the relay; one after the other is nothing (A8)."""
 
 import secrets
 from typing import Any

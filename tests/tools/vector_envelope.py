@@ -208,7 +208,7 @@ def bad_deliveries(good: Forged) -> Iterator[tuple[str, bytes, str, Keys, int]]:
         "NOT_CANONICAL",
         inner_bytes=lambda v: text(v).replace(b":", b": ", 1),
     )
-    yield one("three checkpoints", "FORM", inner=inner(cp=["", "", ""]))
+    yield one("five checkpoints", "FORM", inner=inner(cp=[""] * 5))
     yield one("running numbers for others than the recipients", "FORM", inner=inner(seq=[1, 2]))
     yield one("a running number of nought", "FORM", inner=inner(seq=[0]))
     yield one("an attachment inside", "FORM", inner=inner(att=[{}]))
