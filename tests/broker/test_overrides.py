@@ -206,3 +206,16 @@ async def test_an_override_does_not_let_the_same_message_id_go_twice(world: Worl
     assert header_of(second).mid == header_of(first).mid
     result = await one(world, http, second)
     assert (result["status"], result["code"]) == ("refused", "ID_CLASH")
+
+
+async def test_one_person_gets_no_second_role(world: World, http, people):
+    """Whoever asks may not also authorise, not even with two keys: the second is not taken into the directory."""
+    from schemas.chain import Chain
+    from schemas.keys import SigningKey, Use
+
+    admin = world.parties["Peacock"].admin
+    chain = Chain(admin.agency, admin.op, admin.seq, admin.head)
+    key = SigningKey(bytes(range(32)))
+    add = chain.add_key(Use.PERSON, key.public, world.now, world.now + DAY, world.now, "lead-1")
+    (result,) = (await world.post_statements(http, "Peacock", ("directory", add))).json()["results"]
+    assert (result["status"], result["code"]) == ("refused", "ONE_PERSON")
