@@ -64,8 +64,8 @@ def lift_alarm(home: Path, as_json: bool, evidence: Path, lost: str) -> None:
         f"The alarm is lifted. {_loss(answer['lost'])}",
         f"Messages of yours that were lost: {len(answer['messages'])}; sent again now: {answer['sent_again']}.",
         *(f"  {mid}" for mid in answer["messages"]),
-        f"Receipts told again: {answer['receipts_again']}; statements: {answer['statements_again']}; "
-        f"messages that wait for a lead: {answer['held_again']}.",
+        f"Receipts told again: {answer['receipts_again']}; statements: {answer['statements_again']}.",
+        f"Messages that wait for a lead and are handed in again: {answer['held_again']}.",
     ]
     say(as_json, answer, "\n".join(rows))
 

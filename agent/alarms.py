@@ -8,9 +8,10 @@ Rules of this house:
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
+from sqlalchemy import Connection
 
 from agent.client import Relay
 from agent.clock import Clock
@@ -33,12 +34,12 @@ UNKNOWN = "unknown"
 NOTHING = "There is no alarm that a loss could explain. Look: fenpost-agent alarm show"
 OTHER = "This alarm is about the directory's log, and no loss of entries explains it. Tell oversight."
 NOT_AMONG = (
-    "The two heads of this alarm are not among what was lost. Keep two-logs.json and show it to oversight: a head "
-    "newer than the one that the relay names counts only when oversight names it."
+    "Both heads of this alarm are of the log that goes on, so no loss explains it: the relay did not show how they "
+    "fit. Keep two-logs.json and show it to oversight."
 )
 NO_SEQUEL = (
-    "The relay's log of {} entries does not continue a head of {} that was not lost. The alarm stays. "
-    "Tell oversight."
+    "The relay's log of {} entries does not continue a head of {}, and this loss does not explain that. The alarm "
+    "stays. Show oversight two-logs.json: a head newer than the relay names counts only when oversight names it."
 )
 
 
@@ -102,60 +103,72 @@ class AlarmDesk:
             raise Refusal(
                 "CONFLICT", f"What was lost: {true}. Say exactly that, once you know what it means for you."
             )
-        text = await self._newest(loss)
+        known = any(one.loss == loss.loss for one in self._trust.losses)
+        text, gone = await self._newest(loss, known=known)
         now = int(self._clock())
+        believed, cosigned = self._trust.believed, self._watch.cosigned
 
-        def work(connection: Any) -> Gone:
-            self._watch.go_back(connection, loss)
-            return mark_lost(connection, loss, now)
+        def work(connection: Connection) -> Gone:
+            if cosigned in gone:
+                self._watch.go_back(connection, loss)
+            # Who believed no lost head has lost nothing: all that an agent has proofs of is of the log it believes.
+            return mark_lost(connection, loss, now) if believed in gone and not known else Gone()
 
-        gone = await self._trust.go_on(text, loss, work)
+        found = await self._trust.go_on(text, loss, work)
         again = await self.resume()
         self._watch.kick.set()
         return {
             "lost": _loss(loss),
-            "messages": list(gone.messages),
+            "messages": list(found.messages),
             "sent_again": again,
-            "receipts_again": gone.receipts,
-            "statements_again": gone.statements,
-            "held_again": gone.held,
+            "receipts_again": found.receipts,
+            "statements_again": found.statements,
+            "held_again": found.held,
         }
 
     async def resume(self) -> int:
         """Seal anew what was lost and is not on its way yet."""
         return await send_again(self._store, self._outbox, self._clock)
 
-    async def _newest(self, loss: Accepted) -> str:
-        """The relay's newest head, once it continues everything that was seen and was not lost."""
-        seen = self._explained(loss)
+    async def _newest(self, loss: Accepted, *, known: bool) -> tuple[str, list[Checkpoint]]:
+        """The relay's newest head, and which of all that were seen it does not continue: the loss must explain each.
+
+        A loss that was gone on from already explains only what oversight names: any head behind it may be a new fork.
+        """
+        alarmed, explains = self._alarmed(), loss.named if known else loss.lost
+        others = [one for one in (self._trust.believed, self._watch.cosigned) if one is not None]
         text = await self._relay.checkpoint()
         head = open_checkpoint(text, self._trust.key)
-        for one in (loss.now, *(one for one in seen if not loss.lost(one))):
-            await self._continues(one, head)
-        return text
+        gone = [one for one in (*alarmed, *others, loss.now) if not await self._continued(one, head)]
+        for one in gone:
+            if not explains(one):
+                raise Refusal("CONFLICT", NO_SEQUEL.format(head.size, one.size))
+        if not any(one in gone for one in alarmed):
+            raise Refusal("CONFLICT", NOT_AMONG)
+        return text, gone
 
-    def _explained(self, loss: Accepted) -> list[Checkpoint]:
-        """Every head seen of this log, the alarm's two among them; the loss explains one of these."""
+    def _alarmed(self) -> tuple[Checkpoint, Checkpoint]:
+        """The two heads of the alarm."""
         alarm, key = self._trust.alarm, self._trust.key
         if alarm is None or alarm.code not in ("FORK", "ROLLBACK"):
             raise Refusal("CONFLICT", NOTHING)
         try:
-            heads = [open_checkpoint(text, key) for text in (alarm.ours, alarm.theirs)]
+            return open_checkpoint(alarm.ours, key), open_checkpoint(alarm.theirs, key)
         except Refusal as error:
             raise Refusal("CONFLICT", OTHER) from error
-        if not any(map(loss.lost, heads)):
-            raise Refusal("CONFLICT", NOT_AMONG)
-        return [*heads, *filter(None, (self._trust.believed, self._watch.cosigned))]
 
-    async def _continues(self, one: Checkpoint, head: Checkpoint) -> None:
-        old, new = sorted((one, head), key=lambda c: c.size)
+    async def _continued(self, one: Checkpoint, head: Checkpoint) -> bool:
+        """Whether the relay shows that its newest head continues this one. Raises Refusal RELAY_AWAY."""
+        if one.size > head.size:
+            return False
         try:
-            proof = await self._trust.consistency(old.size, new.size) if 0 < old.size < new.size else ()
-            verify_consistency(old.size, old.root, new.size, new.root, proof)
+            proof = await self._trust.consistency(one.size, head.size) if 0 < one.size < head.size else ()
+            verify_consistency(one.size, one.root, head.size, head.root, proof)
         except Refusal as refusal:
             if refusal.retry or refusal.code == "UNAUTHENTICATED":
                 raise
-            raise Refusal("CONFLICT", NO_SEQUEL.format(head.size, one.size)) from refusal
+            return False
+        return True
 
     def _head(self, text: str) -> Json | None:
         try:

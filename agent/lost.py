@@ -31,10 +31,10 @@ HAVE = ("collected", "opened", "taken-on", "rejected", "withdrawn", "expired")
 class Gone:
     """How much of ours was lost, or may have been and is said again."""
 
-    messages: tuple[str, ...]
-    receipts: int
-    statements: int
-    held: int
+    messages: tuple[str, ...] = ()
+    receipts: int = 0
+    statements: int = 0
+    held: int = 0
 
 
 def mark_lost(c: Connection, loss: Accepted, now: int) -> Gone:

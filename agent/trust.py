@@ -222,7 +222,7 @@ class LogTrust:
 
     def _was_lost(self, text: str, sealed: int) -> bool:
         head = open_checkpoint(text, self.key)
-        return any(loss.lost(head) and sealed <= loss.loss.ts + AHEAD for loss in self.losses)
+        return any(loss.lost(head) and sealed <= loss.ts + AHEAD for loss in self.losses)
 
     @property
     def floor(self) -> Floor:

@@ -111,9 +111,9 @@ class Watch:
         return None if self._mine is None else self._mine.checkpoint
 
     def go_back(self, connection: Connection, loss: Accepted) -> None:
-        """What is cosigned next continues the head that the relay went back to, where the last one was lost (L27)."""
+        """What is cosigned next continues the head that the relay went back to: the last one was lost (L27)."""
         mine = self._mine
-        if mine is not None and loss.lost(mine.checkpoint):
+        if mine is not None:
             self._mine = Cosigned(loss.loss.now, mine.ts, loss.now)
             kept = json.dumps({"note": loss.loss.now, "ts": mine.ts})
             write_kv(connection, self._place.name("cosigned"), kept)

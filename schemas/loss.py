@@ -74,14 +74,16 @@ class Accepted:
     signed: Signed = field(repr=False)
 
     def lost(self, head: Checkpoint) -> bool:
-        """Whether this head was signed over entries that the relay has not any more."""
-        if head.size <= self.now.size:
-            return False
-        if (head.size, head.root) in self.seen:
+        """Whether this head may have been signed over entries that the relay has not any more."""
+        if self.named(head):
             return True
-        if self.was is None or head.size > self.was.size:
+        if self.was is None or not self.now.size < head.size <= self.was.size:
             return False
         return head.size < self.was.size or head.root == self.was.root
+
+    def named(self, head: Checkpoint) -> bool:
+        """Whether oversight names this very head as lost."""
+        return head.size > self.now.size and (head.size, head.root) in self.seen
 
 
 def sign_loss(loss: Loss, key: SigningKey) -> Signed:
@@ -91,9 +93,10 @@ def sign_loss(loss: Loss, key: SigningKey) -> Signed:
 
 def sign_word(loss: Signed, seen: Iterable[Checkpoint], key: Signer, kid: str, ts: int) -> Signed:
     """Oversight's word, by its operational key or by the request key of one of its officers."""
-    heads = [{"root": b64(head.root), "size": head.size} for head in seen]
-    value = {"by": kid, "loss": loss.to_json(), "seen": heads, "ts": ts, "v": 1}
-    return Signed.make(key, Purpose.LOSS_ACCEPTED, Word.model_validate(value).model_dump(mode="json"))
+    heads = tuple(Head(root=b64(head.root), size=head.size) for head in seen)
+    inner = SignedText.model_validate(loss.to_json())
+    word = Word(by=kid, loss=inner, seen=heads, ts=ts, v=1)
+    return Signed.make(key, Purpose.LOSS_ACCEPTED, word.model_dump(mode="json"))
 
 
 def read_loss(signed: Signed, log: LogKey, keys_log: LogKey) -> Loss:

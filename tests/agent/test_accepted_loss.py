@@ -177,11 +177,29 @@ async def test_a_fork_is_not_lifted_by_a_loss_that_does_not_explain_it(world):
         key, log = world.founded.relay.log, agent.trust.key
         await agent.alarms.lift(lifting(word_of(world, statement), lost))
         size = agent.trust.size
-        for other in (size, size + 1, 2):
+        assert lost > 1  # the third is of a size that was lost
+        for other in (size, size + 1, 3, 2):
+            agent.trust.alarm = None
             note = sign_checkpoint(Checkpoint(log.name, other, secrets.token_bytes(32)), key)
             assert (await refused(agent.trust.believe(note))).code == "FORK"
-        assert (await refused(agent.alarms.lift(lifting(word_of(world, statement), lost)))).code == "CONFLICT"
-        assert agent.trust.alarm is not None
+            found = await refused(agent.alarms.lift(lifting(word_of(world, statement), lost)))
+            assert (found.code, agent.trust.alarm is None) == ("CONFLICT", False)
+
+
+async def test_the_relays_own_second_fork_is_not_lifted_by_the_loss_that_came_before(world):
+    """It goes back once more, and this time nobody signed anything about it."""
+    async with set_back(world) as (agent, statement, lost):
+        await agent.alarms.lift(lifting(word_of(world, statement), lost))
+        assert 2 < agent.trust.size <= 2 + lost
+        await agent.trust.keep()
+    restored(world, world.folder / "backup.db")
+    anchor(world).path.unlink()
+    await repairs.loss_accepted(load(relay_folder(world) / "relay.toml", {}), "unknown", world.now + 5)
+    async with world.relay(), quiet(world, "Peacock") as agent:
+        with pytest.raises(Refusal):
+            await agent.inbox.collect(0)
+        found = await refused(agent.alarms.lift(lifting(word_of(world, statement), lost)))
+        assert (found.code, agent.trust.alarm is None) == ("CONFLICT", False)
 
 
 async def test_a_head_newer_than_the_relay_knows_counts_only_when_oversight_names_it(world):
@@ -223,7 +241,7 @@ async def test_lost_gossip_of_before_the_loss_raises_no_second_alarm_and_of_afte
     async with set_back(world) as (agent, statement, lost):
         old = agent.trust.alarm.ours
         await agent.alarms.lift(lifting(word_of(world, statement), lost))
-        said = agent.trust.losses[0].loss.ts
+        said = agent.trust.losses[0].ts
         await agent.trust.weigh(old, said)
         assert agent.trust.alarm is None
         assert (await refused(agent.trust.weigh(old, said + 301))).code == "FORK"
@@ -235,9 +253,12 @@ async def test_a_colleague_who_only_hears_of_a_lost_head_lifts_the_alarm_by_the_
         async with world.session() as http:
             await post(world, http, lost + 3)
         await other.inbox.collect(0)
+        await send(other, "Harbour")  # after the relay came back: this is not lost
+        await flushed(other)
         assert (await refused(other.trust.weigh(old, world.now))).code == "FORK"
         done = await other.alarms.lift(lifting(word_of(world, statement), lost))
-        assert (other.trust.alarm, done["messages"]) == (None, [])
+        assert (other.trust.alarm, done["messages"], done["statements_again"]) == (None, [], 0)
+        assert await states(other) == ["accepted"]
 
 
 async def test_a_message_that_arrived_is_not_sent_twice_and_receipts_are_told_again(world):
