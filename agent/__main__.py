@@ -354,10 +354,13 @@ def doctor(home: Path, as_json: bool, known: tuple[str, ...]) -> None:
 
 
 def _passphrase(given: Path | None, settings: Any) -> bytes:
-    from agent.secretfile import read_passphrase
+    from agent.secretfile import CREDENTIAL, credential, read_passphrase
 
     if given is not None:
         return read_passphrase(given)
+    named = str(settings.passphrase_file or "")
+    if named.startswith(CREDENTIAL):
+        return read_passphrase(credential(named.removeprefix(CREDENTIAL), os.environ), handed=True)
     if settings.passphrase_file is not None:
         return read_passphrase(settings.at(settings.passphrase_file))
     if not sys.stdin.isatty():

@@ -7,15 +7,33 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 from schemas.errors import Refusal
 
 PASSPHRASE_LIMIT = 4096
+CREDENTIAL = "credential:"
+CREDENTIALS = "CREDENTIALS_DIRECTORY"
+"""Where systemd puts what a unit's LoadCredential= and LoadCredentialEncrypted= name: the variable holds a folder."""
 
 
-def read_secret(path: Path, limit: int) -> bytes:
+def credential(name: str, environment: Mapping[str, str]) -> Path:
+    """The file of a systemd credential. Raises Refusal SETTINGS where there is none of this name."""
+    folder = environment.get(CREDENTIALS, "")
+    if not folder or not name or "/" in name or not (Path(folder) / name).is_file():
+        raise Refusal(
+            "SETTINGS",
+            "The service manager hands over no credential of that name. Check LoadCredential= in the unit.",
+        )
+    return Path(folder) / name
+
+
+def read_secret(path: Path, limit: int, *, handed: bool = False) -> bytes:
     """The bytes of a regular file that only its owner can read.
+
+    Args:
+        handed: the service manager made it, as a credential.
 
     Raises:
         Refusal: FILE when it is missing, a link, not a file, too long, or open to group or world.
@@ -28,7 +46,8 @@ def read_secret(path: Path, limit: int) -> bytes:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode) or found.st_size > limit:
             raise Refusal("FILE", "A secret file is not a regular file of a sensible size.")
-        if found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        # What systemd hands to another user than root shows that user's ACL as the group's bits.
+        if found.st_mode & (stat.S_IRWXO if handed else stat.S_IRWXG | stat.S_IRWXO):
             raise Refusal(
                 "FILE", "A secret file can be read by others. Set it to mode 0600, then start again."
             )
@@ -37,9 +56,9 @@ def read_secret(path: Path, limit: int) -> bytes:
         return file.read()
 
 
-def read_passphrase(path: Path) -> bytes:
+def read_passphrase(path: Path, *, handed: bool = False) -> bytes:
     """The first line of a passphrase file. Raises Refusal FILE, KEYFILE when it is empty."""
-    passphrase = read_secret(path, PASSPHRASE_LIMIT).split(b"\n", 1)[0].rstrip(b"\r")
+    passphrase = read_secret(path, PASSPHRASE_LIMIT, handed=handed).split(b"\n", 1)[0].rstrip(b"\r")
     if not passphrase:
         raise Refusal("KEYFILE", "The passphrase file is empty.")
     return passphrase

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from schemas.errors import Refusal
@@ -17,6 +19,10 @@ from schemas.partnership import Partnership
 PATHS = ("partnership", "key_file", "passphrase_file", "founding", "database", "anchor")
 OVERRIDES = ("database", "listen", "admin_listen", "log_level")
 """What FENPOST_DATABASE, FENPOST_LISTEN and so on may replace. Never a secret: other processes can see them."""
+CREDENTIAL = "credential:"
+CREDENTIALS = "CREDENTIALS_DIRECTORY"
+"""Where systemd puts what a unit's LoadCredential= and LoadCredentialEncrypted= name: the variable holds a folder."""
+SECRET_LIMIT = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,8 @@ class Settings:
     database: Path
     anchor: Path
     folder: Path
+    handed: bool = False
+    """Whether the passphrase is a credential that the service manager hands over."""
     listen: str = "127.0.0.1:8440"
     admin_listen: str = "127.0.0.1:8441"
     log_level: str = "info"
@@ -48,8 +56,8 @@ class Settings:
 
     def read_keys(self) -> RelayKeys:
         """Raises Refusal KEYFILE, SETTINGS."""
-        passphrase = _read(self.passphrase_file).rstrip(b"\r\n")
-        return RelayKeys.from_json(unlock(_read(self.key_file), RelayKeys.HOLDS, passphrase))
+        passphrase = read_secret(self.passphrase_file, handed=self.handed).rstrip(b"\r\n")
+        return RelayKeys.from_json(unlock(read_secret(self.key_file), RelayKeys.HOLDS, passphrase))
 
     def read_partnership(self) -> Partnership:
         return Partnership.parse(_read(self.partnership))
@@ -75,7 +83,11 @@ def load(path: Path, environment: Mapping[str, str]) -> Settings:
     for name in OVERRIDES:
         if (given := environment.get(f"FENPOST_{name.upper()}")) is not None:
             table[name] = given
-    return _checked(table, path.resolve().parent)
+    named = table.get("passphrase_file")
+    handed = isinstance(named, str) and named.startswith(CREDENTIAL)
+    if handed:
+        table["passphrase_file"] = str(credential(str(named).removeprefix(CREDENTIAL), environment))
+    return replace(_checked(table, path.resolve().parent), handed=handed)
 
 
 def address(listen: str) -> tuple[str, int]:
@@ -86,8 +98,46 @@ def address(listen: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
+def credential(name: str, environment: Mapping[str, str]) -> Path:
+    """The file of a systemd credential. Raises Refusal SETTINGS where there is none of this name."""
+    folder = environment.get(CREDENTIALS, "")
+    if not folder or not name or "/" in name or not (Path(folder) / name).is_file():
+        raise Refusal(
+            "SETTINGS",
+            "The service manager hands over no credential of that name. Check LoadCredential= in the unit.",
+        )
+    return Path(folder) / name
+
+
+def read_secret(path: Path, *, handed: bool = False) -> bytes:
+    """A key or passphrase file that no stranger may read.
+
+    Args:
+        handed: the service manager made it, as a credential.
+
+    Raises:
+        Refusal: FILE when others may read it or it is another user's, SETTINGS when it is not there.
+    """
+    try:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
+            found = os.fstat(file.fileno())
+            data = file.read(SECRET_LIMIT + 1)
+    except OSError as error:
+        raise Refusal("SETTINGS", f"This file cannot be read: {path.name}.") from error
+    # What systemd hands to another user than root shows that user's ACL as the group's bits.
+    others = stat.S_IRWXO if handed else stat.S_IRWXG | stat.S_IRWXO
+    if not stat.S_ISREG(found.st_mode) or found.st_mode & others or len(data) > SECRET_LIMIT:
+        raise Refusal(
+            "FILE",
+            f"Others on this machine may read {path.name}, or it is no file of this kind. Set it to mode 0600.",
+        )
+    if found.st_uid not in (os.geteuid(), 0):
+        raise Refusal("FILE", f"{path.name} belongs to somebody else. Make the relay's user its owner.")
+    return data
+
+
 def _checked(table: Mapping[str, object], folder: Path) -> Settings:
-    kinds = {field.name: field.type for field in fields(Settings) if field.name != "folder"}
+    kinds = {field.name: field.type for field in fields(Settings) if field.name not in ("folder", "handed")}
     unknown = sorted(set(table) - set(kinds))
     if unknown:
         raise _fault(*unknown)
