@@ -111,6 +111,7 @@ class Index:
         for first, last in self.officer.mirror.missing():  # what was deleted goes here too
             self._db.execute("DELETE FROM row WHERE i BETWEEN ? AND ?", (first, last))
         self._set(settled=max(start, settled), closed=closed, closed_tail=tail, size=size)
+        progress(size)
 
     def _linked(self, row: Row) -> Row:
         if not row.eid:
