@@ -87,6 +87,7 @@ def unfinished(folder: Path) -> Journal | None:
         Refusal: FILE (it is spoiled, or others may read it).
     """
     path = folder / NAME
+    (folder / f".{NAME}.part").unlink(missing_ok=True)  # of a run that was killed while it wrote it
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:

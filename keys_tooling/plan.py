@@ -107,7 +107,7 @@ def _short(value: Json) -> str:
 
 def add_key(use: str, alg: str, pub: str, nbf: int, exp: int, person: str | None = None) -> Said:
     """A new key for one use (PROTOCOL.md K12)."""
-    body = {"alg": alg, "exp": exp, "nbf": nbf, "person": person, "pub": pub, "use": use}
+    body = {"alg": alg, "exp": exp, "nbf": nbf, "person": person, "pub": pub, "use": str(use)}
     return Said("add-key", body)
 
 
@@ -117,6 +117,8 @@ def revoke(kid: str, reason: str, since: int) -> Said:
 
 
 def standing(agency: Agency, use: str, at: int) -> list[str]:
-    """The ids of an agency's keys of a use that stand at a time, oldest first."""
-    keys = [key for key in agency.keys.values() if key.use == use and key.stands(at)]
+    """The ids of an agency's keys of a use that stand at a time and whose end nobody has said yet, oldest first."""
+    keys = [
+        key for key in agency.keys.values() if key.use == use and key.stands(at) and key.revoked is None
+    ]
     return [key.kid for key in sorted(keys, key=lambda key: (key.nbf, key.kid))]
