@@ -7,8 +7,7 @@ keys_tooling.audit.inert first.
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
 
@@ -157,15 +156,23 @@ def row_of(told: Told) -> Row:
 
 def linked(row: Row, sender: Place | None) -> Row:
     """A step says whose it is; to whom it reports is the message's sender, where that is known."""
-    return row if sender is None or row.to or row.event in MESSAGES else replace(row, to=(sender,))
+    if sender is None or row.to or row.event in MESSAGES:
+        return row
+    return _made(vars(row) | {"to": (sender,)})
 
 
 def row_text(row: Row) -> str:
     """A row as it is kept in an index."""
-    said = {name: value for name, value in vars(row).items() if value != _DEFAULTS.get(name)}
+    usual = _DEFAULTS.get
+    # Most fields hold the very object that is their default: that is seen without comparing.
+    said = {
+        name: value
+        for name, value in vars(row).items()
+        if value is not (default := usual(name)) and value != default
+    }
     said["sender"] = [row.sender.agency, row.sender.desk]
     said["to"] = [[place.agency, place.desk] for place in row.to]
-    return json.dumps(said, separators=(",", ":"))
+    return orjson.dumps(said).decode()
 
 
 def read_row(text: str) -> Row:
@@ -176,6 +183,10 @@ def read_row(text: str) -> Row:
             said[name] = tuple(said[name])
     said["sender"] = _place(*said["sender"])
     said["to"] = tuple([_place(*place) for place in said["to"]])
+    return _made(said)
+
+
+def _made(said: dict[str, Any]) -> Row:
     # What is not said stands in the class; calling it with seventy arguments would take ten times as long.
     row = object.__new__(Row)
     row.__dict__.update(said)
