@@ -168,13 +168,14 @@ class Peer:
         self.bench = bench
         self.key = key
         self.session = session
+        self.run = secrets.token_bytes(16)
 
     async def ask(
         self, method: str, path: str, body: bytes = b"", kind: str = api.JSON, query: str = ""
     ) -> tuple[int, bytes]:
         """(status, body) of one signed request."""
         target = Target(method, self.bench.partnership.charter.authority, path, query, kind)
-        headers = sign_request(target, body, self.key, int(time.time()), secrets.token_bytes(32))
+        headers = sign_request(target, body, self.key, int(time.time()), self.run + secrets.token_bytes(16))
         url = self.bench.url + path + (f"?{query}" if query else "")
         async with self.session.request(method, url, data=body, headers=headers) as answer:
             return answer.status, await answer.read()

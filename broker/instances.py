@@ -9,7 +9,6 @@ Rules of this house:
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -86,6 +85,7 @@ class Instances:
         self._rung = rung
         self._seen: dict[str, Seen] = {}
         self._waiting: dict[bytes, Visit] = {}
+        self._unwritten: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def restore(self, rows: Iterable[tuple[str, str]]) -> None:
@@ -120,15 +120,26 @@ class Instances:
             self._seen[visit.agency] = after
             if after.twice != before.twice:
                 self._rung({visit.agency})
-            task = asyncio.create_task(_kept(submit, Met(visit.agency, after, after.said != before.said)))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            said = after.said != before.said
+            if said or visit.agency not in self._unwritten:  # who draws anew each time costs one turn's row
+                self._unwritten.add(visit.agency)
+                task = asyncio.create_task(self._keep(submit, Met(visit.agency, self, said)))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
 
+    def to_write(self, agency: str) -> str:
+        """What is known of an agency's runs by now, as `restore` takes it up."""
+        self._unwritten.discard(agency)
+        seen = self._seen[agency]
+        return json.dumps({"runs": seen.runs, "said": seen.said, "twice": seen.twice})
 
-async def _kept(submit: Callable[[Met], Awaitable[object]], work: Met) -> None:
-    # The store is away, or the relay ends: the next run that is met is written with all before it.
-    with contextlib.suppress(Refusal):
-        await submit(work)
+    async def _keep(self, submit: Callable[[Met], Awaitable[object]], work: Met) -> None:
+        try:
+            await submit(work)
+        except (
+            Refusal
+        ):  # the store is away, or the relay ends: the next run that is met is written with all before
+            self._unwritten.discard(work.agency)
 
 
 @dataclass
@@ -136,13 +147,13 @@ class Met(Unasked):
     """What is known of an agency's runs, to be stored; and an event for its officers when two were met at once."""
 
     agency: str
-    seen: Seen
+    known: Instances
     logs: bool = False
 
     def decide(self, turn: Turn) -> None:
-        kept = {"runs": self.seen.runs, "said": self.seen.said, "twice": self.seen.twice}
+        text = self.known.to_write(self.agency)
         turn.db.execute(delete(instances).where(instances.c.agency == self.agency))
-        turn.db.execute(insert(instances).values(agency=self.agency, runs=json.dumps(kept)))
+        turn.db.execute(insert(instances).values(agency=self.agency, runs=text))
         if self.logs:
             turn.log(Event.TWO_AGENTS, turn.draw(32), {self.agency}, {"a": self.agency})
 

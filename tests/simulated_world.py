@@ -55,6 +55,8 @@ from tests.ports import free_port, is_free
 NOW = 1_795_305_600
 """The world's first second: 22 November 2026."""
 PASSPHRASE = b"four words of a test"
+RUN = secrets.token_bytes(16)
+"""What every caller here drew at its start, but agents (A8)."""
 DESK = "intake"
 FLAGS = {"cda_relevant": False, "public_authority": False, "s16la_member": False}
 
@@ -263,7 +265,7 @@ class World:
         content_type: str = api.JSON,
     ) -> dict[str, str]:
         target = Target(method, self.founded.partnership.charter.authority, path, query, content_type)
-        return sign_request(target, body, key, self.now, secrets.token_bytes(32))
+        return sign_request(target, body, key, self.now, RUN + secrets.token_bytes(16))
 
     async def call(
         self,

@@ -57,6 +57,7 @@ const flipped = (data, at) => {
   return changed
 }
 const get = async (path) => {
+  if (plan.Bundles?.[path]) return Buffer.from(plan.Bundles[path], 'base64') // where the relay gives it to members only
   const answer = await fetch(`${plan.Prefix}/${path}`)
   if (answer.status !== 200) throw new Error(`${path}: ${answer.status}`)
   return Buffer.from(await answer.arrayBuffer())
