@@ -11,7 +11,8 @@ from typing import Any
 from agent.explained import Explained
 from agent.limits import TOKEN_LIMIT
 from agent.secretfile import read_secret
-from schemas.errors import KINDS, Refusal
+from schemas.errors import Refusal
+from schemas.kinds import KINDS
 
 PATIENCE = 60.0
 

@@ -27,9 +27,10 @@ from schemas import api
 from schemas.canonical import encode, strict_json
 from schemas.checkpoint import NOTE_LIMIT
 from schemas.envelope import Frozen
-from schemas.errors import KINDS, Refusal
+from schemas.errors import Refusal
 from schemas.hashing import Frames, framed
 from schemas.keys import Signer
+from schemas.kinds import KINDS
 from schemas.request import MAX_SKEW, Target, sign_request
 
 T = TypeVar("T", bound=Frozen)

@@ -19,7 +19,8 @@ from schemas.audit import Event, Leaf, event_tag
 from schemas.canonical import b64
 from schemas.checkpoint import LogKey, LogProof
 from schemas.envelope import Envelope
-from schemas.errors import KINDS, Refusal
+from schemas.errors import Refusal
+from schemas.kinds import KINDS
 
 KINDS_OF_NOTICE = frozenset(
     {

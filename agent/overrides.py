@@ -31,7 +31,8 @@ from schemas import api
 from schemas.canonical import b64, encode, unb64
 from schemas.directory import Directory
 from schemas.envelope import parse_header
-from schemas.errors import KINDS, Refusal
+from schemas.errors import Refusal
+from schemas.kinds import KINDS
 from schemas.override import Core, parse_core, parse_override, role_key, terms_of, verify_override
 from schemas.record_sealing import record_hash
 from schemas.sealing import new_id, seal_record

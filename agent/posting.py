@@ -21,7 +21,8 @@ from agent.signatures import Signatures
 from agent.store import Store, note
 from agent.tables import posts
 from schemas import api
-from schemas.errors import KINDS, Refusal
+from schemas.errors import Refusal
+from schemas.kinds import KINDS
 
 
 class Posting:

@@ -27,7 +27,8 @@ from agent.tables import inbox, receipts
 from agent.trust import LogTrust
 from schemas import api
 from schemas.canonical import b64, unb64
-from schemas.errors import KINDS, Refusal
+from schemas.errors import Refusal
+from schemas.kinds import KINDS
 from schemas.receipt import Receipt, parse_receipt, sign_receipt
 from schemas.signing import Signed
 

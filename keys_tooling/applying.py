@@ -22,9 +22,11 @@ from keys_tooling.journal import Journal
 from keys_tooling.own_side import OwnSide, check_own_chain, own_chain, read_own
 from keys_tooling.plan import Plan, Said
 from schemas import api
+from schemas.canonical import b64
 from schemas.chain import Chain
-from schemas.errors import KINDS, Refusal
+from schemas.errors import Refusal
 from schemas.keys import Signer
+from schemas.kinds import KINDS
 from schemas.signing import Signed
 
 ATTEMPTS = 20
@@ -97,7 +99,7 @@ async def built(
     reading: Reading, own: OwnSide, held: tuple[Signer, ...], missing: list[Said], now: int
 ) -> tuple[Signed, ...]:
     """The missing statements on the chain's present place, each tried on a copy of the view."""
-    chain, trial = own_chain(reading, own.admin, held), copy.deepcopy(reading.view)
+    chain, trial = _begun(reading, own, held, missing[0]), copy.deepcopy(reading.view)
     now = max(now, trial.agencies[chain.agency].ts)  # a chain is never dated backwards
     made = []
     for said in missing:
@@ -106,6 +108,16 @@ async def built(
         made.append(signed)
         chain = _following(chain, trial.agencies[chain.agency].op, (own.admin.op, *held))
     return tuple(made)
+
+
+def _begun(reading: Reading, own: OwnSide, held: tuple[Signer, ...], first: Said) -> Chain:
+    # The roots' word is stated by the key that it puts in force: there may be no other.
+    if first.op == "rotate-root":
+        agency = reading.view.agencies[own.admin.agency]
+        for key in held:
+            if isinstance(first.body, dict) and b64(key.public) == first.body["op_key"]:
+                return Chain(agency.id, key, agency.seq, agency.head)
+    return own_chain(reading, own.admin, held)
 
 
 def _following(chain: Chain, op: bytes, keys: tuple[Signer, ...]) -> Chain:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from keys_tooling.keyfiles import check_private
-from schemas.errors import KINDS, Refusal
+from schemas.errors import Refusal
+from schemas.kinds import KINDS
 
 PATIENCE = 60.0
 ANSWER_LIMIT = 4 * 1024 * 1024

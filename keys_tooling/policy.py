@@ -26,9 +26,10 @@ from schemas.canonical import Json, encode, strict_json
 from schemas.chain import Chain
 from schemas.directory import Directory
 from schemas.directory_statement import parse_statement
-from schemas.errors import KINDS, Refusal
+from schemas.errors import Refusal
 from schemas.keyring import AgentKeys, PolicyKey
 from schemas.keys import SigningKey
+from schemas.kinds import KINDS
 from schemas.partnership import FILE_LIMIT as PARTNERSHIP_LIMIT
 from schemas.partnership import Partnership
 from schemas.policing import FILE_LIMIT, LATE, SIGNERS, Entry, PolicyBody, SignedPolicy, check_signers

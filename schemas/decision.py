@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal
 
-from schemas.errors import KINDS
+from schemas.kinds import KINDS
 
 Lead = Literal["", "before", "after"]
 """When the sender's safeguarding lead signs: never, before it goes, or within the policy's time after it went."""

@@ -12,9 +12,10 @@ from keys_tooling.policy import own_chain, post_one, read_own
 from schemas import api
 from schemas.canonical import b64
 from schemas.directory import Directory
-from schemas.errors import KINDS, Refusal
+from schemas.errors import Refusal
 from schemas.hold import make_hold, make_lift
 from schemas.keyring import OfficerKeys
+from schemas.kinds import KINDS
 from schemas.policing import check_signers
 from schemas.ranges import Ranges
 from schemas.retention import Retention, RetentionBody, SignedRetention

@@ -8,8 +8,8 @@ import secrets
 import pytest
 
 from schemas import api
-from schemas.errors import KINDS
 from schemas.keys import SigningKey
+from schemas.kinds import KINDS
 from schemas.request import Target, sign_request
 from tests.simulated_world import World
 

@@ -15,8 +15,9 @@ from schemas.audit import Event, Leaf, event_facts, tag_text
 from schemas.canonical import b64
 from schemas.checkpoint import Checkpoint, note_hash, open_checkpoint, sign_checkpoint
 from schemas.directory import Directory
-from schemas.errors import KINDS, Refusal
+from schemas.errors import Refusal
 from schemas.keys import Use
+from schemas.kinds import KINDS
 from schemas.merkle import Frontier, consistency_proof, leaf_hash, node_hash
 from schemas.record import epoch_info
 from schemas.record_sealing import record_hash, seal_epoch_record, veil_record

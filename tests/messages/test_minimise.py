@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from schemas.case import read_case
 from schemas.categories import CATEGORIES, categories_of, check_categories, flags_of
-from schemas.errors import KINDS, Refusal
+from schemas.errors import Refusal
+from schemas.kinds import KINDS
 from schemas.messages.catalogue import parse_payload, print_payload
 from schemas.minimise import Limits, RecipientProfile, minimise
 from schemas.selection import look, paths_in

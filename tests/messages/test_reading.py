@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.errors import KINDS, Refusal
+from schemas.errors import Refusal
+from schemas.kinds import KINDS
 from schemas.messages.catalogue import FORMS, class_of, parse_payload, print_payload
 from schemas.messages.filling import SAY
 from tests.messages.samples import FULL, LEAST, full, least

@@ -12,7 +12,7 @@ import pytest
 
 from schemas.consent import BREAKABLE, NEVER_BROKEN, SWITCHED_OFF_BY_DUTY, TABLE
 from schemas.envelope import HarmCauser
-from schemas.errors import KINDS
+from schemas.kinds import KINDS
 from tests.schemas.consent_cases import (
     ALERT,
     ALONE,

@@ -6,8 +6,8 @@ import pytest
 
 from schemas.consent import decide
 from schemas.decision import Decision
-from schemas.errors import KINDS
 from schemas.facts import Facts
+from schemas.kinds import KINDS
 from schemas.reading import Reading
 from tests.schemas.consent_cases import ALERT, CHARITY, CLINIC, GO, HOLD, POLICY, T0, header
 

@@ -16,9 +16,9 @@ from schemas.decision import Outcome
 from schemas.directory import Party
 from schemas.directory_statement import Flags
 from schemas.envelope import Address, HarmCauser, Header, Law, Recipient
-from schemas.errors import KINDS
 from schemas.explaining import changed, explain, steps_for
 from schemas.facts import Coverage, Facts, OnwardFacts, OverrideFacts
+from schemas.kinds import KINDS
 from schemas.policy import founding
 from schemas.sectors import Sector
 from tests.tools.forge import LAW, b

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from schemas.consent import TABLE
-from schemas.errors import KINDS
+from schemas.kinds import KINDS
 from schemas.policy import founding
 from tests.tools.write_protocol import BLOCK, LABEL, PROTOCOL, labels, printed
 

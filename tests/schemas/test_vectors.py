@@ -14,11 +14,12 @@ from schemas.decision import Outcome
 from schemas.directory import Directory, safety_number
 from schemas.directory_statement import agency_id
 from schemas.envelope import Delivery, Upload
-from schemas.errors import KINDS, Refusal
+from schemas.errors import Refusal
 from schemas.facts import Facts
 from schemas.grants import check_grant, parse_grant, parse_recalled, parse_status, parse_withdrawal
 from schemas.keyfile import QUICK, lock, unlock
 from schemas.keys import ED25519, OpeningKey, SigningKey, Use, check_public, kid_of
+from schemas.kinds import KINDS
 from schemas.merkle import verify_consistency, verify_inclusion
 from schemas.messages.catalogue import parse_payload
 from schemas.mldsa import MldsaKey

@@ -25,7 +25,7 @@ from schemas import (
     request,
     sectors,
 )
-from schemas import errors as refusals
+from schemas import kinds as refusals
 from schemas.envelope import Upload
 from schemas.keyring import PREKEY_KEPT
 from schemas.policy import founding

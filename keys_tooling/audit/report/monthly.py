@@ -13,8 +13,8 @@ from keys_tooling.audit.report.page import Chart, Section, Table, counted
 from keys_tooling.audit.report.periods import Period, month_of, months_until
 from keys_tooling.audit.report.sample import drawn, seed_of
 from schemas.audit import Event
-from schemas.errors import KINDS
 from schemas.keys import Use
+from schemas.kinds import KINDS
 from schemas.lawful import RAGS
 
 DORMANT_DAYS = 60
