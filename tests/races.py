@@ -96,7 +96,7 @@ def relay(world: World) -> Iterator[subprocess.Popen[bytes]]:
         yield process
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        process.wait(60)
 
 
 @contextlib.asynccontextmanager
@@ -104,7 +104,7 @@ async def session(world: World) -> AsyncIterator[aiohttp.ClientSession]:
     """Connections to the relay, once it answers."""
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(f"http://127.0.0.1:{world.port}", connector=connector) as http:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while True:
             with contextlib.suppress(aiohttp.ClientError):
                 async with http.get("/healthz") as answer:
@@ -227,7 +227,7 @@ async def page_races(
     races = await prepared(world, http, count, size=60_000)
     reader, writer = await _half_read(world)
     await asyncio.gather(*(end(world, http, race) for race in races))
-    rest = await asyncio.wait_for(_rest(reader), 20)
+    rest = await asyncio.wait_for(_rest(reader), 60)
     writer.close()
     with contextlib.suppress(ConnectionError):
         await writer.wait_closed()

@@ -158,7 +158,7 @@ class Seized:
     def stop(self, who: str) -> None:
         process = self.running.pop(who)
         process.send_signal(signal.SIGTERM)
-        process.wait(20)
+        process.wait(60)
 
     def stop_all(self) -> None:
         for who in [*self.running]:

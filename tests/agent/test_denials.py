@@ -38,7 +38,7 @@ class Liar(Relay):
 
 @pytest.fixture
 def world(tmp_path):
-    return World.found(tmp_path, "Peacock", "IDVAS")
+    return World.again(tmp_path, "Peacock", "IDVAS")
 
 
 def read(model, **value):

@@ -50,7 +50,7 @@ class Fork:
 
 
 async def test_fifty_forks_are_fifty_alarms_and_each_leaves_its_proof(tmp_path):
-    world, dice = World.found(tmp_path, "Peacock", "IDVAS"), random.Random(3)
+    world, dice = World.again(tmp_path, "Peacock", "IDVAS"), random.Random(3)
     key, log = world.founded.partnership.log_key, world.founded.relay.log
     async with world.relay() as relay, world.session() as http, quiet(world, "Peacock", Liar) as agent:
         sealed = [world.seal("IDVAS", "Peacock") for _ in range(40)]

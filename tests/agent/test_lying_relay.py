@@ -53,7 +53,7 @@ def honest():
 
 @pytest.fixture
 def world(tmp_path):
-    return World.found(tmp_path, "Peacock", "IDVAS")
+    return World.again(tmp_path, "Peacock", "IDVAS")
 
 
 async def send(agent, to="IDVAS"):

@@ -39,7 +39,7 @@ FORM = {
 
 @pytest.fixture
 def world(tmp_path):
-    return World.found(tmp_path, "Peacock", "IDVAS", "DASS")
+    return World.again(tmp_path, "Peacock", "IDVAS", "DASS")
 
 
 def asked(**changes):

@@ -56,7 +56,7 @@ def honest():
 
 @pytest.fixture
 def world(tmp_path):
-    return World.found(tmp_path, "Peacock", "IDVAS", "Harbour")
+    return World.again(tmp_path, "Peacock", "IDVAS", "Harbour")
 
 
 async def grow(world, count=1):

@@ -17,7 +17,7 @@ from schemas.errors import Refusal
 from tests.keys_tooling.paper_relay import PaperRelay
 from tests.simulated_world import World
 
-ENTRIES, CHANGES, FORKS = 96, 500, 50
+ENTRIES, CHANGES, FORKS = 48, 500, 50
 Change = Callable[[sqlite3.Connection, int, random.Random], None]
 
 
