@@ -32,7 +32,8 @@ def incept(view: Lookup, statement: Statement, body: Inception, signed: Signed) 
     kids = [*(kid_of(ED25519, public) for public in (op, *roots)), *body.next_roots]
     view.check_new(kids)
     view.note(kids, statement.agency)
-    return Agency(statement.agency, op, 0, "", threshold=body.threshold, committed=frozenset(body.next_roots))
+    committed = frozenset(body.next_roots)
+    return Agency(statement.agency, op, 0, "", statement.by, threshold=body.threshold, committed=committed)
 
 
 def check_following(agency: Agency, statement: Statement) -> None:
@@ -60,7 +61,7 @@ def speaker(view: Lookup, agency: Agency, statement: Statement, body: Frozen) ->
         if statement.by != kid_of(ED25519, op):
             raise Refusal("DIRECTORY")
         return op
-    if statement.by == kid_of(ED25519, agency.op):
+    if statement.by == agency.op_kid:
         return agency.op
     if statement.by not in agency.keys:
         raise Refusal("DIRECTORY")
@@ -77,7 +78,7 @@ def rotate_op(view: Lookup, agency: Agency, body: RotateOp) -> Agency:
     kids = (kid_of(ED25519, op),)
     view.check_new(kids)
     view.note(kids, agency.id)
-    return replace(agency, op=op)
+    return replace(agency, op=op, op_kid=kids[0])
 
 
 def rotate_root(view: Lookup, agency: Agency, statement: Statement, body: RotateRoot) -> Agency:
@@ -100,7 +101,9 @@ def rotate_root(view: Lookup, agency: Agency, statement: Statement, body: Rotate
     view.note(kids, agency.id)
     if body.void_from is not None:
         agency = voided(view, agency, body.void_from, statement.seq)
-    return replace(agency, op=op, threshold=body.threshold, committed=frozenset(body.next_roots))
+    return replace(
+        agency, op=op, op_kid=statement.by, threshold=body.threshold, committed=frozenset(body.next_roots)
+    )
 
 
 def _check_roots(agency: Agency, body: RotateRoot, publics: dict[str, bytes]) -> None:

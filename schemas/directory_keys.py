@@ -10,7 +10,7 @@ from schemas.directory_lookup import Lookup
 from schemas.directory_statement import AddKey, Recertify, Revoke, Statement
 from schemas.emergency import SECOND_LATE, EmergencyRevoke
 from schemas.errors import Refusal
-from schemas.keys import ALGORITHM, ED25519, LIFE, Use, check_public, kid_of
+from schemas.keys import ALGORITHM, LIFE, Use, check_public, kid_of
 from schemas.policing import KEY_DELAY
 from schemas.published import UNHELD, Agency, End, Key
 from schemas.roles import read_tag
@@ -49,7 +49,7 @@ def _renewed(agency: Agency, key: Key) -> Agency:
     held = [agency.keys[kid] for kid in agency.prekeys]
     over = [replace(one, public=b"") for one in held if one.exp + UNHELD <= key.ts]
     kept = tuple(one.kid for one in held if one.exp + UNHELD > key.ts)
-    return replace(agency.with_keys(key, *over), prekeys=(*kept, key.kid))
+    return agency.with_keys(key, *over, prekeys=(*kept, key.kid))
 
 
 def _check_policy_signer(view: Lookup, agency: Agency, body: AddKey, ts: int) -> None:
@@ -113,9 +113,9 @@ def emergency_signer(view: Lookup, agency: Agency, kid: str, ts: int) -> _Signer
     Raises:
         Refusal: EMERGENCY_ROLE, UNKNOWN_KEY, REVOKED_KEY, STALE_KEY, ROLE_KEY_UNSIGNED, ROLE_KEY_YOUNG.
     """
-    duty = view.known(view.oversight).op
-    if kid == kid_of(ED25519, duty):
-        return _Signer(duty, frozenset({"duty"}), None)
+    duty = view.known(view.oversight)
+    if kid == duty.op_kid:
+        return _Signer(duty.op, frozenset({"duty"}), None)
     key = view.published(kid)
     if key is None:
         raise Refusal("UNKNOWN_KEY")

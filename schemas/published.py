@@ -102,6 +102,7 @@ class Agency:
     op: bytes
     seq: int
     head: str
+    op_kid: str = ""
     ts: int = 0
     threshold: int = 1
     committed: frozenset[str] = frozenset()
@@ -159,11 +160,13 @@ class Agency:
         said = self.recertified.get(kid)
         return said[-1][1] if said else self.keys[kid].ts
 
-    def with_keys(self, *changed: Key) -> Agency:
+    def with_keys(self, *changed: Key, prekeys: tuple[str, ...] | None = None) -> Agency:
         """With these keys, new or changed."""
-        keys = {**self.keys, **{key.kid: key for key in changed}}
-        ig = {**self.ig, **{key.kid: key for key in changed if key.use == Use.IG}}
-        return replace(self, keys=keys, ig=ig)
+        found = {key.kid: key for key in changed}
+        opening = {key.kid: key for key in changed if key.use == Use.IG}
+        ig = {**self.ig, **opening} if opening else self.ig
+        fresh = self.prekeys if prekeys is None else prekeys
+        return replace(self, keys={**self.keys, **found}, ig=ig, prekeys=fresh)
 
     def ended(self, ends: Mapping[str, End]) -> Agency:
         """With one more word about the end of each of these keys; the earliest counts (K13)."""
