@@ -1,16 +1,19 @@
-"""An agent's two-logs.json, judged by an officer: with the notes alone, and with her own mirror (PROTOCOL.md L22)."""
+"""An agent's two-logs.json or two-directories.json, judged by an officer: with the notes alone, and with her own mirror
+(PROTOCOL.md L22, L28)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from keys_tooling.audit.mirror import Mirror
 from schemas.canonical import Json
 from schemas.checkpoint import Checkpoint
+from schemas.directory_statement import statement_leaf
 from schemas.errors import Refusal
 from schemas.forked import TwoNotes
-from schemas.merkle import Frontier
+from schemas.merkle import Frontier, leaf_hash
 from schemas.partnership import Partnership
 
 MEANS = {
@@ -49,21 +52,27 @@ def judge(two: TwoNotes, partnership: Partnership, mirror: Mirror) -> Judgement:
     Raises:
         Refusal: CHECKPOINT when they are of another log, or not signed by it: they accuse nobody.
     """
-    if two.log != partnership.log_key:
-        raise Refusal("CHECKPOINT", "The file is about another log than the one of your partnership.")
+    if two.log not in (partnership.log_key, partnership.keys_log_key):
+        raise Refusal("CHECKPOINT", "The file is about another log than those of your partnership.")
     older, newer = two.heads()
     sizes = (older.size, newer.size)
     if older.size == newer.size and older.root != newer.root:
         return Judgement("forked", sizes)
-    proven = mirror.frontier().size
-    if any(_differs(head, mirror) for head in (older, newer) if head.size <= proven):
+    leaves = _statements(mirror) if two.log == partnership.keys_log_key else None
+    proven = mirror.frontier().size if leaves is None else len(leaves)
+    if any(_differs(head, leaves or mirror.hashes(0)) for head in (older, newer) if head.size <= proven):
         return Judgement("forked-here", sizes)
     return Judgement("fits" if newer.size <= proven else "unanswered", sizes)
 
 
-def _differs(head: Checkpoint, mirror: Mirror) -> bool:
+def _statements(mirror: Mirror) -> list[bytes]:
+    """The leaf hashes of the directory's log, as far as it is mirrored."""
+    return [leaf_hash(statement_leaf(signed)) for signed in mirror.statements()]
+
+
+def _differs(head: Checkpoint, leaves: Iterable[bytes]) -> bool:
     frontier = Frontier()
-    for leaf, _ in zip(mirror.hashes(0), range(head.size), strict=False):
+    for leaf, _ in zip(leaves, range(head.size), strict=False):
         frontier = frontier.append(leaf)
     if frontier.size != head.size:
         raise Refusal("MIRROR")

@@ -10,9 +10,12 @@ from keys_tooling.audit.judge import judge
 from keys_tooling.audit.mirror import FILE, open_mirror
 from keys_tooling.audit.pull import Pull
 from schemas.checkpoint import Checkpoint, LogKey, open_checkpoint, sign_checkpoint
+from schemas.directory_statement import statement_leaf
 from schemas.errors import Refusal
 from schemas.forked import TwoNotes
+from schemas.hashed import Hashed
 from schemas.keys import SigningKey
+from schemas.merkle import leaf_hash
 from tests.keys_tooling.paper_relay import PaperRelay
 from tests.simulated_world import World
 
@@ -102,3 +105,25 @@ async def test_the_command_says_it_and_exits_with_one(relay: PaperRelay, monkeyp
         done = CliRunner().invoke(audit, ["judge", str(file), "--dir", str(folder / "officer"), "--json"])
         assert (done.exit_code, json.loads(done.stdout)["verdict"]) == (code, verdict)
     assert open_checkpoint(true_note(relay, 9), partnership.log_key).size == 9
+
+
+async def test_the_directorys_log_is_judged_by_the_statements_that_she_mirrors(relay: PaperRelay):
+    world = relay.world
+    key, signer = world.founded.partnership.keys_log_key, world.founded.relay.keys_log
+    hashed = Hashed(leaf_hash(statement_leaf(signed)) for signed in world.statements)
+    size = hashed.size
+
+    def note(size: int, root: bytes | None = None) -> str:
+        checkpoint = Checkpoint(key.name, size, hashed.root(size) if root is None else root)
+        return sign_checkpoint(checkpoint, signer)
+
+    other = secrets.token_bytes(32)
+    for ours, theirs, verdict in (
+        (note(size), note(size, other), "forked"),
+        (note(3), note(5), "fits"),
+        (note(3), note(5, other), "forked-here"),
+        (note(3), note(size + 4, other), "unanswered"),
+    ):
+        assert judged(relay, ours, theirs, key) == verdict
+    with pytest.raises(Refusal, match="CHECKPOINT"):
+        judged(relay, note(3), note(5), world.founded.partnership.log_key)
