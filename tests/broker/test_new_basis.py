@@ -32,7 +32,7 @@ async def test_the_record_of_a_release_says_that_the_basis_was_switched(world: W
     signed, record = people.override(header_of(sealed))
     assert await post_override(world, http, signed, record) == ("recorded", None)
     assert len((await world.mailbox(http, "IDVAS")).head.items) == 1
-    assert decisions(await opened(world, http, "oversight")) == [(True, True)]
+    assert decisions(await opened(world, http, "oversight", inside=False)) == [(True, True)]
 
 
 @pytest.mark.parametrize(("before", "stopped"), [(1, 1), (0, 0)])
