@@ -28,6 +28,7 @@ Draw = Callable[[int], bytes]
 DAY = 24 * 3600
 SIGNING = (Use.MSG, Use.AUTH, Use.CONSENT, Use.WITNESS, Use.RENEW)
 ROOTS, THRESHOLD = 3, 2
+"""How many root keys there are, and how many of them must agree, unless the founders say otherwise."""
 WITNESSES = 1
 """At the least; of three members or more that take part it is always more than half (L20)."""
 WEEK = 7 * DAY
@@ -88,11 +89,16 @@ def make_officer(draw: Draw, person: str = "ig") -> tuple[OfficerKeys, OfficerCa
     return keys, OfficerCard(keys.ig.public, keys.auth.public, person)
 
 
-def make_agency(now: int, draw: Draw, officers: tuple[OfficerCard, ...]) -> Member:
-    """A new agency with every running key, its officers' keys and prekeys for the coming weeks."""
-    roots, after = (tuple(SigningKey(draw(32)) for _ in range(ROOTS)) for _ in range(2))
+def make_agency(
+    now: int, draw: Draw, officers: tuple[OfficerCard, ...], count: int = ROOTS, threshold: int = THRESHOLD
+) -> Member:
+    """A new agency with every running key, its officers' keys and prekeys for the coming weeks.
+
+    `threshold` of its `count` roots must agree to replace its operational key.
+    """
+    roots, after = (tuple(SigningKey(draw(32)) for _ in range(count)) for _ in range(2))
     chain, inception = Chain.begin(
-        SigningKey(draw(32)), roots, THRESHOLD, now, tuple(key.kid for key in after)
+        SigningKey(draw(32)), roots, threshold, now, tuple(key.kid for key in after)
     )
     prekeys = tuple(Prekey(OpeningKey(draw(32)), now - BACKDATE + week * WEEK) for week in range(PREKEYS))
     signing = {use: SigningKey(draw(32)) for use in SIGNING}
@@ -132,9 +138,10 @@ def found_partnership(
     officers: tuple[OfficerCard, ...],
     outside: tuple[OutsideWitness, ...] = (),
     outside_needed: int = 0,
+    roots: tuple[int, int] = (ROOTS, THRESHOLD),
 ) -> Founded:
     """Oversight, the relay's log keys, the partnership file that every agent is given by hand, the first policy."""
-    oversight = make_agency(now, draw, officers)
+    oversight = make_agency(now, draw, officers, *roots)
     keys = RelayKeys(SigningKey(draw(32)), MldsaKey(draw(32)), SigningKey(draw(32)))
     charter = Charter(
         v=1,

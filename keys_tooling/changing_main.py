@@ -33,7 +33,9 @@ DIR = click.option("--dir", "folder", type=FILE, required=True, help="The agency
 @YES
 @DRY
 @PASSPHRASE
-@click.option("--agent-passphrase-file", type=FILE, help="The agent's own passphrase, if agent.fpk has another.")
+@click.option(
+    "--agent-passphrase-file", type=FILE, help="The agent's own passphrase, if agent.fpk has another."
+)
 @DEMONSTRATION
 @JSON
 @click.pass_obj
@@ -69,9 +71,9 @@ def rotate(
     from keys_tooling.passphrases import known_passphrase
 
     wanted = (*ADMINS, *AGENTS) if every else uses
-    card = cards.read(person, officer, signer, number)
-    if bool(wanted) == (card is not None):
+    if bool(wanted) == any(path is not None for path in (person, officer, signer)):
         raise click.UsageError("Say what to rotate: --use, --all, or one of --person, --officer, --policy.")
+    card = cards.read(person, officer, signer, number)
     passphrase = known_passphrase(passphrase_file, "the administrator's keys")
     own = OwnSide.open(folder, passphrase)
     running, mine = tuple(use for use in wanted if use in AGENTS), [use for use in wanted if use in ADMINS]

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
+from keys_tooling import ceremony
 from keys_tooling.ceremony import Founded, Member, OfficerCard, found_partnership
 from keys_tooling.console import World
 from keys_tooling.keyfiles import NewFiles, new_files, read_public
@@ -17,6 +18,7 @@ from schemas.canonical import Json, b64
 from schemas.errors import Refusal
 from schemas.keyfile import Cost, lock
 from schemas.keyring import AdminKeys, AgentKeys, PolicyKey, RelayKeys
+from schemas.keys import SigningKey
 from schemas.names import check_name
 from schemas.outside import OutsideWitness
 
@@ -29,7 +31,9 @@ DEFAULT_PORT = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the founders decide. `listen` and `admin_listen` are host:port on the relay's machine.
+    """What the founders decide; `threshold` of its `roots` root keys must agree to replace the operational key.
+
+    `listen` and `admin_listen` are host:port on the relay's machine.
 
     `outside` are verifier keys and addresses of witnesses outside the partnership.
     """
@@ -42,6 +46,8 @@ class Plan:
     officers: tuple[Path, ...]
     outside: tuple[tuple[str, str], ...] = ()
     outside_needed: int = 0
+    roots: int = ceremony.ROOTS
+    threshold: int = ceremony.THRESHOLD
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +55,20 @@ class Locks:
     """Passphrases and argon2id cost.
 
     `relay` is None when the relay's passphrase is to be drawn; `policy` has one for each signer, or none: then `own`
-    locks their keys too.
+    locks their keys too. `roots` has one for each root key's holder, or none: then `own` locks all in one file.
     """
 
     own: bytes = field(repr=False)
     relay: tuple[Path, bytes] | None = field(repr=False)
     cost: Cost
     policy: tuple[bytes, ...] = field(default=(), repr=False)
+    roots: tuple[bytes, ...] = field(default=(), repr=False)
+
+    def root_files(self) -> tuple[str, ...]:
+        """The names of the files that hold root keys, one for each holder, or two for all."""
+        if not self.roots:
+            return (ROOTS, NEXT_ROOTS)
+        return tuple(name for n in range(len(self.roots)) for name in root_names(n))
 
 
 def init(folder: Path, plan: Plan, locks: Locks, world: World) -> Founded:
@@ -70,10 +83,10 @@ def init(folder: Path, plan: Plan, locks: Locks, world: World) -> Founded:
     check_url(plan.relay_url)
     cards = read_cards(plan.officers)
     with new_files(folder) as files, new_files(folder / "relay") as relay:
-        files.absent(PARTNERSHIP, ADMIN, ROOTS, NEXT_ROOTS, AGENT, "policy-1.fpk", "policy-2.fpk")
+        files.absent(PARTNERSHIP, ADMIN, *locks.root_files(), AGENT, "policy-1.fpk", "policy-2.fpk")
         relay.absent(PARTNERSHIP, RELAY_KEY, FOUNDING, TOML, PASSPHRASE)
         founded = _found(plan, cards, world)
-        write_member(files, founded.oversight, locks.own, locks.own, locks.cost, world)
+        write_member(files, founded.oversight, locks.own, locks.own, locks.cost, world, locks.roots)
         _write_signers(files, founded, locks, world)
         _write_relay(relay, founded, plan, locks, world)
         files.public(PARTNERSHIP, founded.partnership.to_bytes())
@@ -91,8 +104,9 @@ def _found(plan: Plan, cards: tuple[OfficerCard, ...], world: World) -> Founded:
         ) from None
     try:
         return found_partnership(
-            plan.name, relay, named, plan.origin, world.now(), world.draw, cards, outside, plan.outside_needed
-        )
+            plan.name, relay, named, plan.origin, world.now(), world.draw, cards, outside, plan.outside_needed,
+            (plan.roots, plan.threshold),
+        )  # fmt: skip
     except ValidationError as error:
         fields = tuple(str(row["loc"][0]) for row in error.errors(include_input=False))
         raise Refusal(
@@ -124,6 +138,11 @@ def authority(url: str) -> str:
     return host if port in (None, DEFAULT_PORT.get(parts.scheme)) else f"{host}:{port}"
 
 
+def root_names(n: int) -> tuple[str, str]:
+    """The files of the root key of holder `n`, counted from 0, and of the one after it."""
+    return f"root-{n + 1}.fpk", f"next-root-{n + 1}.fpk"
+
+
 def read_cards(paths: tuple[Path, ...]) -> tuple[OfficerCard, ...]:
     """The officers' cards. Raises Refusal FILE, KEY, OFFICERS when there is none."""
     cards = tuple(parse_card(read_public(path, CARD_LIMIT)) for path in paths)
@@ -135,12 +154,31 @@ def read_cards(paths: tuple[Path, ...]) -> tuple[OfficerCard, ...]:
 
 
 def write_member(
-    files: NewFiles, member: Member, passphrase: bytes, agent_passphrase: bytes, cost: Cost, world: World
+    files: NewFiles,
+    member: Member,
+    passphrase: bytes,
+    agent_passphrase: bytes,
+    cost: Cost,
+    world: World,
+    holders: tuple[bytes, ...] = (),
 ) -> None:
-    """An agency's four key files: roots, the roots after them, admin, agent."""
-    for name, keys in ((ROOTS, member.roots), (NEXT_ROOTS, member.next_roots)):
+    """An agency's key files: roots, the roots after them, admin, agent.
+
+    With `holders`, a passphrase for each root key, every root key and the one after it stand in files of their own.
+    """
+
+    def write(name: str, keys: tuple[SigningKey, ...], words: bytes) -> None:
         roots: Json = {"roots": [b64(root.seed()) for root in keys]}
-        files.secret(name, lock(roots, "roots", passphrase, cost, world.draw))
+        files.secret(name, lock(roots, "roots", words, cost, world.draw))
+
+    if holders:
+        for n, (root, after, words) in enumerate(zip(member.roots, member.next_roots, holders, strict=True)):
+            now_name, next_name = root_names(n)
+            write(now_name, (root,), words)
+            write(next_name, (after,), words)
+    else:
+        write(ROOTS, member.roots, passphrase)
+        write(NEXT_ROOTS, member.next_roots, passphrase)
     files.secret(ADMIN, lock(member.admin.to_json(), AdminKeys.HOLDS, passphrase, cost, world.draw))
     files.secret(AGENT, lock(member.agent.to_json(), AgentKeys.HOLDS, agent_passphrase, cost, world.draw))
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from keys_tooling.console import World, report
 from keys_tooling.options import DEMONSTRATION, FILE, JSON, OFFICERS, PASSPHRASE
+
+if TYPE_CHECKING:
+    from keys_tooling.plan import Facts
 
 NEXT = "\nNext:\n  "
 
@@ -30,6 +34,18 @@ def offline(folder: Path) -> str:
     return (
         f"Take {folder / ROOTS} and {folder / NEXT_ROOTS} off this machine, to two different places:\n"
         "they are needed only to recover, and whoever finds the one must not find the other beside it."
+    )
+
+
+def held_apart(folder: Path, threshold: int, names: tuple[str, ...]) -> str:
+    """Where the root keys go when each has a holder."""
+    holders = "\n".join(
+        f"  {folder / now} to one holder, {folder / after} to her other place"
+        for now, after in zip(names[::2], names[1::2], strict=True)
+    )
+    return (
+        f"Any {threshold} of these root keys replace the operational key. Take them off this machine:\n{holders}\n"
+        "Nobody gets two, and a holder keeps the two files that she has in two places."
     )
 
 
@@ -69,6 +85,23 @@ def offline(folder: Path) -> str:
     type=click.IntRange(0, 8),
     help="How many of these must vouch for the log. [default: more than half]",
 )
+@click.option(
+    "--roots", type=click.IntRange(1, 9), default=3, show_default=True, help="How many root keys there are."
+)
+@click.option(
+    "--threshold",
+    type=click.IntRange(1, 9),
+    default=2,
+    show_default=True,
+    help="How many of them must agree.",
+)
+@click.option(
+    "--root-passphrase-file",
+    "root_files",
+    type=FILE,
+    multiple=True,
+    help="A root key holder's passphrase: once for each root key, which gets files of its own. [default: one file]",
+)
 @DEMONSTRATION
 @JSON
 @click.pass_obj
@@ -86,6 +119,9 @@ def partnership_init(
     policy_files: tuple[Path, ...],
     outside: tuple[tuple[str, str], ...],
     outside_needed: int | None,
+    roots: int,
+    threshold: int,
+    root_files: tuple[Path, ...],
     demonstration_cost: bool,
     as_json: bool,
 ) -> None:
@@ -116,6 +152,8 @@ def partnership_init(
         if outside_needed is None
         else outside_needed,
         officers=officers,
+        roots=roots,
+        threshold=threshold,
     )
     relay = relay_passphrase_file and (
         relay_passphrase_file.absolute(),
@@ -125,19 +163,27 @@ def partnership_init(
         raise click.UsageError(
             "--policy-passphrase-file is given twice, once for each signer, or not at all."
         )
+    if threshold > roots:
+        raise click.UsageError("--threshold is at most --roots: so many root keys must agree.")
+    if len(root_files) not in (0, roots):
+        raise click.UsageError("--root-passphrase-file is given once for each root key, or not at all.")
     locks = founding.Locks(
         new_passphrase(passphrase_file, "oversight's keys"),
         relay or None,
         cost(demonstration_cost),
         tuple(new_passphrase(file, "a policy signer's key") for file in policy_files),
+        tuple(new_passphrase(file, "a root key") for file in root_files),
     )
     founded = founding.init(folder, plan, locks, world)
     number = safety_number(founded.oversight.id)
-    facts = {
+    signers = [str(folder / f"{signer.person}.fpk") for signer in founded.signers]
+    facts: Facts = {
         "name": name,
         "oversight": founded.oversight.id,
         "partnership": str(folder / founding.PARTNERSHIP),
-        "policy_keys": [str(folder / f"{signer.person}.fpk") for signer in founded.signers],
+        "policy_keys": signers,
+        "roots": [str(folder / name) for name in locks.root_files()],
+        "threshold": threshold,
         "relay_config": str(folder / "relay" / founding.TOML),
         "safety_number": number,
     }
@@ -146,8 +192,8 @@ def partnership_init(
         f"Oversight      {founded.oversight.id}\n"
         f"Safety number  {number}\n\n"
         "Read the safety number aloud to every agency that joins, and hand it partnership.json.\n"
-        f"{offline(folder)}\n"
-        f"Give {' and '.join(facts['policy_keys'])} to two different people: both sign each new policy.\n"
+        f"{held_apart(folder, threshold, locks.root_files()) if root_files else offline(folder)}\n"
+        f"Give {' and '.join(signers)} to two different people: both sign each new policy.\n"
         f"{NEXT}fenpost-broker run --config {folder / 'relay' / founding.TOML}"
     )
     report(facts, text, as_json=as_json)

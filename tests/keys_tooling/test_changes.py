@@ -214,3 +214,104 @@ def test_a_full_disk_while_a_change_begins_leaves_nothing(tmp_path: Path, monkey
     monkeypatch.undo()
     assert journals.unfinished(tmp_path) is None
     assert not list(tmp_path.glob("*.fpk"))
+
+
+# --- whose keys
+
+
+def test_a_renew_key_is_handed_over_in_a_file_that_an_agent_takes_up_and_the_old_one_ends_in_a_week(
+    world: World,
+):
+    from keys_tooling.own_side import RENEW_HOLDS
+    from schemas.canonical import b64, unb64
+    from schemas.keys import SigningKey
+
+    folder = world.folder / "Peacock"
+    with served(world):
+        rotate = ("rotate", "--dir", folder, "--use", "renew", "--demonstration-cost", "--yes")
+        said = done(world, *rotate)["plan"]["publishes"]
+        assert [one["op"] for one in said] == ["add-key", "revoke"]
+        (handed,) = folder.glob("renew-*.fpk")
+        value = unlock(handed.read_bytes(), RENEW_HOLDS, PASSPHRASE)
+        assert value["agency"] == world.parties["Peacock"].id
+        assert b64(SigningKey(unb64(value["renew"], 32)).public) == said[0]["body"]["pub"]
+        again = done(world, *rotate)["plan"]["publishes"]
+        assert len(again) == 2, "what ends already is not ended again"
+        world.clock.advance(40 * 24 * 3600)  # the request keys of agent.fpk and its renew key are over
+        assert (
+            done(world, "revoke", "--dir", folder, "--use", "witness", "--reason", "rotated", "--yes")[
+                "posted"
+            ]
+            == 1
+        )
+
+
+def test_a_persons_next_key_stands_beside_her_old_one_for_a_week(world: World):
+    folder, agency = world.folder / "Peacock", world.parties["Peacock"].id
+    with served(world):
+        cards = []
+        for where in ("ann", "ann-next"):
+            place = ("--dir", world.folder / where, "--agency", agency, "--role", "lead", "--person", "2")
+            cards.append(done(world, "role", "new", *place, "--demonstration-cost")["card"])
+        done(world, "role", "publish", cards[0], "--dir", folder)
+        rotate = ("rotate", "--dir", folder, "--person", cards[1], "--yes")
+        said = done(world, *rotate)["plan"]["publishes"]
+        assert [one["op"] for one in said] == ["add-key", "revoke"]
+        assert done(world, *rotate)["posted"] == 0
+        assert (
+            refused(world, "rotate", "--dir", world.folder / "IDVAS", "--person", cards[1], "--yes").code
+            == "KEY"
+        )
+
+
+def test_an_officers_next_keys_are_heard_before_they_are_published(world: World):
+    from keys_tooling.ceremony import make_officer
+    from keys_tooling.officer import card_bytes, card_number
+
+    card = make_officer(secrets.token_bytes, "ig-2")[1]
+    path = world.folder / "officer.json"
+    path.write_bytes(card_bytes(card))
+    rotate = ("rotate", "--dir", world.folder / "Peacock", "--officer", path, "--yes", "--number")
+    with served(world):
+        assert refused(world, *rotate, "1" * 30).code == "FINGERPRINT"
+        assert done(world, *rotate, card_number(card))["posted"] == 2
+        assert done(world, *rotate, card_number(card))["posted"] == 0
+
+
+def test_a_policy_signers_next_key_counts_a_day_later_and_only_oversight_names_it(world: World):
+    made_ = done(
+        world,
+        "policy",
+        "signer",
+        "init",
+        "--person",
+        "policy-3",
+        "--out",
+        world.folder / "p3.fpk",
+        "--demonstration-cost",
+    )
+    card = json.loads((world.folder / "p3.json").read_text())
+    rotate = ("--policy", world.folder / "p3.json", "--number", card["number"], "--yes")
+    assert made_
+    with served(world):
+        assert refused(world, "rotate", "--dir", world.folder / "Peacock", *rotate).code == "NOT_ALLOWED"
+        said = done(world, "rotate", "--dir", world.folder / "oversight", *rotate)
+    assert said["plan"]["publishes"][0]["body"]["nbf"] >= world.now + 24 * 3600
+
+
+def test_saying_nothing_or_two_things_is_a_usage_error(world: World):
+    assert run(world, "rotate", "--dir", world.folder / "Peacock").exit_code == 2
+    assert (
+        run(
+            world, "rotate", "--dir", world.folder / "Peacock", "--use", "op", "--all", "--person", "x"
+        ).exit_code
+        == 2
+    )
+    assert run(world, "revoke", "--dir", world.folder / "Peacock", "--reason", "left").exit_code == 2
+
+
+def test_an_agent_that_does_not_run_is_said_to_be_away(world: World):
+    assert (
+        refused(world, "rotate", "--dir", world.folder / "Peacock", "--use", "msg", "--yes").code
+        == "AGENT_AWAY"
+    )

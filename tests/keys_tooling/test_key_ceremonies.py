@@ -154,6 +154,61 @@ def test_each_policy_signer_has_a_key_file_and_may_have_a_passphrase_of_her_own(
     assert one.exit_code == 2
 
 
+def test_root_keys_may_each_have_a_holder_with_a_passphrase_of_her_own(place: Path, tmp_path: Path):
+    own = [write_passphrase(tmp_path / f"own-{n}", f"the words of holder {n}\n") for n in range(1, 6)]
+    words = [word for file in own for word in ("--root-passphrase-file", file)]
+    said = done(
+        keys,
+        *founding(place, tmp_path / "P"),
+        *quick(place),
+        "--roots",
+        "5",
+        "--threshold",
+        "3",
+        *words,
+        "--json",
+    )
+    facts = json.loads(said.output.splitlines()[-1])
+    assert facts["threshold"] == 3
+    names = {f"{kind}root-{n}.fpk" for n in range(1, 6) for kind in ("", "next-")}
+    assert (
+        {Path(path).name for path in facts["roots"]}
+        == names
+        == {p.name for p in (tmp_path / "P").glob("*root*.fpk")}
+    )
+    held = [
+        unlock((tmp_path / f"P/root-{n}.fpk").read_bytes(), "roots", f"the words of holder {n}".encode())[
+            "roots"
+        ]
+        for n in range(1, 6)
+    ]
+    statements = json.loads((tmp_path / "P/relay/founding.json").read_text())
+    inception = Signed.from_json(
+        statements[0] if isinstance(statements, list) else statements["statements"][0]
+    ).peek()
+    assert inception["body"]["threshold"] == 3
+    assert inception["body"]["roots"] == [b64(SigningKey(unb64(one[0])).public) for one in held]
+    with pytest.raises(Refusal, match="KEYFILE"):
+        unlock((tmp_path / "P/root-1.fpk").read_bytes(), "roots", b"the words of holder 2")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--roots", "2", "--threshold", "3"),
+        ("--root-passphrase-file", "pass"),
+        ("--roots", "0"),
+        ("--roots", "10"),
+    ],
+)
+def test_a_root_ceremony_that_could_never_be_used_is_a_usage_error(
+    place: Path, tmp_path: Path, words: tuple[str, ...]
+):
+    given = [str(place / word) if word == "pass" else word for word in words]
+    assert typed(keys, *founding(place, tmp_path / "P"), *quick(place), *given).exit_code == 2
+    assert not (tmp_path / "P").exists()
+
+
 def seeds(path: Path) -> list[str]:
     return unlock(path.read_bytes(), "roots", PASSPHRASE.encode())["roots"]
 
