@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from keys_tooling.options import FILE
-from keys_tooling.passphrases import known_passphrase
-from schemas.errors import Refusal
-from schemas.token_place import TokenPlace
+
+if TYPE_CHECKING:
+    from schemas.token_place import TokenPlace
 
 FILED = "token_pin_file"
 
@@ -40,6 +41,8 @@ def on_token(place: TokenPlace, data: bytes) -> bytes:
 @lru_cache
 def pin_of(label: str) -> str:
     """The PIN of the token of this name, asked for once while the program runs."""
+    from schemas.errors import Refusal
+
     try:
         return _pin(label).decode("utf-8")
     except UnicodeDecodeError as error:
@@ -47,6 +50,8 @@ def pin_of(label: str) -> str:
 
 
 def _pin(label: str) -> bytes:
+    from keys_tooling.passphrases import known_passphrase
+
     context = click.get_current_context(silent=True)
     file: Path | None = None if context is None else context.meta.get(FILED)
     if file is not None:
