@@ -29,6 +29,8 @@ Kind = Literal[
 ]  # fmt: skip
 OFFICERS: frozenset[str] = frozenset({"unsealed", "handover", "hold", "lift"})
 """What IG officers hand in, with their own request keys, and nobody else."""
+CARRIED = frozenset({"add-key", "emergency-revoke", "revoke", "rotate-root"})
+"""Directory statements that officers may bring as well as agents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +51,10 @@ class Word:
 
     @property
     def officers(self) -> bool:
-        """Whether IG officers may hand this in: of directory statements only that with which two people end keys,
-        because the agent may be a thief's then (K22)."""
-        return self.op == "emergency-revoke" or self.kind in OFFICERS
+        """Whether IG officers may hand this in: of directory statements those that end a key or put another in its
+        place, because the agent may be a thief's then, or have lost its keys (A7, K22). They count by their own
+        signatures, whoever brings them."""
+        return self.op in CARRIED or self.kind in OFFICERS
 
     @classmethod
     def read(cls, kind: Kind, signed: Signed, text: bytes | None = None, record: str | None = None) -> Word:

@@ -36,9 +36,12 @@ class HeldKeys:
 
 
 def key_files(folder: Path) -> list[Path]:
-    """Every key file in a folder and in those right below it."""
+    """Every key file in a folder and in those right below it, but for those that a rotation put out of use."""
     return [
-        path for level in ("*.fpk", "*/*.fpk") for path in sorted(folder.glob(level)) if path.name[0] != "."
+        path
+        for level in ("*.fpk", "*/*.fpk")
+        for path in sorted(folder.glob(level))
+        if not path.name.startswith((".", "old-"))
     ]
 
 

@@ -1,10 +1,22 @@
-"""fenpost-keys recover: what is done when something was lost. Each sub-command has its work in modules beside this."""
+"""fenpost-keys recover: what is done when something was lost or stolen. The work is in modules beside this one."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from keys_tooling.backup_main import recover_shares
+from keys_tooling.console import World
+from keys_tooling.options import DEMONSTRATION, DRY, FILE, JSON, PASSPHRASE, YES
+
+if TYPE_CHECKING:
+    from keys_tooling.own_side import OwnSide
+    from schemas.keys import Signer, SigningKey
+    from schemas.partnership import Partnership
+
+DIR = click.option("--dir", "folder", type=FILE, required=True, help="The agency's folder, or oversight's.")
 
 
 @click.group()
@@ -13,8 +25,182 @@ def recover() -> None:
 
     \b
     Example:
-      fenpost-keys recover shares old.fpb --out new.fpb --shares new-shares --by-shares
+      fenpost-keys recover op --dir peacock --roots /media/safe/next-roots.fpk --dry-run
     """
 
 
 recover.add_command(recover_shares)
+
+
+@recover.command("op")
+@DIR
+@click.option(
+    "--roots",
+    "root_files",
+    type=FILE,
+    required=True,
+    multiple=True,
+    help="next-roots.fpk, from its safe. Repeatable, where roots are kept apart.",
+)
+@click.option(
+    "--roots-passphrase-file",
+    "root_passphrases",
+    type=FILE,
+    multiple=True,
+    help="The passphrase of that file of roots; as often as --roots, in its order. [default: the folder's]",
+)
+@click.option(
+    "--void-from",
+    type=click.IntRange(1),
+    help="Undo the agency's statements from this number on: a thief made them.",
+)
+@YES
+@DRY
+@PASSPHRASE
+@DEMONSTRATION
+@JSON
+@click.pass_obj
+def recover_op(
+    world: World,
+    folder: Path,
+    root_files: tuple[Path, ...],
+    root_passphrases: tuple[Path, ...],
+    void_from: int | None,
+    yes: bool,
+    dry: bool,
+    passphrase_file: Path | None,
+    demonstration_cost: bool,
+    as_json: bool,
+) -> None:
+    """The operational key is lost or stolen: the roots put a new one in its place, and can undo what a thief said.
+
+    The old one may still publish until this is done: do it at once. Killed at any moment, run it again.
+
+    \b
+    Example:
+      fenpost-keys recover op --dir peacock --roots /media/safe/next-roots.fpk --dry-run
+      fenpost-keys recover op --dir peacock --roots /media/safe/next-roots.fpk --void-from 31
+    """
+    from keys_tooling import recovering
+    from keys_tooling.carrying_out import carry_out, given
+    from keys_tooling.demonstration import cost
+    from keys_tooling.keyfiles import read_secret
+    from keys_tooling.passphrases import known_passphrase
+
+    if root_passphrases and len(root_passphrases) != len(root_files):
+        raise click.UsageError("--roots-passphrase-file is given as often as --roots, or not at all.")
+    passphrase = known_passphrase(passphrase_file, "the administrator's keys")
+    roots: list[SigningKey] = []
+    for at, file in enumerate(root_files):
+        own = known_passphrase(root_passphrases[at], "the roots") if root_passphrases else passphrase
+        roots += recovering.roots_of(read_secret(file, "roots", own))
+    locked = recovering.Locked(passphrase, cost(demonstration_cost))
+    side = _without_admin(world, folder, passphrase)
+    told = given(void_from=void_from)
+    carry_out(
+        world, side, passphrase, "recover op", told,
+        lambda reading, own: recovering.new_op(reading, own, told, tuple(roots), void_from, locked, world),
+        yes=yes, dry=dry, as_json=as_json,
+    )  # fmt: skip
+
+
+@recover.command("agent")
+@DIR
+@click.option(
+    "--officer", type=FILE, help="An IG officer's key file: asks the relay where agent.fpk is gone."
+)
+@click.option("--officer-passphrase-file", type=FILE, help="Its passphrase. [default: the folder's]")
+@YES
+@DRY
+@PASSPHRASE
+@DEMONSTRATION
+@JSON
+@click.pass_obj
+def recover_agent(
+    world: World,
+    folder: Path,
+    officer: Path | None,
+    officer_passphrase_file: Path | None,
+    yes: bool,
+    dry: bool,
+    passphrase_file: Path | None,
+    demonstration_cost: bool,
+    as_json: bool,
+) -> None:
+    """The agent's keys are lost: new ones are published, and the lost ones end. What was sealed to those stays closed.
+
+    Where agent.fpk is gone, an IG officer of the agency lends her request key. Look for a backup first: restored keys
+    open what new ones cannot. Killed at any moment, run it again.
+
+    \b
+    Example:
+      fenpost-keys recover agent --dir peacock --officer peacock-officer/officer.fpk
+    """
+    from keys_tooling import recovering
+    from keys_tooling.carrying_out import carry_out
+    from keys_tooling.demonstration import cost
+    from keys_tooling.passphrases import known_passphrase
+
+    passphrase = known_passphrase(passphrase_file, "the administrator's keys")
+    lent = (
+        known_passphrase(officer_passphrase_file, "the officer's keys")
+        if officer_passphrase_file
+        else passphrase
+    )
+    side = _without_agent(folder, passphrase, officer, lent)
+    locked = recovering.Locked(passphrase, cost(demonstration_cost))
+    carry_out(
+        world, side, passphrase, "recover agent", (),
+        lambda reading, own: recovering.new_agent(reading, own, (), locked, world),
+        yes=yes, dry=dry, as_json=as_json,
+    )  # fmt: skip
+
+
+def _partnership(folder: Path) -> Partnership:
+    from keys_tooling.keyfiles import read_public
+    from keys_tooling.partnership import PARTNERSHIP
+    from schemas.partnership import FILE_LIMIT, Partnership
+
+    return Partnership.parse(read_public(folder / PARTNERSHIP, FILE_LIMIT))
+
+
+def _without_admin(world: World, folder: Path, passphrase: bytes) -> OwnSide:
+    """The agency's side where admin.fpk is lost, or may not be believed: its place in the chain is the directory's."""
+    import asyncio
+
+    from keys_tooling.directory_reading import Reading
+    from keys_tooling.keyfiles import read_secret
+    from keys_tooling.own_side import OwnSide, reached, read_own
+    from keys_tooling.partnership import AGENT
+    from schemas.errors import Refusal
+    from schemas.keyring import AdminKeys, AgentKeys
+    from schemas.keys import SigningKey
+
+    agent = AgentKeys.from_json(read_secret(folder / AGENT, AgentKeys.HOLDS, passphrase))
+    nobody = AdminKeys(agent.agency, SigningKey(world.draw(32)), 0, "")
+    side = OwnSide(folder, _partnership(folder), nobody, agent.auth, (agent.renew,))
+
+    async def read() -> Reading:
+        async with reached(side, world) as line:
+            return await read_own(line, side, world)
+
+    found = asyncio.run(read()).view.agencies.get(agent.agency)
+    if found is None:
+        raise Refusal("UNKNOWN_AGENCY")
+    admin = AdminKeys(agent.agency, nobody.op, found.seq, found.head)
+    return OwnSide(folder, side.partnership, admin, agent.auth, side.spare)
+
+
+def _without_agent(folder: Path, passphrase: bytes, officer: Path | None, lent: bytes) -> OwnSide:
+    """The agency's side where agent.fpk is lost: an officer asks the relay."""
+    from keys_tooling.keyfiles import read_secret
+    from keys_tooling.own_side import OwnSide
+    from keys_tooling.partnership import ADMIN
+    from keys_tooling.token_pins import on_token
+    from schemas.keyring import AdminKeys, OfficerKeys
+
+    if officer is None:
+        return OwnSide.open(folder, passphrase)
+    admin = AdminKeys.from_json(read_secret(folder / ADMIN, AdminKeys.HOLDS, passphrase), on_token)
+    asking: Signer = OfficerKeys.from_json(read_secret(officer, OfficerKeys.HOLDS, lent), on_token).auth
+    return OwnSide(folder, _partnership(folder), admin, asking)

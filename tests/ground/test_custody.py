@@ -90,7 +90,7 @@ def test_of_many_who_write_one_name_at_once_one_does_and_its_bytes_are_whole(tmp
     (winner,) = said
     assert refusals == ["EXISTS"] * 15
     assert (tmp_path / "a.fpk").read_bytes() == bytes([winner]) * 100_000
-    assert os.listdir(tmp_path) == ["a.fpk"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.fpk"]
 
 
 def test_what_a_killed_command_left_is_in_nobodys_way_and_its_bytes_stay_where_they_are_linked(
@@ -101,7 +101,7 @@ def test_what_a_killed_command_left_is_in_nobodys_way_and_its_bytes_stay_where_t
     NewFiles(tmp_path).secret("a.fpk", b"new")
     assert (tmp_path / "a.fpk").read_bytes() == b"new"
     assert (tmp_path / "moved-away.fpk").read_bytes() == b"of a command that was killed"
-    assert sorted(os.listdir(tmp_path)) == ["a.fpk", "moved-away.fpk"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.fpk", "moved-away.fpk"]
 
 
 def test_a_link_in_the_way_of_the_part_is_not_followed(tmp_path: Path):

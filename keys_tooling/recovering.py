@@ -1,0 +1,197 @@
+"""What recovering publishes: a new operational key by the roots' word, or new running keys. Pure but for draws.
+
+Rules of this house:
+- the roots that count are those committed to before (next-roots.fpk): whoever stole roots.fpk has nothing;
+- with every use new roots are committed to, or it could never be done again;
+- what was sealed to a lost key stays closed for ever, and the plan says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from keys_tooling.ceremony import BACKDATE, PREKEYS, WEEK
+from keys_tooling.ceremony import ROOTS as COUNT
+from keys_tooling.console import World, paragraphs
+from keys_tooling.directory_reading import Reading
+from keys_tooling.own_side import OwnSide
+from keys_tooling.partnership import ADMIN, AGENT
+from keys_tooling.plan import NewFile, Plan, Said, add_key, revoke
+from schemas.canonical import Json, b64, unb64
+from schemas.directory import Agency
+from schemas.errors import Refusal
+from schemas.keyfile import Cost, lock
+from schemas.keyring import AdminKeys, AgentKeys, Prekey
+from schemas.keys import ALGORITHM, LIFE, OpeningKey, SigningKey, Use
+from schemas.roots import RotateRoot
+
+Given = tuple[tuple[str, str], ...]
+SIGNING = (Use.MSG, Use.AUTH, Use.CONSENT, Use.WITNESS, Use.RENEW)
+RUNNING = frozenset({*SIGNING, Use.PREKEY})
+CLOSED = paragraphs("""\
+messages on their way that were sealed to a lost key can be opened by nobody: their senders are asked to seal them again
+
+what was received before is only in the old agent's store, and that opens only with the lost agent.fpk: without a
+copy of it nobody can bring it back
+
+agreements given before stand; the case references of the old agent are not found again under the new key""")
+SHOWN = 12
+"""How many of the latest statements are shown to whoever must choose the first false one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """How new key files are locked: `passphrase` and argon2id cost."""
+
+    passphrase: bytes
+    cost: Cost
+
+    def __repr__(self) -> str:
+        return "Locked()"
+
+
+def roots_of(secrets: Json) -> tuple[SigningKey, ...]:
+    """What a file of roots holds. Raises Refusal KEYFILE."""
+    try:
+        return tuple(SigningKey(unb64(seed, 32)) for seed in secrets["roots"])
+    except (KeyError, TypeError, Refusal) as error:
+        raise Refusal("KEYFILE") from error
+
+
+def new_op(
+    reading: Reading,
+    own: OwnSide,
+    given: Given,
+    roots: tuple[SigningKey, ...],
+    void_from: int | None,
+    locked: Locked,
+    world: World,
+) -> Plan:
+    """A new operational key and new next roots, by the word of the roots that were committed to.
+
+    Raises:
+        Refusal: ROOT_UNKNOWN, ROOT_THRESHOLD, DIRECTORY (there is no statement of that number).
+    """
+    agency = reading.view.agencies[own.admin.agency]
+    usable = tuple(
+        root for root in {root.kid: root for root in roots}.values() if root.kid in agency.committed
+    )
+    if not usable:
+        raise Refusal(
+            "ROOT_UNKNOWN",
+            "None of these roots may speak now. Bring next-roots.fpk, of this agency, from its safe.",
+        )
+    if len(usable) < agency.threshold:
+        raise Refusal(
+            "ROOT_THRESHOLD",
+            f"These are {len(usable)} roots that may speak, and {agency.threshold} must. Bring more.",
+        )
+    if void_from is not None and not 1 <= void_from <= agency.seq:
+        raise Refusal(
+            "DIRECTORY", f"Statements of this agency are numbered from 1 to {agency.seq}. Correct the number."
+        )
+    op, after = SigningKey(world.draw(32)), tuple(SigningKey(world.draw(32)) for _ in range(COUNT))
+    body = RotateRoot(
+        roots=tuple(b64(root.public) for root in usable),
+        threshold=agency.threshold,
+        next_roots=tuple(root.kid for root in after),
+        op_key=b64(op.public),
+        void_from=void_from,
+        sigs=(),
+    )
+    for root in usable:
+        body = body.signed_by(agency.id, root)
+    admin = AdminKeys(agency.id, op, agency.seq, agency.head)
+    mark = op.kid[:6].replace("-", "0").replace("_", "0").lower()
+    held: Json = {"roots": [b64(root.seed()) for root in after]}
+    return Plan(
+        "recover op",
+        given,
+        agency.id,
+        (Said("rotate-root", body.model_dump(mode="json")),),
+        (
+            _file(f"next-admin-{mark}.fpk", ADMIN, admin.to_json(), AdminKeys.HOLDS, locked, world),
+            _file(f"next-roots-{mark}.fpk", f"next-roots-{mark}.fpk", held, "roots", locked, world),
+        ),
+        (
+            "whoever has the old operational key can publish nothing in this agency's name from then on",
+            *_void(reading, agency, void_from),
+        ),
+        (
+            f"take next-roots-{mark}.fpk off this machine, to a safe without other roots, and destroy the old one",
+            "look what is published: fenpost-keys check. Publish again what was undone and was right",
+            "make a new backup: fenpost-keys backup",
+        ),
+    )
+
+
+def new_agent(reading: Reading, own: OwnSide, given: Given, locked: Locked, world: World) -> Plan:
+    """New running keys in a new agent.fpk, and the end of all that the lost one held."""
+    agency, now = reading.view.agencies[own.admin.agency], world.now()
+    start = now - BACKDATE
+    signing = {use: SigningKey(world.draw(32)) for use in SIGNING}
+    prekeys = tuple(Prekey(OpeningKey(world.draw(32)), start + week * WEEK) for week in range(PREKEYS))
+    keys = AgentKeys(
+        agency=agency.id,
+        msg=signing[Use.MSG],
+        auth=signing[Use.AUTH],
+        consent=signing[Use.CONSENT],
+        witness=signing[Use.WITNESS],
+        renew=signing[Use.RENEW],
+        prekeys=prekeys,
+        store=world.draw(32),
+        subject=world.draw(32),
+    )
+    says = [
+        add_key(use, ALGORITHM[use], b64(key.public), start, start + LIFE[use])
+        for use, key in signing.items()
+    ]
+    says += [
+        add_key(Use.PREKEY, ALGORITHM[Use.PREKEY], b64(one.key.public), one.nbf, one.nbf + 2 * WEEK)
+        for one in prekeys
+    ]
+    lost = [
+        key for key in agency.keys.values() if key.use in RUNNING and key.exp > now and key.revoked is None
+    ]
+    says += [revoke(key.kid, "lost", now) for key in sorted(lost, key=lambda key: (key.nbf, key.kid))]
+    mark = keys.msg.kid[:6].replace("-", "0").replace("_", "0").lower()
+    return Plan(
+        "recover agent",
+        given,
+        agency.id,
+        tuple(says),
+        (_file(f"next-agent-{mark}.fpk", AGENT, keys.to_json(), AgentKeys.HOLDS, locked, world),),
+        CLOSED,
+        (
+            "move agent.db and api.token of the old agent away, if they are there; do not delete them yet",
+            "fenpost-agent init --dir FOLDER, and fenpost-agent run --dir FOLDER",
+            "ring the agencies whose messages were on their way, and those with urgent cases",
+            "make a new backup: fenpost-keys backup",
+        ),
+    )
+
+
+def _void(reading: Reading, agency: Agency, void_from: int | None) -> list[str]:
+    rows = []
+    for signed in reading.statements:
+        said = signed.peek()
+        if said["agency"] == agency.id and said["seq"] > agency.seq - SHOWN:
+            void = void_from is not None and said["seq"] >= void_from
+            at = datetime.fromtimestamp(said["ts"], UTC)
+            word = "undone" if void else "stands"
+            rows.append(f"statement {said['seq']} of {at:%d %B %Y %H:%M} UTC ({_what(said)}): {word}")
+    if void_from is None:
+        rows.append(
+            "nothing is undone: if a thief published anything, say from which number on, with --void-from"
+        )
+    return rows
+
+
+def _what(said: Json) -> str:
+    use = said["body"].get("use")
+    return f"{said['op']} {use}" if use else str(said["op"])
+
+
+def _file(name: str, final: str, secrets: Json, holds: str, locked: Locked, world: World) -> NewFile:
+    return NewFile(name, final, lock(secrets, holds, locked.passphrase, locked.cost, world.draw))
