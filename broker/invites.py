@@ -1,4 +1,4 @@
-"""Invitations: an agency that nobody knows yet hands in its enrolment once, and oversight fetches it (PROTOCOL.md W12).
+"""Invitations: an agency that nobody knows yet hands in its enrolment once, and oversight fetches it (PROTOCOL.md W13).
 
 Rules of this house:
 - of an invitation the relay keeps the hash of a public key and a date: nothing of it enrols anybody;

@@ -1,4 +1,4 @@
-"""Invitations: how an agency that nobody knows yet hands in its enrolment by wire, once (PROTOCOL.md W12).
+"""Invitations: how an agency that nobody knows yet hands in its enrolment by wire, once (PROTOCOL.md W13).
 
 Rules of this house:
 - the invitation is a random secret that oversight hands over; on the wire travels only a signature by the key drawn
