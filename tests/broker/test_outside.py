@@ -166,6 +166,7 @@ async def test_answers_that_are_no_cosignature_count_for_nothing_and_stop_nothin
         b"", b"\xff\xfe", b"x" * 100_000, b"\xe2\x80\x94 a b\n", stranger.cosign(text, 0, root).encode(),
         witness.cosign(text.replace("\n0\n", "\n1\n"), 1, root).encode(),
     )  # fmt: skip
+    witness.broken = lies[0]  # before the relay is there, which asks at once
     async with witness.running(), world.relay(head_seconds=SOON) as relay, world.session() as http:
         for lie in lies:
             witness.broken = lie
