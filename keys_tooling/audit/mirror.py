@@ -196,6 +196,11 @@ class Mirror:
         rows = self._db.execute("SELECT text, seen, believed FROM note WHERE log = ? ORDER BY n", (log,))
         return [Note(text, seen, bool(believed)) for text, seen, believed in rows]
 
+    def began(self) -> int | None:
+        """When the first checkpoint of the audit log was seen, in Unix seconds."""
+        found: int | None = self._db.execute("SELECT min(seen) FROM note WHERE log = 'log'").fetchone()[0]
+        return found
+
     def believed(self, log: Log) -> str | None:
         """The checkpoint believed last."""
         row = self._db.execute(
@@ -220,9 +225,14 @@ class Mirror:
         with self._db:
             self._db.execute("UPDATE note SET believed = 1 WHERE n = ?", (number,))
 
-    def heads(self) -> list[Head]:
-        """Every head seen that agencies were asked to vouch for, in the order seen."""
-        rows = self._db.execute("SELECT text, seen, stood, mark FROM head ORDER BY n")
+    def heads(self, since: int = 0) -> list[Head]:
+        """Heads seen that agencies were asked to vouch for, in the order seen: all, or those seen since a time and the
+        last that a quorum stood behind."""
+        rows = self._db.execute(
+            "SELECT text, seen, stood, mark FROM head WHERE seen >= ? OR n = (SELECT max(n) FROM head WHERE stood = 1) "
+            "ORDER BY n",
+            (since,),
+        )
         return [
             Head(text, seen, bool(stood), mark == mark_of(text.encode())) for text, seen, stood, mark in rows
         ]

@@ -23,7 +23,7 @@ from keys_tooling.audit.mirror import Entry, Mirror
 from keys_tooling.audit.opened import row_of
 from keys_tooling.audit.read import opener
 from keys_tooling.audit.retaining import GivenUp, Runs, give_up, holds, let_go, on_record, periods_of
-from keys_tooling.audit.vouching import Shown, Tally, Vouched, lately, opened
+from keys_tooling.audit.vouching import Shown, Tally, Vouched, opened
 from keys_tooling.directory_reading import Source, read_directory, replay
 from schemas import api
 from schemas.audit import Leaf
@@ -39,6 +39,7 @@ from schemas.policing import LATE, check_text
 from schemas.ranges import each, names, ranges_of
 from schemas.record_sealing import record_hash
 from schemas.retention import read_list
+from schemas.witness import ACTIVE
 
 T = TypeVar("T")
 PATIENCE = 100
@@ -198,9 +199,8 @@ class Pull:
 
     async def _vouched(self, checkpoint: Checkpoint, view: Directory) -> Vouched:
         """Who vouches for this very log, by the heads that the relay shows to its members."""
-        since = min((note.seen for note in self.mirror.notes("log")), default=self.now)
-        tally = Tally(self.partnership, view, since)
-        for head in lately(self.mirror.heads(), self.now):
+        tally = Tally(self.partnership, view, self.mirror.began() or self.now)
+        for head in self.mirror.heads(self.now - ACTIVE):
             tally.weigh(Shown(opened(head.text, self.partnership), head.seen))
         page = await self._ask(self.relay.head)
         for text in filter(None, (page.held, page.asked)):

@@ -72,8 +72,7 @@ def _witnessed(
     mirror: Mirror, partnership: Partnership, view: Directory, notes: _Checkpoints, report: Report
 ) -> None:
     """Count again who vouched for the log; each head that was vouched for must be of the same history."""
-    kept = mirror.notes("log")
-    tally = Tally(partnership, view, min((note.seen for note in kept), default=0))
+    tally = Tally(partnership, view, mirror.began() or 0)
     for head in mirror.heads():
         try:
             published = opened(head.text, partnership)
@@ -84,7 +83,7 @@ def _witnessed(
         if not head.whole or (head.stood and not stood):
             report.find("log", published.checkpoint.size, "cosigned")
         notes.expect(published.checkpoint)
-    report.seen = max((note.seen for note in kept), default=0)
+    report.seen = max((note.seen for note in mirror.notes("log")), default=0)
     report.vouched = tally.so_far(report.seen)
 
 

@@ -9,18 +9,15 @@ Rules of this house:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from keys_tooling.audit.mirror import Head
 from schemas.canonical import Json
 from schemas.directory import Directory
 from schemas.errors import Refusal
 from schemas.partnership import Partnership
 from schemas.witness import (
-    ACTIVE,
     QUORUM_AGE,
     Published,
     needed,
@@ -143,9 +140,3 @@ class Tally:
         active = taking_part(self._members, self._view, now)
         wanted = needed(active, self._floor)
         return Vouched(self._since, self._last, self._size, wanted, active, self._outside.needed)
-
-
-def lately(heads: Sequence[Head], now: int) -> list[Head]:
-    """Of the heads kept: those by which members count as taking part, and the last that a quorum stood behind."""
-    last = max((at for at, head in enumerate(heads) if head.stood), default=-1)
-    return [head for at, head in enumerate(heads) if at == last or now - head.seen <= ACTIVE]
