@@ -54,7 +54,8 @@ def leave(view: Lookup, statement: Statement, body: Leave) -> None:
         raise Refusal("NOT_ALLOWED", "An agency leaves by its own word or by oversight's.")
     if body.member == view.oversight:
         raise Refusal("NOT_ALLOWED", "The partnership's oversight cannot leave it.")
-    member = view.member(body.member)
+    # Of itself an agency says it whenever it likes: whether it is a member then is for oversight's chain to say.
+    member = view.member(body.member) if ours else view.known(body.member)
     if body.successor is not None and view.known(body.successor).id == member.id:
         raise Refusal("DIRECTORY", "An agency is not its own successor. Name another, or none.")
     said = Left(statement.agency, statement.seq, statement.ts, body.stops, body.successor)

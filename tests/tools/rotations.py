@@ -10,7 +10,7 @@ from schemas.directory import Directory
 from schemas.keys import Signer, SigningKey, Use
 from schemas.roots import RotateRoot
 from schemas.signing import Signed
-from tests.tools.vector_world import ALDER, BIRCH, DAY, OVERSIGHT, T0, Keys, directory, seed
+from tests.tools.vector_world import ALDER, BIRCH, DAY, OVERSIGHT, STATEMENTS, T0, Keys, directory, seed
 
 NOW = T0 + 10 * DAY
 
@@ -65,10 +65,12 @@ class Staffed:
     alder: Chain = field(default_factory=lambda: chain_of(ALDER))
     oversight: Chain = field(default_factory=lambda: chain_of(OVERSIGHT))
     people: dict[str, SigningKey] = field(default_factory=dict)
+    told: list[Signed] = field(default_factory=lambda: list(STATEMENTS))
 
     def take(self, *statements: Signed) -> None:
         for signed in statements:
             self.view.apply(signed)
+            self.told.append(signed)
 
     def person(
         self, name: str, tag: str, use: Use = Use.PERSON, *, ts: int, countersigned: bool = True
