@@ -42,7 +42,7 @@ class OwnSide:
     folder: Path
     partnership: Partnership
     admin: AdminKeys
-    auth: SigningKey
+    auth: Signer
     spare: tuple[SigningKey, ...] = ()
     """Renew keys: they may ask for the directory and post to it when the request key is over (A7)."""
 
