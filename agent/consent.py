@@ -24,6 +24,7 @@ from agent.logs import log
 from agent.others import learn, mark_withdrawn, staple_words
 from agent.proofs import verified_grant, verified_status, verified_withdrawal
 from agent.recalls import expect_answers
+from agent.ring import HeldKeys
 from agent.store import Store
 from agent.tables import grants, posts
 from schemas.agreement import STANDING, State, evidence_hash
@@ -39,7 +40,6 @@ from schemas.grants import (
     parse_status,
     parse_withdrawal,
 )
-from schemas.keyring import AgentKeys
 from schemas.messages.catalogue import parse_payload, print_payload
 from schemas.sealing import new_id
 from schemas.signing import Purpose, Signed
@@ -87,7 +87,7 @@ class ConsentDesk:
         store: Store,
         relay: Relay,
         view: Callable[[], Directory],
-        keys: AgentKeys,
+        keys: HeldKeys,
         clock: Clock,
         draw: Draw,
     ) -> None:

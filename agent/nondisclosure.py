@@ -19,12 +19,12 @@ from agent.directory import Book
 from agent.forms import DAY, Json
 from agent.nondisclosure_forms import NotShared, weighed
 from agent.posting import Posting
+from agent.ring import HeldKeys
 from agent.store import Store, note
 from agent.tables import posts, undisclosed
 from schemas.canonical import b64
 from schemas.categories import CATEGORIES
 from schemas.errors import Refusal
-from schemas.keyring import AgentKeys
 from schemas.nondisclosure import seal_undisclosed
 from schemas.sealing import new_id
 
@@ -36,7 +36,7 @@ class Nondisclosures:
     """Decisions not to share of one agency."""
 
     def __init__(
-        self, store: Store, book: Book, posting: Posting, keys: AgentKeys, clock: Clock, draw: Draw
+        self, store: Store, book: Book, posting: Posting, keys: HeldKeys, clock: Clock, draw: Draw
     ) -> None:
         self._store = store
         self._book = book

@@ -25,6 +25,7 @@ from agent.directory import Book
 from agent.holding import check_held
 from agent.logs import log
 from agent.pairs import next_numbers, take_numbers
+from agent.ring import HeldKeys
 from agent.send import RANK, Plan, seal_plan
 from agent.shares import keep_share
 from agent.store import Store, note
@@ -34,7 +35,6 @@ from schemas import api
 from schemas.canonical import b64
 from schemas.envelope import Envelope, Upload
 from schemas.errors import Refusal
-from schemas.keyring import AgentKeys
 from schemas.sealing import Sealed
 
 BATCH_BYTES = 8 * 1024 * 1024
@@ -68,7 +68,7 @@ class Outbox:
         book: Book,
         trust: LogTrust,
         desk: ConsentDesk,
-        keys: AgentKeys,
+        keys: HeldKeys,
         clock: Clock,
         draw: Callable[[int], bytes],
         jitter: Callable[[], float],

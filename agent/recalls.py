@@ -14,12 +14,12 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from agent.endings import left_out, withdrawn
+from agent.ring import HeldKeys
 from agent.tables import grants, inbox, posts, recalls
 from schemas.canonical import b64, unb64
 from schemas.envelope import parse_header
 from schemas.errors import Refusal
 from schemas.grants import Grant, Recalled, ending, parse_grant, parse_recalled, withdrawal_hash
-from schemas.keyring import AgentKeys
 from schemas.signing import Purpose, Signed
 
 NOTHING: dict[str, Any] = {"did": "nothing-held", "why": None, "passed": [], "outside": False}
@@ -32,7 +32,7 @@ def expect_answers(c: Connection, grant: Grant, withdrawal: Signed, own: str, no
         _owe(c, grant.gid, agency, by, withdrawal, now)
 
 
-def owed_here(c: Connection, gid: str, withdrawal: Signed, keys: AgentKeys, now: int) -> None:
+def owed_here(c: Connection, gid: str, withdrawal: Signed, keys: HeldKeys, now: int) -> None:
     """We were told, perhaps again: answer for what nobody saw, repeat an answer, or have people asked once more."""
     if _repeated(c, gid, withdrawal, keys):
         return
@@ -44,7 +44,7 @@ def owed_here(c: Connection, gid: str, withdrawal: Signed, keys: AgentKeys, now:
         answer(c, gid, NOTHING, keys, now)
 
 
-def narrowed_here(c: Connection, grant: Grant, signed: Signed, keys: AgentKeys, now: int) -> None:
+def narrowed_here(c: Connection, grant: Grant, signed: Signed, keys: HeldKeys, now: int) -> None:
     """We were told that the person agrees to less: people say what became of what is outside of it now."""
     if _repeated(c, grant.gid, signed, keys):
         return
@@ -58,7 +58,7 @@ def narrowed_here(c: Connection, grant: Grant, signed: Signed, keys: AgentKeys, 
         answer(c, grant.gid, NOTHING, keys, now)
 
 
-def _repeated(c: Connection, gid: str, signed: Signed, keys: AgentKeys) -> bool:
+def _repeated(c: Connection, gid: str, signed: Signed, keys: HeldKeys) -> bool:
     """Whether this ending was answered already; the answer is then posted once more."""
     row = _row(c, gid, keys.agency)
     if row is None or row.text is None or row.wd != b64(withdrawal_hash(signed)):
@@ -74,7 +74,7 @@ def about(c: Connection, gid: str) -> Any:
     return here if withdrawn(c, gid) else here & inbox.c.limited.is_not(None)
 
 
-def answer(c: Connection, gid: str, said: dict[str, Any], keys: AgentKeys, now: int) -> Recalled:
+def answer(c: Connection, gid: str, said: dict[str, Any], keys: HeldKeys, now: int) -> Recalled:
     """Sign what became of what we hold under a handle, and have it posted.
 
     Raises:
@@ -95,7 +95,7 @@ def answer(c: Connection, gid: str, said: dict[str, Any], keys: AgentKeys, now: 
     return value
 
 
-def answered_anew(c: Connection, refused: Signed, keys: AgentKeys, now: int) -> Signed | None:
+def answered_anew(c: Connection, refused: Signed, keys: HeldKeys, now: int) -> Signed | None:
     """An answer that the relay refused for its key or its time, signed again; None when a later one took its place."""
     said = json.loads(refused.text)
     row = _row(c, said["gid"], keys.agency)
