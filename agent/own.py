@@ -93,7 +93,11 @@ class Own:
         row = {"agency": found["agency"], "number": found["number"], "name": name, "who": form.who}
 
         def work(c: Connection) -> None:
-            others = [one.agency for one in c.execute(select(verified)).all() if _same(one.name, name)]
+            others = [
+                one.agency
+                for one in c.execute(select(verified)).all()
+                if one.name.casefold() == name.casefold()
+            ]
             c.execute(delete(verified).where(verified.c.agency.in_([*others, found["agency"]])))
             c.execute(insert(verified).values(**row, how=form.how, ts=now))
             note(c, now, "safety-number-compared", "")
@@ -103,14 +107,16 @@ class Own:
 
     async def strangers(self) -> list[Json]:
         """Agencies under the name of one whose number was compared, which are others."""
-        rows, view = await self._marks(), self._book.latest
-        members = [agency for agency in view.agencies.values() if agency.member]
-        return [
-            {"agency": agency.id, "name": agency.name, "compared": row.agency, "ts": row.ts}
-            for row in rows
-            for agency in members
-            if agency.id != row.agency and _claims(view, row, agency.name)
-        ]
+        view, found = self._book.latest, list[Json]()
+        marks = [(row, _names(view, row)) for row in await self._marks()]
+        for agency in view.agencies.values() if marks else ():
+            name = agency.name.casefold()
+            found += [
+                {"agency": agency.id, "name": agency.name, "compared": row.agency, "ts": row.ts}
+                for row, names in marks
+                if agency.member and name in names and agency.id != row.agency
+            ]
+        return found
 
     async def check(self, agencies: Iterable[str]) -> None:
         """Raises Refusal SAFETY_NUMBER when one of these comes under the name of another that was compared."""
@@ -121,14 +127,10 @@ class Own:
         return await self._store.run(lambda c: list(c.execute(select(verified)).all()))
 
 
-def _claims(view: Directory, row: Row[Any], name: str) -> bool:
-    """Whether a name is the compared agency's: as it was then, or as it is now."""
+def _names(view: Directory, row: Row[Any]) -> set[str]:
+    """The compared agency's names: as it was called then, and as it is now."""
     now = view.agencies.get(row.agency)
-    return _same(row.name, name) or (now is not None and now.member and _same(now.name, name))
-
-
-def _same(one: str, other: str) -> bool:
-    return one.casefold() == other.casefold()
+    return {row.name.casefold()} | ({now.name.casefold()} if now is not None and now.member else set())
 
 
 def _digits(text: str) -> str:

@@ -14,6 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from schemas.chain import Chain
+from schemas.keys import SigningKey, Use
 from tests.agent.agencies import (
     EVIDENCE,
     MESSAGE,
@@ -212,3 +214,47 @@ async def all_opened(agent, mids):
 
 async def handed(home, count):
     return len(list((home / "IN").glob("*.json"))) == count
+
+
+async def test_a_safety_number_is_shown_and_marked_and_what_was_done_in_our_name_is_confirmed(world):
+    home, mine = folder_of(world, "Peacock"), world.parties["Peacock"]
+    chain = Chain(mine.admin.agency, mine.admin.op, mine.admin.seq, mine.admin.head)
+    now = int(time.time())
+    lead = chain.add_key(Use.PERSON, SigningKey(bytes(range(32))).public, now, now + 86_400, now, "lead-1")
+    with (home / "agent.toml").open("a") as settings:
+        settings.write("\ndirectory_every = 1.0\n")
+    async with world.relay(), process_of(home):
+        await eventually(lambda: knows(home), 20)
+        code, out, _ = await type_in("safety-number", "--dir", home, "IDVAS")
+        assert (code, out.splitlines()[-1]) == (0, "Nobody here has compared it yet.")
+        number = " ".join(line.strip() for line in out.splitlines()[1:4])
+        assert re.fullmatch(r"(\d{5} ){11}\d{5}", number)
+        marked = ("--compared", number, "--role", "lead", "--how", "voice")
+        code, out, _ = await type_in("safety-number", "--dir", home, "IDVAS", *marked)
+        assert code == 0
+        assert out.splitlines()[-1].endswith(" by lead (voice).")
+        code, _, err = await type_in("safety-number", "--dir", home, "IDVAS", "--compared", number)
+        assert (code, "Say who compared it" in err) == (2, True)
+        async with world.session() as http:
+            await world.post_statements(http, "Peacock", ("directory", lead))
+        await eventually(lambda: says(home, "own statements"), 45)
+        said = await says(home, "own statements")
+        assert "your administrator's key published a key of lead-1 (person)." in said
+        code, out, _ = await type_in(
+            "doctor", "--dir", home, "--acknowledge", re.search(r"\[(\d+)]", said)[1]
+        )
+        assert "ok  own statements" in out
+        code, _, err = await type_in("doctor", "--dir", home, "--acknowledge", "agents")
+        assert (code, err.startswith("NOT_FOUND: No second agent")) == (1, True)
+
+
+async def knows(home):
+    code, out, _ = await type_in("status", "--dir", home, "--json")
+    return code == 0 and json.loads(out)["name"] == "Peacock"
+
+
+async def says(home, name):
+    """What doctor finds wrong under this heading, or nothing."""
+    _, out, _ = await type_in("doctor", "--dir", home, "--json")
+    checks = json.loads(out)["checks"]
+    return next((check["say"] for check in checks if check["name"] == name and not check["ok"]), None)
