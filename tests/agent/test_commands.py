@@ -233,8 +233,6 @@ async def test_a_safety_number_is_shown_and_marked_and_what_was_done_in_our_name
         code, out, _ = await type_in("safety-number", "--dir", home, "IDVAS", *marked)
         assert code == 0
         assert out.splitlines()[-1].endswith(" by lead (voice).")
-        code, _, err = await type_in("safety-number", "--dir", home, "IDVAS", "--compared", number)
-        assert (code, "Say who compared it" in err) == (2, True)
         async with world.session() as http:
             await world.post_statements(http, "Peacock", ("directory", lead))
         await eventually(lambda: says(home, "own statements"), 45)
