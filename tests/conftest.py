@@ -12,14 +12,31 @@ from sqlalchemy.util import LRUCache
 from tests.ports import WORKERS
 
 LONGEST = (
-    "stories/test_tour.py", "stories/test_histories.py", "keys_tooling/test_runbook.py", "agent/test_commands.py",
-    "agent/test_consent_commands.py", "broker/test_races.py", "broker/test_settings.py",
+    "keys_tooling/test_runbook.py", "stories/test_tour.py", "stories/test_surrender.py", "stories/test_histories.py",
+    "broker/test_races.py", "agent/test_commands.py", "broker/test_settings.py", "keys_tooling/test_every_change.py",
+    "agent/test_consent_commands.py",
 )  # fmt: skip
+"""What takes longest or waits for processes, the longest first."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What waits for processes comes first, so that no worker ends alone with it."""
-    items.sort(key=lambda item: not item.path.as_posix().endswith(LONGEST))
+    """Each worker begins with some of the longest, whole files of them, so that none ends alone with one.
+
+    `--dist worksteal` gives each worker as many tests in a row; who is done takes from the end of another's row.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    longest: list[list[pytest.Item]] = [[] for _ in range(workers)]
+    for at, name in enumerate(LONGEST):
+        longest[at % workers] += [item for item in items if item.path.as_posix().endswith(name)]
+    others = [item for item in items if not item.path.as_posix().endswith(LONGEST)]
+    left, placed = len(items), list[pytest.Item]()
+    for at, row in enumerate(longest):
+        size = left // (workers - at)
+        left -= size
+        fill = max(size - len(row), 0)
+        placed += row + others[:fill]
+        del others[:fill]
+    items[:] = placed + others
 
 
 def pytest_xdist_auto_num_workers() -> int:
