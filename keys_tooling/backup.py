@@ -19,8 +19,8 @@ from pydantic import Field, ValidationError
 from schemas.canonical import Json, b64, decode, encode, unb64
 from schemas.envelope import Frozen, Seconds
 from schemas.errors import Refusal
-from schemas.hashing import Frames, framed, labelled
-from schemas.keyfile import LIMIT, Cost, lock, unlock
+from schemas.hashing import Frames, framed
+from schemas.keyfile import LIMIT, Cost, backup_digest, lock, unlock
 
 MAGIC = b"FPB1"
 MOST = 2 * LIMIT
@@ -110,7 +110,7 @@ class Backup:
         """Raises Refusal BACKUP."""
         try:
             value = unlock(self.sealed, HOLDS, b64(secret).encode("ascii"))
-            if value["head"] != _digest(self.raw):
+            if value["head"] != backup_digest(self.raw):
                 raise Refusal("FORM")
             files = tuple(map(Kept.from_json, value["files"]))
             if tuple(file.name for file in files) != self.head.files:
@@ -132,7 +132,7 @@ def make(
         Refusal: TOO_BIG, KEYFILE.
     """
     raw = encode(head.model_dump(mode="json"))
-    value: Json = {"files": [file.to_json() for file in opened.files], "head": _digest(raw)}
+    value: Json = {"files": [file.to_json() for file in opened.files], "head": backup_digest(raw)}
     if len(encode(value)) > LIMIT - 4096:
         raise Refusal(
             "TOO_BIG", "Together these files are larger than a backup may be. Choose fewer of them."
@@ -146,7 +146,3 @@ def new_name(draw: Callable[[int], bytes]) -> str:
     """Eight letters and digits that name a backup aloud, such as KQ7M-24XD."""
     letters = base64.b32encode(draw(5)).decode("ascii")
     return f"{letters[:4]}-{letters[4:]}"
-
-
-def _digest(raw: bytes) -> str:
-    return b64(labelled("fenpost/v1/backup", raw))

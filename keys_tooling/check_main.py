@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from schemas.checkpoint import Checkpoint
     from schemas.partnership import Partnership
 
-NOT_KNOWN = frozenset({"UNKNOWN_KEY", "REVOKED_KEY", "STALE_KEY", "SIGNATURE"})
+NOT_KNOWN = frozenset({"UNAUTHENTICATED", "UNKNOWN_KEY", "REVOKED_KEY", "STALE_KEY", "SIGNATURE"})
 
 
 @click.command("check")

@@ -68,7 +68,7 @@ def held_in(folder: Path, passphrases: Sequence[bytes]) -> HeldKeys:
             agencies.add(admin.agency)
         if holds == AgentKeys.HOLDS:
             agent = AgentKeys.from_json(secrets)
-            requests.append(agent.auth)
+            requests += [agent.auth, agent.renew]
             agencies.add(agent.agency)
         if holds == OfficerKeys.HOLDS:
             requests.append(OfficerKeys.from_json(secrets, on_token).auth)

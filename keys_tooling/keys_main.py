@@ -14,6 +14,7 @@ from keys_tooling.check_main import check
 from keys_tooling.console import World, run
 from keys_tooling.emergency_main import emergency
 from keys_tooling.invites_main import invite
+from keys_tooling.minutes_main import ceremony
 from keys_tooling.officers_main import officer
 from keys_tooling.partnership_main import partnership
 from keys_tooling.policy_main import policy
@@ -45,5 +46,5 @@ def keys() -> None:
 
 for group in (partnership, invite, agency, officer, role, policy, rotate, revoke, emergency, resume):
     keys.add_command(group)
-for command in (backup, restore, recover, check, token):
+for command in (backup, restore, recover, check, token, ceremony):
     keys.add_command(command)

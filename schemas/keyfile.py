@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError
 from schemas.canonical import Json, b64, decode, encode, unb64
 from schemas.envelope import Frozen
 from schemas.errors import Refusal
-from schemas.hashing import Frames, framed
+from schemas.hashing import Frames, framed, labelled
 from schemas.record import aead_open
 from schemas.record_sealing import aead_seal
 
@@ -57,6 +57,11 @@ def lock(secrets: Json, holds: str, passphrase: bytes, cost: Cost, draw: Callabl
     nonce = draw(24)
     key = nacl.pwhash.argon2id.kdf(32, passphrase, salt, opslimit=cost.ops, memlimit=cost.mem)
     return MAGIC + framed(head) + nonce + aead_seal(key, nonce, head, encode(secrets))
+
+
+def backup_digest(head: bytes) -> str:
+    """H("fenpost/v1/backup", head of a backup): what its inside confirms of its outside (K18)."""
+    return b64(labelled("fenpost/v1/backup", head))
 
 
 def claimed(data: bytes) -> str:

@@ -34,6 +34,7 @@ class Purpose(StrEnum):
     FRESH = "fenpost/v1/fresh"
     PARTNERSHIP = "fenpost/v1/partnership"
     ENROLMENT = "fenpost/v1/enrolment"
+    MINUTES = "fenpost/v1/minutes"
     INVITED = "fenpost/v1/invited"
     OVERRIDE_REQUEST = "fenpost/v1/override-request"
     OVERRIDE_AUTHORISE = "fenpost/v1/override-authorise"
