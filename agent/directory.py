@@ -139,7 +139,7 @@ class Book:
             try:
                 while True:
                     signed = [Signed.from_json(item.model_dump()) for item in page.statements]
-                    new += [New(one, view.apply(one)) for one in signed]
+                    new += [New(one, view.apply(one), view.size - 1) for one in signed]
                     if not signed or view.size >= page.size:
                         break
                     page = await self._relay.directory(view.size)
@@ -173,18 +173,17 @@ class Book:
     async def _keep(self, view: Directory, new: Sequence[New], fresh: int) -> None:
         before, now = self._view.size, int(self._clock())
         rows = [
-            {"n": at, "sig": b64(one.signed.signature), "text": one.signed.text.decode("ascii")}
-            for at, one in enumerate(new, start=before)
+            {"n": one.at, "sig": b64(one.signed.signature), "text": one.signed.text.decode("ascii")}
+            for one in new
         ]
-        ours = [one for one in new if one.statement.agency == self._keys.agency]
+        ours = [one for one in new if one.is_about(self._keys.agency)]
         mine = view.agencies.get(self._keys.agency)
         watched = self._trust.watched.grown(view.size, now)
 
         def work(connection: Connection) -> None:
             if rows:
                 connection.execute(insert(statements), rows)
-                published = () if mine is None else mine.keys
-                own_chain.take(connection, ours, self.held, published, first=before == 0, ts=now)
+                own_chain.take(connection, ours, self.held, mine, first=before == 0, ts=now)
                 self._trust.watch(connection, watched)
             self._look_for_doubts(connection)
             write_kv(connection, "fresh", str(fresh))
@@ -192,8 +191,8 @@ class Book:
 
         await self._store.run(work)
         self._trust.watched = watched
-        for at, one in enumerate(new, start=before):
-            self._prekeys |= _prekeys(one.statement, at)
+        for one in new:
+            self._prekeys |= _prekeys(one.statement, one.at)
         self._view, self._fresh = view, fresh
         if self._look_for_strangers():
             await self._store.run(lambda c: note(c, int(self._clock()), "own-key-unknown", "DIRECTORY"))

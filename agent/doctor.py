@@ -120,7 +120,7 @@ def _own(state: dict[str, Any]) -> str:
     """What stands in the directory in this agency's name, and nobody here has confirmed."""
     waiting = state["own_statements"]
     if waiting:
-        said = " ".join(f"[{one['seq']}] {one['say']}" for one in waiting)
+        said = " ".join(f"[{one['n']}] {one['say']}" for one in waiting)
         todo = "Ask your administrator. If it was they: fenpost-agent doctor --acknowledge NUMBER. If not: revoke."
         raise Refusal("OWN_STATEMENT", f"{'Nothing is sent. ' if state['own_doubt'] else ''}{said} {todo}")
     return "everything in the directory in this agency's name is known here"

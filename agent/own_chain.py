@@ -1,4 +1,4 @@
-"""What the directory says in our own agency's name, and who here knows of it (PROTOCOL.md K15, G15).
+"""What the directory says in our own agency's name or of it, and who here knows of it (PROTOCOL.md K15, G15).
 
 Rules of this house:
 - every statement of our own chain is one that this agent posted, one that it can see to be ours (a running key that it
@@ -19,14 +19,17 @@ from agent.forms import Json
 from agent.store import note
 from agent.tables import own_statements, posted_statements
 from schemas.canonical import unb64
+from schemas.directory import Agency
 from schemas.directory_statement import AddKey, Statement, parse_statement, statement_hash
 from schemas.errors import Refusal
 from schemas.keys import Use, kid_of
 from schemas.signing import Signed
 from schemas.worktime import london
 
-GRAVE = frozenset({"rotate-op", "rotate-root", "leave"})
-"""After these, whoever holds the new keys speaks for the agency, or it is gone."""
+GRAVE = frozenset({"rotate-op", "rotate-root"})
+"""After these, whoever holds the new keys speaks for the agency."""
+OF_US = ("member", "was", "now")
+"""Where oversight's statements name an agency."""
 SAYS = {
     "inception": "founded the agency",
     "revoke": "ended a key",
@@ -45,10 +48,16 @@ SAYS = {
 
 @dataclass(frozen=True, slots=True)
 class New:
-    """A statement of our own chain that this agent had not seen."""
+    """A statement that this agent had not seen, with its place in the directory's log."""
 
     signed: Signed
     statement: Statement
+    at: int
+
+    def is_about(self, agency: str) -> bool:
+        """Whether it stands in this agency's own chain, or is oversight's word about it."""
+        said = self.statement
+        return said.agency == agency or any(said.body.get(name) == agency for name in OF_US)
 
 
 def post(c: Connection, signed: Signed, ts: int) -> None:
@@ -62,44 +71,52 @@ def take(
     c: Connection,
     found: Sequence[New],
     held: Container[str],
-    running: Container[str],
+    mine: Agency | None,
     *,
     first: bool,
     ts: int,
 ) -> None:
-    """Write down what is new in our own chain.
+    """Write down what is new of our own agency.
 
     Args:
         held: ids of the keys that this agent holds.
-        running: ids of the agency's published keys; who signs with none of them is the administrator, or the roots.
+        mine: our agency in the new view.
         first: whether this agent had read nothing before.
     """
     for one in found:
         statement, made = one.statement, statement_hash(one.signed)
         ours = c.execute(select(posted_statements.c.hash).where(posted_statements.c.hash == made)).first()
         known = first or ours is not None or _is_held(one.signed, held)
-        grave = not known and statement.op in GRAVE
-        row = {"seq": statement.seq, "hash": made, "op": statement.op, "ts": statement.ts}
-        who = "a renewal key of this agency" if statement.by in running else "your administrator's key"
-        row |= {"detail": f"{who} {_detail(one.signed)}", "known": int(known), "grave": int(grave)}
+        gone = mine is not None and statement.op == "leave" and statement.body.get("member") == mine.id
+        grave = not known and (statement.op in GRAVE or gone)
+        row = {"n": one.at, "hash": made, "op": statement.op, "ts": statement.ts}
+        said = "said that your agency leaves" if gone else _detail(one.signed)
+        row |= {"detail": f"{_who(statement, mine)} {said}", "known": int(known), "grave": int(grave)}
         c.execute(insert(own_statements).values(**row))
         if not known:
             note(c, ts, "own-statement-new", "OWN_STATEMENT")
 
 
+def _who(statement: Statement, mine: Agency | None) -> str:
+    if mine is None or statement.agency != mine.id:
+        return "oversight"
+    # Who signs with none of the agency's published keys is its administrator, or its roots.
+    return "a renewal key of this agency" if statement.by in mine.keys else "your administrator's key"
+
+
 def doubts(c: Connection) -> list[Row[Any]]:
     """What waits for a person to say that it is right, oldest first."""
     waiting = select(own_statements).where(own_statements.c.known == 0)
-    return list(c.execute(waiting.order_by(own_statements.c.seq)).all())
+    return list(c.execute(waiting.order_by(own_statements.c.n)).all())
 
 
-def acknowledge(c: Connection, seqs: Iterable[int], ts: int) -> int:
+def acknowledge(c: Connection, numbers: Iterable[int], ts: int) -> int:
     """Somebody here knows of these; says how many waited. Raises Refusal NOT_FOUND when one does not wait."""
-    wanted = set(seqs)
-    waiting = {row.seq for row in doubts(c)}
+    wanted = set(numbers)
+    waiting = {row.n for row in doubts(c)}
     if not wanted <= waiting:
         raise Refusal("NOT_FOUND", "No such statement waits. fenpost-agent doctor shows those that do.")
-    c.execute(update(own_statements).where(own_statements.c.seq.in_(wanted)).values(known=1, seen=ts))
+    c.execute(update(own_statements).where(own_statements.c.n.in_(wanted)).values(known=1, seen=ts))
     note(c, ts, "own-statement-known", "", ",".join(map(str, sorted(wanted))))
     return len(wanted)
 
@@ -107,7 +124,7 @@ def acknowledge(c: Connection, seqs: Iterable[int], ts: int) -> int:
 def shown(row: Row[Any]) -> Json:
     """A statement that waits, for people."""
     says = f"On {london(row.ts):%d %b %Y at %H:%M} {row.detail}."
-    return {"seq": row.seq, "op": row.op, "ts": row.ts, "grave": bool(row.grave), "say": says}
+    return {"n": row.n, "op": row.op, "ts": row.ts, "grave": bool(row.grave), "say": says}
 
 
 def _is_held(signed: Signed, held: Container[str]) -> bool:

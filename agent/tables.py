@@ -37,10 +37,10 @@ statements = Table(
     Column("sig", String, nullable=False),
     Column("text", Text, nullable=False),
 )
-own_statements = Table(  # our own chain, as far as this agent has read it
+own_statements = Table(  # our own chain and what oversight says of us, as far as this agent has read it
     "own_statements",
     metadata,
-    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("n", Integer, primary_key=True, autoincrement=False),  # the place in the directory's log
     Column("hash", String, nullable=False),
     Column("op", String, nullable=False),
     Column("ts", Integer, nullable=False),

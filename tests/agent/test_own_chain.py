@@ -14,6 +14,7 @@ from schemas.errors import Refusal
 from schemas.keys import OpeningKey, SigningKey, Use
 from tests.agent.agencies import eventually, folder_of, quiet, running
 from tests.agent.test_directory_log import chain_of, send, state
+from tests.agent.test_safety_numbers import renamed
 from tests.simulated_world import World
 
 pytestmark = pytest.mark.filterwarnings("ignore:shutdown_timeout:DeprecationWarning")
@@ -53,10 +54,10 @@ async def test_what_the_administrator_did_is_shown_until_somebody_knows_of_it_an
             assert second.endswith("your administrator's key ended a key.")
             assert agent.trust.hindrance is None
         async with quiet(world, "Peacock") as agent:
-            seqs = [one["seq"] for one in await agent.book.own_statements()]
+            seqs = [one["n"] for one in await agent.book.own_statements()]
             assert len(seqs) == 2
             await agent.office.own.acknowledge(Acknowledge(statements=(seqs[0],)))
-            assert [one["seq"] for one in await agent.book.own_statements()] == seqs[1:]
+            assert [one["n"] for one in await agent.book.own_statements()] == seqs[1:]
             with pytest.raises(Refusal, match="NOT_FOUND"):
                 await agent.office.own.acknowledge(Acknowledge(statements=(seqs[0],)))
             await agent.office.own.acknowledge(Acknowledge(statements=(seqs[1],)))
@@ -83,7 +84,7 @@ async def test_a_running_key_that_is_not_held_here_stops_sending_until_it_is_rev
         mid = await send(agent)
         assert await queued_at(agent, mid) == "waiting"
         (waits,) = await agent.book.own_statements()
-        await agent.office.own.acknowledge(Acknowledge(statements=(waits["seq"],)))
+        await agent.office.own.acknowledge(Acknowledge(statements=(waits["n"],)))
         assert agent.book.doubt() == "OWN_STATEMENT"  # saying so does not make it ours
         await state(world, "Peacock", chain.revoke(key.kid, "compromised", now, world.now))
         await agent.book.refresh()
@@ -106,7 +107,7 @@ async def test_a_replaced_administrators_key_stops_sending_until_somebody_knows_
             assert agent.trust.hindrance == "OWN_STATEMENT"  # a restart forgets nothing
             (waits,) = await agent.book.own_statements()
             assert waits["grave"]
-            await agent.office.own.acknowledge(Acknowledge(statements=(waits["seq"],)))
+            await agent.office.own.acknowledge(Acknowledge(statements=(waits["n"],)))
             assert agent.trust.hindrance is None
             await agent.outbox.flush()
             assert await queued_at(agent, mid) == "queued"
@@ -140,6 +141,29 @@ async def test_receiving_goes_on_meanwhile(world):
         assert await agent.inbox.collect(0)
         assert len(await agent.showing.inbox()) == 1
         assert await queued_at(other, mid) != "waiting"
+
+
+async def test_what_oversight_says_of_us_is_shown_and_of_others_is_not(world):
+    async with world.relay(), world.session() as http, quiet(world, "Peacock") as agent:
+        await renamed(world, http, "IDVAS", "Other name")
+        await agent.book.refresh()
+        assert await says(agent) == []
+        await renamed(world, http, "Peacock", "Peacock and Co")
+        await agent.book.refresh()
+        (said,) = await says(agent)
+        assert said.endswith("oversight admitted an agency, or changed its entry.")
+        assert agent.book.doubt() is None
+
+
+async def test_that_another_agency_leaves_stops_nobody_else(world):
+    chain, gone = chain_of(world, "oversight"), world.parties["IDVAS"].id
+    async with world.relay(), quiet(world, "Peacock") as agent, quiet(world, "IDVAS") as leaver:
+        await state(world, "oversight", chain.leave(gone, world.now + DAY, None, world.now))
+        for one in (agent, leaver):
+            await one.book.refresh()
+        assert (agent.book.doubt(), leaver.book.doubt()) == (None, "OWN_STATEMENT")
+        (said,) = await says(leaver)
+        assert said.endswith("oversight said that your agency leaves.")
 
 
 # --- a copied folder
