@@ -151,9 +151,16 @@ class Agency:
         """The word that counts of those that it leaves: the latest, unless it was taken in again since (K23)."""
         said = {one.by: one for one in self.leaves}.values()
         last = max(said, key=lambda one: (one.ts, one.by != self.id), default=None)
-        if last is None or (self.admissions and self.admissions[-1].since >= max(last.ts, last.stops)):
-            return None
-        return last
+        return None if last is None or self._returned(last) else last
+
+    def _returned(self, last: Left) -> bool:
+        """Whether oversight admitted it once more, when it had stopped."""
+        if not self.admissions:
+            return False
+        again = self.admissions[-1]
+        ours = last.by != self.id  # then both words stand in one chain, in their order
+        later = again.since > last.ts or (ours and again.since == last.ts and again.seq > last.seq)
+        return later and again.since >= last.stops
 
     def certified(self, kid: str) -> int:
         """When it was last said that this person's key is hers: published, or recertified (K24)."""

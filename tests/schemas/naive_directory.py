@@ -92,9 +92,12 @@ class Naive:
         if not last:
             return None
         counts = max(last.values(), key=lambda o: (o["ts"], o["agency"] == self.oversight))
-        admitted = [o["ts"] for o in self.said("admit") if o["body"]["member"] == member]
-        if admitted and admitted[-1] >= max(counts["ts"], counts["body"]["stops"]):
-            return None
+        for again in (o for o in self.said("admit") if o["body"]["member"] == member):
+            after = (again["ts"], again["seq"]) > (counts["ts"], counts["seq"])
+            if counts["agency"] != self.oversight:
+                after = again["ts"] > counts["ts"]
+            if after and again["ts"] >= counts["body"]["stops"]:
+                return None
         return counts["body"]["stops"], counts["body"]["successor"]
 
     def certified(self, agency: str) -> dict[str, int]:
