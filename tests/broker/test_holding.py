@@ -1,10 +1,12 @@
 """Messages that wait for a safeguarding lead: kept, shown to nobody else, released, lapsed, withdrawn, expired."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import sys
+import time
 
 import pytest
 
@@ -16,6 +18,7 @@ from tests.broker.leads import (
     HOUR,
     REFUSED,
     UNASKED,
+    People,
     header_of,
     notices,
     one,
@@ -338,35 +341,40 @@ async def test_an_agency_without_a_lead_cannot_have_it_held(world: World, http):
     assert (result["status"], result["code"]) == ("refused", "NO_LEAD")
 
 
-async def test_what_waits_and_what_was_released_survive_a_kill(world: World, people):
+async def test_what_waits_and_what_was_released_survive_a_kill(tmp_path):
     """A real process, killed with SIGKILL after each answer."""
-    async with world.session() as http:
-        relay = await _start(world)
+    # The process has the real clock, and her key must have counted for a day by then.
+    world = World.found(tmp_path / "real", "Peacock", "IDVAS", now=int(time.time()) - 8 * DAY)
+    people = People.of(world)
+
+    async with _killed(world), world.session() as http:
         held, freed = risky(world), risky(world)
         assert (await one(world, http, held))["status"] == "held"
         assert (await one(world, http, freed))["status"] == "held"
         signed, record = people.override(header_of(freed))
         assert await post_override(world, http, signed, record) == ("recorded", None)
+    async with _killed(world), world.session() as http:
+        page = await world.mailbox(http, "IDVAS")
+        assert [b64(d.envelope.eid) for d in page.deliveries] == [freed.eid]
+        assert page.head.items[0].override is not None
+        assert (await one(world, http, held))["status"] == "held"
+        signed, record = people.override(header_of(held))
+        assert await post_override(world, http, signed, record) == ("recorded", None)
+        assert len((await world.mailbox(http, "IDVAS")).head.items) == 2
+
+
+@contextlib.asynccontextmanager
+async def _killed(world: World):
+    """A relay in a process of its own, with the real clock, that ends by SIGKILL."""
+    relay = await _start(world)
+    try:
+        yield
+    finally:
         relay.send_signal(signal.SIGKILL)
         await relay.wait()
-    async with world.session() as http:
-        relay = await _start(world)
-        try:
-            page = await world.mailbox(http, "IDVAS")
-            assert [b64(d.envelope.eid) for d in page.deliveries] == [freed.eid]
-            assert page.head.items[0].override is not None
-            assert (await one(world, http, held))["status"] == "held"
-            signed, record = people.override(header_of(held))
-            assert await post_override(world, http, signed, record) == ("recorded", None)
-            assert len((await world.mailbox(http, "IDVAS")).head.items) == 2
-        finally:
-            relay.send_signal(signal.SIGKILL)
-            await relay.wait()
 
 
 async def _start(world: World):
-    import time
-
     world.clock.now = time.time()  # the process has the real clock
     settings = world.folder / "relay" / "relay.toml"
     relay = await asyncio.create_subprocess_exec(
