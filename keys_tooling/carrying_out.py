@@ -15,7 +15,7 @@ from keys_tooling.console import REFUSED, World, report, tell
 from keys_tooling.directory_reading import Reading
 from keys_tooling.journal import Journal
 from keys_tooling.keyfiles import read_secret
-from keys_tooling.own_side import OwnSide, by_others, check_own_chain, reached, read_own
+from keys_tooling.own_side import OwnSide, by_others, check_own_chain, own_chain, reached, read_own
 from keys_tooling.plan import Facts, Plan, described
 from keys_tooling.token_pins import on_token
 from schemas.keyring import AdminKeys
@@ -102,12 +102,21 @@ async def planned(line: Line, own: OwnSide, world: World, make: Make) -> tuple[P
     """The plan and the size of the directory that it was made from; says what others added to the chain."""
     reading = await read_own(line, own, world)
     check_own_chain(reading, own.admin)
-    others = by_others(reading, own.admin)
-    if others:
-        tell(
-            f"Since this key file was made, {len(others)} statements of your agency were signed by other keys."
-        )
+    say_others(by_others(reading, own.admin))
+    own_chain(reading, own.admin)
     return make(reading, own), len(reading.statements)
+
+
+def say_others(others: list[tuple[int, str, str]]) -> None:
+    """Tell who else extended the chain: the agent's renewals as a figure, everything else by name."""
+    renewed = sum(use == "renew" for _, _, use in others)
+    if renewed:
+        tell(f"Since this key file was made, your agent renewed keys in {renewed} statements.")
+    for seq, op, use in others:
+        if use != "renew":
+            tell(
+                f"CAREFUL: statement {seq} of your agency, {op}, was signed by {use or 'another op'} key. Yours?"
+            )
 
 
 def coming(folder: Path, journal: Journal, passphrase: bytes) -> tuple[Signer, ...]:

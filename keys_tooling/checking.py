@@ -119,9 +119,7 @@ def chain(seen: Seen, own: Agency) -> list[Check]:
     if own.seq < admin.seq or admin.head not in seen.reading.hashes():
         say = "The relay hides or has changed statements of this agency. Stop, and ring oversight."
         return [*checks, Check("own chain", False, say)]
-    others = by_others(seen.reading, admin)
-    renew = {key.kid for key in own.keys.values() if key.use == Use.RENEW}
-    strange = [number for number, _, by in _signed_by(seen, own, others) if by not in renew]
+    strange = [number for number, _, use in by_others(seen.reading, admin) if use != Use.RENEW]
     if strange:
         say = (
             f"Statements {', '.join(map(str, strange))} in this agency's name are by another key than admin.fpk's. If "
@@ -131,14 +129,6 @@ def chain(seen: Seen, own: Agency) -> list[Check]:
     return [
         *checks,
         Check("own chain", True, "Every statement in this agency's name is by a key of its own."),
-    ]
-
-
-def _signed_by(seen: Seen, own: Agency, numbers: list[tuple[int, str]]) -> list[tuple[int, str, str]]:
-    wanted = dict(numbers)
-    said = (signed.peek() for signed in seen.reading.statements)
-    return [
-        (one["seq"], one["op"], one["by"]) for one in said if one["agency"] == own.id and one["seq"] in wanted
     ]
 
 

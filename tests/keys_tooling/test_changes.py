@@ -315,3 +315,22 @@ def test_an_agent_that_does_not_run_is_said_to_be_away(world: World):
         refused(world, "rotate", "--dir", world.folder / "Peacock", "--use", "msg", "--yes").code
         == "AGENT_AWAY"
     )
+
+
+def test_statements_that_somebody_else_made_are_named_before_anything_is_agreed(world: World):
+    folder = world.folder / "Peacock"
+    copied = world.folder / "other"
+    copied.mkdir(mode=0o700)
+    for name in ("partnership.json", "admin.fpk", "agent.fpk"):
+        (copied / name).write_bytes((folder / name).read_bytes())
+        (copied / name).chmod(0o600)
+    revoke = ("--use", "witness", "--reason", "rotated", "--dry-run")
+    with served(world):
+        assert "CAREFUL" not in run(world, "revoke", "--dir", folder, *revoke).stderr
+        done(world, "rotate", "--dir", copied, *ROTATE)
+        done(world, "revoke", "--dir", copied, "--use", "consent", "--reason", "rotated", "--yes")
+        assert "CAREFUL" not in run(world, "revoke", "--dir", copied, *revoke).stderr
+        result = run(world, "revoke", "--dir", folder, *revoke)
+    assert ", revoke, was signed by another op key. Yours?" in result.stderr
+    assert isinstance(result.exception, Refusal)
+    assert result.exception.code == "OP_KEY"
