@@ -1,10 +1,12 @@
 """The override desk: an author asks, a lead signs, the message goes; everything else stays where it is."""
 
+import asyncio
 import json
 import os
 import secrets
 import subprocess
 import sys
+import time
 
 import pytest
 from sqlalchemy import select
@@ -349,11 +351,11 @@ def type_command(world, *words):
     )  # fmt: skip
 
 
-async def test_the_commands_ask_list_and_release(world, relay, people):
-    import asyncio
-    import time
-
-    world.clock.now = time.time()  # the commands have the real clock
+async def test_the_commands_ask_list_and_release(tmp_path):
+    # The commands have the real clock, and her key must have counted for a day by then.
+    world = World.found(tmp_path, "Peacock", "IDVAS", now=int(time.time()) - 8 * DAY)
+    people = People.of(world)
+    world.clock.now = time.time()
     author, lead = key_file(world, people, "author", "author-1"), key_file(world, people, "lead", "lead-2")
     passphrase = folder_of(world, "Peacock") / "passphrase"
     reason = world.folder / "reason.txt"
@@ -362,7 +364,7 @@ async def test_the_commands_ask_list_and_release(world, relay, people):
     def run(*words):
         return asyncio.to_thread(type_command, world, *words)
 
-    async with running(world, "Peacock") as peacock, running(world, "IDVAS") as idvas:
+    async with world.relay(), running(world, "Peacock") as peacock, running(world, "IDVAS") as idvas:
         mid = await held(peacock)
         lists = await run("override", "hold", "list")
         assert (lists.returncode, mid in lists.stdout) == (0, True)
