@@ -136,9 +136,8 @@ class Instances:
     async def _keep(self, submit: Callable[[Met], Awaitable[object]], work: Met) -> None:
         try:
             await submit(work)
-        except (
-            Refusal
-        ):  # the store is away, or the relay ends: the next run that is met is written with all before
+        except Refusal:
+            # The store is away, or the relay ends: the next run that is met is written with all before it.
             self._unwritten.discard(work.agency)
 
 

@@ -36,7 +36,9 @@ from broker.tables import (
     statuses,
 )
 from broker.turn import Agreement, Desk, Held, Rows, Turn, Work, grant_of, status_of
+from schemas.directory_statement import statement_leaf
 from schemas.invite import KEPT as INVITE_KEPT
+from schemas.merkle import leaf_hash
 from schemas.signing import Signed
 
 HELD = (
@@ -96,6 +98,13 @@ DELETE_NOTICES = Statement(
 SELECT_NEW = Statement(
     lambda: (
         select(leaves.c.idx, leaves.c.leaf).where(leaves.c.idx >= bindparam("size")).order_by(leaves.c.idx)
+    )
+)
+SELECT_SAID = Statement(
+    lambda: (
+        select(statements.c.n, statements.c.text, statements.c.sig)
+        .where(statements.c.n >= bindparam("size"))
+        .order_by(statements.c.n)
     )
 )
 UPDATE_HEAD = Statement(
@@ -201,6 +210,13 @@ def write_grown(connection: Connection, turn: Turn, growth: Growth, size: int) -
     if found := growth.stored_nodes(size):
         store(connection, nodes, [{"level": a, "idx": b, "hash": c} for a, b, c in found])
     return move_head(connection, "log", size, growth.frontier.size, growth.note)
+
+
+def stand_said(connection: Connection, size: int, leaves: list[bytes]) -> bool:
+    """Whether the statements stored from this place on are those of these leaf hashes, all and no other (L2)."""
+    rows = SELECT_SAID.rows(connection, size=size)
+    found = [leaf_hash(statement_leaf(Signed(row.text, row.sig))) for row in rows]
+    return [row.n for row in rows] == list(range(size, size + len(leaves))) and found == leaves
 
 
 def move_head(connection: Connection, name: str, old: int, new: int, note: str) -> bool:

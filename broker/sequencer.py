@@ -246,6 +246,8 @@ class Sequencer:
     def _write_directory(self, connection: Connection, turn: Turn) -> str | None:
         if not turn.rows.statements:
             return None
+        if not queries.stand_said(connection, self._view.size, _leaves(turn)):
+            raise Refusal("UNAVAILABLE")
         note = sign(self._view.origin, self._view.key, turn.view.frontier)
         if not queries.move_head(connection, "keys", self._view.directory.size, turn.view.size, note):
             raise Refusal("UNAVAILABLE")

@@ -4,6 +4,7 @@ import base64
 import itertools
 import json
 import secrets
+import sqlite3
 from typing import Any
 
 import pytest
@@ -156,6 +157,28 @@ async def test_a_line_for_the_other_log_is_not_taken_though_the_key_is_the_same(
     body = json.dumps({"size": head.size, "line": line}).encode()
     answer = await world.call(http, "Peacock", "POST", api.KEYS_HEAD, body=body)
     assert answer.json()["code"] == "SIGNATURE"
+
+
+async def test_no_head_is_signed_over_a_statement_whose_stored_bytes_are_others(world: World, relay: Any):
+    """As the audit log's leaves are, they are read back before their head is committed (L2)."""
+    before = relay.relay.view.note
+    with sqlite3.connect(world.folder / "relay" / "relay.db") as store:
+        store.execute(
+            "CREATE TRIGGER spoil AFTER INSERT ON statements BEGIN "
+            "UPDATE statements SET text = text || X'20' WHERE n = NEW.n; END"
+        )
+    store.close()
+    async with world.session() as http:
+        admin = world.parties["Peacock"].admin
+        mine = world.directory.agencies[admin.agency]
+        key = SigningKey(secrets.token_bytes(32))
+        said = Chain(admin.agency, admin.op, mine.seq, mine.head).add_key(
+            Use.AUTH, key.public, world.now, world.now + 86_400, world.now
+        )
+        answer = await world.post_statements(http, "Peacock", ("directory", said))
+        assert (answer.status, answer.json()["code"]) == (503, "UNAVAILABLE")
+    assert relay.relay.view.note == before
+    assert relay.relay.view.size == world.directory.size
 
 
 # --- the hashes in memory
