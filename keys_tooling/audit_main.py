@@ -144,11 +144,13 @@ def audit_pull(
         "openings_told": len(told) - told.count("refused"),
         "statements": done.statements,
         "vouched": done.vouched.to_json(world.now()),
+        "directory_vouched": done.directory_vouched.to_json(world.now()),
     }
     text = (
         f"Entries        {done.entries:,} ({done.new:,} new), each the one that the relay signed\n"
         f"Directory      {done.statements:,} statements, replayed\n"
         f"Witnesses      {done.vouched.text(world.now())}\n"
+        f"  of directory {done.directory_vouched.text(world.now())}\n"
         f"Oversight      safety number {number}"
     )
     if done.given_up.count:
@@ -160,7 +162,7 @@ def audit_pull(
     if facts["openings_refused"]:
         text += f", {facts['openings_refused']} were refused: tell oversight of them yourself"
     report(facts, text, as_json=as_json)
-    if done.vouched.state(world.now()) == "missing":
+    if "missing" in (done.vouched.state(world.now()), done.directory_vouched.state(world.now())):
         sys.exit(REFUSED)
 
 

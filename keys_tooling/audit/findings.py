@@ -88,6 +88,7 @@ class Report:
     unlisted: int = 0
     vouched: Vouched | None = None
     """Who vouched for the log, as of the newest checkpoint (PROTOCOL.md L20)."""
+    directory_vouched: Vouched | None = None
     seen: int = 0
     """When the newest checkpoint was pulled, in Unix seconds."""
     edge: Frontier = field(default_factory=Frontier, repr=False)
@@ -127,6 +128,9 @@ class Report:
             "statements": self.statements,
             "unlisted": self.unlisted,
             "vouched": None if self.vouched is None else self.vouched.to_json(self.seen),
+            "directory_vouched": None
+            if self.directory_vouched is None
+            else self.directory_vouched.to_json(self.seen),
         }
 
     def text(self, number: str) -> str:
@@ -143,6 +147,11 @@ class Report:
             f"Checkpoints    {self.checkpoints:,}",
             f"Directory      {self.statements:,} statements",
             *([] if self.vouched is None else [f"Witnesses      {self.vouched.text(self.seen)}"]),
+            *(
+                []
+                if self.directory_vouched is None
+                else [f"  of directory {self.directory_vouched.text(self.seen)}"]
+            ),
             f"Oversight      safety number {number}",
         ]
         if self.whole:

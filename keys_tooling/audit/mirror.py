@@ -41,8 +41,8 @@ CREATE TABLE epoch (id TEXT NOT NULL, kid TEXT NOT NULL, first INTEGER NOT NULL,
   PRIMARY KEY (kid, first, id)) STRICT;
 CREATE TABLE note (n INTEGER PRIMARY KEY, log TEXT NOT NULL, text TEXT NOT NULL, seen INTEGER NOT NULL,
   believed INTEGER NOT NULL) STRICT;
-CREATE TABLE head (n INTEGER PRIMARY KEY, text TEXT NOT NULL, seen INTEGER NOT NULL, stood INTEGER NOT NULL,
-  mark BLOB NOT NULL) STRICT;
+CREATE TABLE head (n INTEGER PRIMARY KEY, log TEXT NOT NULL, text TEXT NOT NULL, seen INTEGER NOT NULL,
+  stood INTEGER NOT NULL, mark BLOB NOT NULL) STRICT;
 CREATE INDEX entry_gone ON entry (i) WHERE length(relay) = 0;
 CREATE TABLE retention (digest TEXT PRIMARY KEY, text BLOB NOT NULL, done INTEGER NOT NULL, early TEXT NOT NULL) STRICT;
 CREATE TABLE policy (digest TEXT PRIMARY KEY, text BLOB NOT NULL) STRICT;
@@ -84,7 +84,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A head of the audit log that agencies were asked to vouch for, and whether a quorum `stood` behind it.
+    """A head of a log that agencies were asked to vouch for, and whether a quorum `stood` behind it.
 
     `whole` is whether its text is still the one that was kept: a line of a stranger's may be changed and verify.
     """
@@ -225,26 +225,30 @@ class Mirror:
         with self._db:
             self._db.execute("UPDATE note SET believed = 1 WHERE n = ?", (number,))
 
-    def heads(self, since: int = 0) -> list[Head]:
-        """Heads seen that agencies were asked to vouch for, in the order seen: all, or those seen since a time and the
-        last that a quorum stood behind."""
+    def heads(self, log: Log, since: int = 0) -> list[Head]:
+        """Heads of a log that agencies were asked to vouch for, in the order seen: all, or those seen since a time
+        and the last that a quorum stood behind."""
         rows = self._db.execute(
-            "SELECT text, seen, stood, mark FROM head WHERE seen >= ? OR n = (SELECT max(n) FROM head WHERE stood = 1) "
-            "ORDER BY n",
-            (since,),
+            "SELECT text, seen, stood, mark FROM head WHERE log = ?1 AND (seen >= ?2 OR n = "
+            "(SELECT max(n) FROM head WHERE log = ?1 AND stood = 1)) ORDER BY n",
+            (log, since),
         )
         return [
             Head(text, seen, bool(stood), mark == mark_of(text.encode())) for text, seen, stood, mark in rows
         ]
 
-    def keep_head(self, text: str, now: int) -> int:
+    def keep_head(self, log: Log, text: str, now: int) -> int:
         """Keep a head, unless it is the one seen last; its number."""
-        last = self._db.execute("SELECT n, text FROM head ORDER BY n DESC LIMIT 1").fetchone()
+        last = self._db.execute(
+            "SELECT n, text FROM head WHERE log = ? ORDER BY n DESC LIMIT 1", (log,)
+        ).fetchone()
         if last is not None and last[1] == text:
             return int(last[0])
-        row = (text, now, mark_of(text.encode()))
+        row = (log, text, now, mark_of(text.encode()))
         with self._db:
-            added = self._db.execute("INSERT INTO head (text, seen, stood, mark) VALUES (?, ?, 0, ?)", row)
+            added = self._db.execute(
+                "INSERT INTO head (log, text, seen, stood, mark) VALUES (?, ?, ?, 0, ?)", row
+            )
         return int(added.lastrowid or 0)
 
     def vouch(self, number: int) -> None:

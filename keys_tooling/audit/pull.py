@@ -19,7 +19,7 @@ from typing import Protocol, TypeVar
 
 from agent.client import RelayRefusal
 from keys_tooling.audit.lifetimes import lives
-from keys_tooling.audit.mirror import Entry, Mirror
+from keys_tooling.audit.mirror import Entry, Log, Mirror
 from keys_tooling.audit.opened import row_of
 from keys_tooling.audit.read import opener
 from keys_tooling.audit.retaining import GivenUp, Runs, give_up, holds, let_go, on_record, periods_of
@@ -39,6 +39,7 @@ from schemas.policing import LATE, check_text
 from schemas.ranges import each, names, ranges_of
 from schemas.record_sealing import record_hash
 from schemas.retention import read_list
+from schemas.signing import Signed
 from schemas.witness import ACTIVE
 
 T = TypeVar("T")
@@ -64,7 +65,7 @@ class Relay(Source, Protocol):
 
     async def checkpoint(self) -> str: ...
     async def consistency(self, old: int, new: int) -> tuple[bytes, ...]: ...
-    async def head(self) -> api.WitnessPage: ...
+    async def head(self, log: str = api.LOG) -> api.WitnessPage: ...
     async def tile(self, path: str) -> bytes: ...
     async def policy(self, digest: str) -> bytes: ...
     async def records(self, start: int, limit: int) -> tuple[tuple[bytes, bytes], ...]: ...
@@ -82,6 +83,7 @@ class Pulled:
     epochs: int
     given_up: GivenUp
     vouched: Vouched
+    directory_vouched: Vouched
 
 
 @dataclass(slots=True)
@@ -116,9 +118,10 @@ class Pull:
         checkpoint = await self._checkpoint()
         await self._entries(checkpoint)
         vouched = await self._vouched(checkpoint, view)
+        directory = await self._directory_vouched(view)
         epochs = await self._epochs()
         new = checkpoint.size - before
-        return Pulled(checkpoint.size, new, view.size, epochs, self._give_up(), vouched)
+        return Pulled(checkpoint.size, new, view.size, epochs, self._give_up(), vouched, directory)
 
     async def _directory(self) -> Directory:
         key = self.partnership.keys_log_key
@@ -199,17 +202,43 @@ class Pull:
 
     async def _vouched(self, checkpoint: Checkpoint, view: Directory) -> Vouched:
         """Who vouches for this very log, by the heads that the relay shows to its members."""
-        tally = Tally(self.partnership, view, self.mirror.began() or self.now)
-        for head in self.mirror.heads(self.now - ACTIVE):
-            tally.weigh(Shown(opened(head.text, self.partnership), head.seen))
+        tally = self._tally("log", view)
         page = await self._ask(self.relay.head)
         for text in filter(None, (page.held, page.asked)):
             shown = Shown(opened(text, self.partnership), self.now)
-            number = self.mirror.keep_head(text, self.now)
+            number = self.mirror.keep_head("log", text, self.now)
             await self._same(checkpoint, shown.published.checkpoint)
             if tally.weigh(shown):
                 self.mirror.vouch(number)
         return tally.so_far(self.now)
+
+    async def _directory_vouched(self, view: Directory) -> Vouched:
+        """Who vouches for this very directory (L28): its heads are held against the statements replayed here."""
+        tally = self._tally("keys", view)
+        page = await self._ask(partial(self.relay.head, api.KEYS))
+        roots = roots_of(self.partnership.charter.oversight, self.mirror.statements())
+        for text in filter(None, (page.held, page.asked)):
+            shown = Shown(opened(text, self.partnership, "keys"), self.now)
+            head = shown.published.checkpoint
+            number = self.mirror.keep_head("keys", text, self.now)
+            if head.size >= len(roots):
+                continue  # a statement came since: the next pull has it
+            if head.root != roots[head.size]:
+                raise Refusal(
+                    "FORK",
+                    f"The directory of {head.size} statements that agencies are asked to vouch for is not the one that "
+                    "the relay shows you. Both signed notes are kept in the mirror. Tell oversight.",
+                )
+            if tally.weigh(shown):
+                self.mirror.vouch(number)
+        return tally.so_far(self.now)
+
+    def _tally(self, log: Log, view: Directory) -> Tally:
+        """What was counted of a log before."""
+        tally = Tally(self.partnership, view, self.mirror.began() or self.now)
+        for head in self.mirror.heads(log, self.now - ACTIVE):
+            tally.weigh(Shown(opened(head.text, self.partnership, log), head.seen))
+        return tally
 
     async def _same(self, mine: Checkpoint, head: Checkpoint) -> None:
         """That a head of any age is of the history that is mirrored here."""
@@ -355,6 +384,16 @@ def _entry(index: int, data: bytes, relay: bytes, sender: bytes, gone: Runs) -> 
             f"The relay's record of entry {index} is not the one that its log commits to. Tell oversight.",
         )
     return Entry(index, data, leaf_hash(data), relay, sender)
+
+
+def roots_of(oversight: str, statements: tuple[Signed, ...]) -> list[bytes]:
+    """The directory log's root at each size, from 0 on. Raises as Directory.apply."""
+    view = Directory(oversight)
+    roots = [view.frontier.root()]
+    for signed in statements:
+        view.apply(signed)
+        roots.append(view.frontier.root())
+    return roots
 
 
 def tile_path(number: int) -> str:

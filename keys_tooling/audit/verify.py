@@ -7,12 +7,13 @@ pinned to its very entry, and a changed hash shows in the tree.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from keys_tooling.audit.entries import check_entries
 from keys_tooling.audit.findings import Report
 from keys_tooling.audit.mirror import Log, Mirror, claimed_size
 from keys_tooling.audit.retaining import Runs, let_go, on_record, shortest_of, too_early
-from keys_tooling.audit.vouching import Shown, Tally, opened
+from keys_tooling.audit.vouching import Shown, Tally, Vouched, opened
 from schemas.checkpoint import Checkpoint, LogKey, open_checkpoint
 from schemas.directory import Directory
 from schemas.errors import Refusal
@@ -48,7 +49,9 @@ def verify(
         raise Refusal("MIRROR", "Nothing was pulled yet. Run: fenpost-audit pull")
     view = _directory(mirror, partnership, report)
     if not any(finding.log == "keys" for finding in report.findings):  # else their keys are not known
-        _witnessed(mirror, partnership, view, notes, report)
+        report.seen = max((note.seen for note in mirror.notes("log")), default=0)
+        report.vouched = _witnessed("log", mirror, partnership, view, notes, report)
+        report.directory_vouched = _witnessed("keys", mirror, partnership, view, None, report)
     gone = _let_go(mirror, view, report)
     if since.size and not notes.vouches(since):
         raise Refusal("MIRROR", UNVOUCHED)
@@ -69,22 +72,27 @@ def _let_go(mirror: Mirror, view: Directory, report: Report) -> Runs:
 
 
 def _witnessed(
-    mirror: Mirror, partnership: Partnership, view: Directory, notes: _Checkpoints, report: Report
-) -> None:
-    """Count again who vouched for the log; each head that was vouched for must be of the same history."""
+    log: Log,
+    mirror: Mirror,
+    partnership: Partnership,
+    view: Directory,
+    notes: _Checkpoints | None,
+    report: Report,
+) -> Vouched:
+    """Count again who vouched for a log; each head of the audit log must be of the history that `notes` are of."""
     tally = Tally(partnership, view, mirror.began() or 0)
-    for head in mirror.heads():
+    for head in mirror.heads(log):
         try:
-            published = opened(head.text, partnership)
+            published = opened(head.text, partnership, log)
             stood = tally.weigh(Shown(published, head.seen))
         except Refusal:
-            report.find("log", claimed_size(head.text), "cosigned")
+            report.find(log, claimed_size(head.text), "cosigned")
             continue
         if not head.whole or (head.stood and not stood):
-            report.find("log", published.checkpoint.size, "cosigned")
-        notes.expect(published.checkpoint)
-    report.seen = max((note.seen for note in mirror.notes("log")), default=0)
-    report.vouched = tally.so_far(report.seen)
+            report.find(log, published.checkpoint.size, "cosigned")
+        if notes is not None:
+            notes.expect(published.checkpoint)
+    return tally.so_far(report.seen)
 
 
 class _Checkpoints:
@@ -170,6 +178,9 @@ def _doubly_signed(text: str, partnership: Partnership) -> bool:
 
 def _directory(mirror: Mirror, partnership: Partnership, report: Report) -> Directory:
     notes = _Checkpoints(mirror, "keys", partnership.keys_log_key, report)
+    for head in mirror.heads("keys"):
+        with suppress(Refusal):  # one that does not open is found where who vouched is counted
+            notes.expect(opened(head.text, partnership, "keys").checkpoint)
     view = Directory(partnership.charter.oversight)
     notes.meet(view.frontier)
     for at, signed in enumerate(mirror.statements()):

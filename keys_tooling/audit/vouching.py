@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
+from keys_tooling.audit.mirror import Log
 from schemas.canonical import Json
 from schemas.directory import Directory
 from schemas.errors import Refusal
@@ -98,9 +99,11 @@ class Shown:
     seen: int
 
 
-def opened(text: str, partnership: Partnership) -> Published:
-    """A head with both of the log's lines. Raises Refusal CHECKPOINT."""
+def opened(text: str, partnership: Partnership, log: Log = "log") -> Published:
+    """A head with both lines of its log, the audit log or the directory's. Raises Refusal CHECKPOINT."""
     try:
+        if log == "keys":
+            return open_published(text, partnership.keys_log_key, partnership.keys_log_mldsa_key)
         return open_published(text, partnership.log_key, partnership.log_mldsa_key)
     except Refusal as refusal:
         raise Refusal("CHECKPOINT", SECOND) from refusal

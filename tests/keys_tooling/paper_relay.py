@@ -108,8 +108,7 @@ class PaperRelay:
         """The newest head with the lines of those members who cosign."""
         note = self.note()
         head = open_checkpoint(note, self.world.founded.partnership.log_key)
-        parties = [self.world.parties[name] for name in self.cosigners if name in self.world.parties]
-        return note + "".join(cosign(head, p.id, p.member.agent.witness, self.world.now) for p in parties)
+        return self._lines(note, head)
 
     # --- what agent.client.Relay answers
 
@@ -170,9 +169,23 @@ class PaperRelay:
         self._ask()
         return self.note()
 
-    async def head(self) -> api.WitnessPage:
+    def directory_cosigned(self) -> str:
+        """The directory's newest head with the same members' lines."""
+        view, keys = Directory(self.world.founded.oversight.id), self.world.founded.relay
+        for signed in self.statements:
+            view.apply(signed)
+        origin = f"{self.world.founded.partnership.charter.origin}/keys"
+        head = Checkpoint(origin, view.size, view.frontier.root())
+        return self._lines(publish(sign_checkpoint(head, keys.keys_log), head, keys.log_mldsa), head)
+
+    def _lines(self, note: str, head: Checkpoint) -> str:
+        parties = [self.world.parties[name] for name in self.cosigners if name in self.world.parties]
+        return note + "".join(cosign(head, p.id, p.member.agent.witness, self.world.now) for p in parties)
+
+    async def head(self, log: str = api.LOG) -> api.WitnessPage:
         self._ask()
-        return api.WitnessPage(asked=self.cosigned(), held=None)
+        asked = self.cosigned() if log == api.LOG else self.directory_cosigned()
+        return api.WitnessPage(asked=asked, held=None)
 
     async def consistency(self, old: int, new: int) -> tuple[bytes, ...]:
         self._ask()

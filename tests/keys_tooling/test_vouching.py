@@ -13,7 +13,7 @@ from keys_tooling.audit.pull import Pull, Pulled
 from keys_tooling.audit.verify import verify
 from keys_tooling.audit.vouching import Vouched
 from schemas import api
-from schemas.checkpoint import Checkpoint, note_lines
+from schemas.checkpoint import Checkpoint, note_lines, sign_checkpoint
 from schemas.errors import Refusal
 from schemas.keys import SigningKey
 from schemas.mldsa import MldsaKey
@@ -128,8 +128,8 @@ async def test_a_head_of_which_any_line_is_spoilt_is_refused(relay: PaperRelay, 
     assert len(note_lines(relay.cosigned())[1]) == 5
     false = spoilt(relay.cosigned(), line)
 
-    async def lies() -> api.WitnessPage:
-        return api.WitnessPage(asked=false, held=None)
+    async def lies(log: str = api.LOG) -> api.WitnessPage:
+        return api.WitnessPage(asked=false if log == api.LOG else relay.directory_cosigned(), held=None)
 
     relay.head = lies  # type: ignore[method-assign]
     with pytest.raises(Refusal, match="CHECKPOINT"):
@@ -182,7 +182,7 @@ async def test_a_head_of_another_history_is_a_fork_and_both_are_kept(relay: Pape
     with pytest.raises(Refusal, match="FORK: The head of 18 entries"):
         await pull(relay, tmp_path)
     with open_mirror(tmp_path, write=False) as mirror:
-        assert len(mirror.heads()) == 1
+        assert len(mirror.heads("log")) == 1
     report = verified(relay, tmp_path)
     assert [(one.kind, one.position) for one in report.ordered()] == [("fork", 18)]
 
@@ -194,9 +194,9 @@ async def test_a_head_that_was_changed_in_the_mirror_is_named(relay: PaperRelay,
     relay.cosigners = () if how == "said to have a quorum" else relay.cosigners
     await pull(relay, tmp_path)
     with sqlite3.connect(tmp_path / FILE) as database:
-        [text] = database.execute("SELECT text FROM head").fetchone()
+        [text] = database.execute("SELECT text FROM head WHERE log = 'log'").fetchone()
         if how == "said to have a quorum":
-            database.execute("UPDATE head SET stood = 1")
+            database.execute("UPDATE head SET stood = 1 WHERE log = 'log'")
         else:
             lines = text.splitlines(keepends=True)
             changed = {
@@ -204,7 +204,7 @@ async def test_a_head_that_was_changed_in_the_mirror_is_named(relay: PaperRelay,
                 "a line changed": spoilt(text, 6),
                 "the second line": "".join([*lines[:5], *lines[6:]]),
             }[how]
-            database.execute("UPDATE head SET text = ?", (changed,))
+            database.execute("UPDATE head SET text = ? WHERE log = 'log'", (changed,))
     database.close()
     report = verified(relay, tmp_path)
     assert [(one.kind, one.position) for one in report.findings] == [("cosigned", 20)]
@@ -223,12 +223,70 @@ async def test_witnesses_outside_the_partnership_are_wanted_where_the_charter_na
     head = Checkpoint(relay.world.founded.partnership.charter.origin, 4, _root(relay.note()))
     asked = relay.cosigned() + cosign(head, "witness.example", key, relay.world.now)
 
-    async def page() -> api.WitnessPage:
-        return api.WitnessPage(asked=asked, held=None)
+    async def page(log: str = api.LOG) -> api.WitnessPage:
+        return api.WitnessPage(asked=asked if log == api.LOG else relay.directory_cosigned(), held=None)
 
     relay.head = page  # type: ignore[method-assign]
     done = await pull(relay, tmp_path)
     assert (done.vouched.last, done.vouched.size) == (relay.world.now, 4)
+
+
+# --- the directory's log is held to the same
+
+
+@pytest.mark.parametrize("line", [4, 5, 6, 7, 8])
+async def test_a_head_of_the_directory_of_which_any_line_is_spoilt_is_refused(
+    relay: PaperRelay, tmp_path: Path, line: int
+):
+    false = spoilt(relay.directory_cosigned(), line)
+
+    async def lies(log: str = api.LOG) -> api.WitnessPage:
+        return api.WitnessPage(asked=false if log == api.KEYS else relay.cosigned(), held=None)
+
+    relay.head = lies  # type: ignore[method-assign]
+    with pytest.raises(Refusal, match="CHECKPOINT"):
+        await pull(relay, tmp_path)
+
+
+async def test_another_directory_than_the_one_that_agencies_vouch_for_is_a_fork(
+    relay: PaperRelay, tmp_path: Path
+):
+    """Members are shown the directory with one statement exchanged."""
+    head = Checkpoint(
+        f"{relay.world.founded.partnership.charter.origin}/keys", len(relay.statements), bytes(32)
+    )
+    keys = relay.world.founded.relay
+    other = publish(sign_checkpoint(head, keys.keys_log), head, keys.log_mldsa)
+
+    async def lies(log: str = api.LOG) -> api.WitnessPage:
+        return api.WitnessPage(asked=other if log == api.KEYS else relay.cosigned(), held=None)
+
+    relay.head = lies  # type: ignore[method-assign]
+    with pytest.raises(Refusal, match="FORK: The directory of"):
+        await pull(relay, tmp_path)
+    report = verified(relay, tmp_path)
+    assert [(one.log, one.kind) for one in report.ordered()] == [("keys", "fork")]
+
+
+async def test_who_vouches_for_the_directory_is_counted_by_itself(relay: PaperRelay, tmp_path: Path):
+    done = await pull(relay, tmp_path)
+    size, now = len(relay.statements), relay.world.now
+    assert done.directory_vouched == Vouched(now, now, size, wanted=2, active=3, outside=0)
+    head = relay.head
+
+    async def none_of_the_directory(log: str = api.LOG) -> api.WitnessPage:
+        page = await head(log)
+        first = "".join(page.asked.splitlines(keepends=True)[:6])
+        return page if log == api.LOG else api.WitnessPage(asked=first, held=None)
+
+    relay.head = none_of_the_directory  # type: ignore[method-assign]
+    relay.world.clock.advance(25 * HOUR)
+    relay.fill(1)
+    done = await pull(relay, tmp_path)
+    states = [one.state(relay.world.now) for one in (done.vouched, done.directory_vouched)]
+    assert states == ["agreed", "missing"]
+    report = verified(relay, tmp_path)
+    assert (report.whole, report.directory_vouched) == (True, done.directory_vouched)
 
 
 async def test_a_key_that_was_revoked_vouches_for_nothing(relay: PaperRelay, tmp_path: Path):
