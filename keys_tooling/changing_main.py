@@ -26,6 +26,9 @@ DIR = click.option("--dir", "folder", type=FILE, required=True, help="The agency
     "--use", "uses", multiple=True, type=click.Choice(ADMINS + AGENTS), help="Which key. Repeatable."
 )
 @click.option("--all", "every", is_flag=True, help="The operational, the renew and every running key.")
+@click.option(
+    "--here", is_flag=True, help="No agent runs with these keys: write agent.fpk anew, as for oversight."
+)
 @click.option("--person", "person", type=FILE, help="A person's next card (fenpost-keys role new).")
 @click.option("--officer", "officer", type=FILE, help="An IG officer's next card, or her successor's.")
 @click.option("--policy", "signer", type=FILE, help="A policy signer's next card; oversight only.")
@@ -44,6 +47,7 @@ def rotate(
     folder: Path,
     uses: tuple[str, ...],
     every: bool,
+    here: bool,
     person: Path | None,
     officer: Path | None,
     signer: Path | None,
@@ -78,18 +82,24 @@ def rotate(
     own = OwnSide.open(folder, passphrase)
     running, mine = tuple(use for use in wanted if use in AGENTS), [use for use in wanted if use in ADMINS]
     agents = known_passphrase(agent_passphrase_file, "the agent's keys") if agent_passphrase_file else None
-    asked = _ask_agent(folder, running, yes=yes, dry=dry) if running else None
-    if not mine and card is None:
+    asked = _ask_agent(folder, running, yes=yes, dry=dry) if running and not here else None
+    if not mine and not here and card is None:
         text = "Done: the agent has rotated." if asked and asked["applied"] else "Nothing was changed."
         report(asked or {}, text, as_json=as_json)
         return
-    told = given(uses=",".join(sorted(mine)), card=card.kid if card else None)
+    told = given(
+        uses=",".join(sorted((*mine, *running) if here else mine)), card=card.kid if card else None, here=here
+    )
 
     def plan(reading: Reading, side: OwnSide) -> Plan:
         price = cost(demonstration_cost)
         if card is not None:
             return card.plan(reading, side, told, world.now())
         plans = []
+        if here and running:
+            plans.append(
+                rotation.rotate_here(reading, side, told, running, agents or passphrase, price, world)
+            )
         if "renew" in mine:
             plans.append(rotation.rotate_renew(reading, side, told, passphrase, price, world, agents))
         if "op" in mine:

@@ -6,12 +6,14 @@ The keys that an agent runs with are its own to rotate: keys_tooling.own_agent a
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from keys_tooling.ceremony import BACKDATE, OfficerCard
 from keys_tooling.console import World
 from keys_tooling.directory_reading import Reading
+from keys_tooling.keyfiles import read_secret
 from keys_tooling.own_side import ASK, RENEW_HOLDS, OwnSide
-from keys_tooling.partnership import ADMIN
+from keys_tooling.partnership import ADMIN, AGENT
 from keys_tooling.plan import NewFile, Plan, Said, add_key, revoke, standing
 from keys_tooling.policy_signers import Card as SignerCard
 from keys_tooling.roles import Card as PersonCard
@@ -19,12 +21,14 @@ from schemas.canonical import Json, b64
 from schemas.directory import Agency
 from schemas.errors import Refusal
 from schemas.keyfile import Cost, lock
-from schemas.keyring import AdminKeys
+from schemas.keyring import AdminKeys, AgentKeys
 from schemas.keys import ALGORITHM, LIFE, SigningKey, Use
 from schemas.policing import KEY_DELAY
 from schemas.roles import read_tag
 
 Given = tuple[tuple[str, str], ...]
+ALONE = {Use.AUTH: 3600, Use.MSG: 26 * 3600, Use.CONSENT: 26 * 3600, Use.WITNESS: 3600}
+"""Running keys that are rotated without an agent, and how long the old one stands on, in seconds."""
 OVERLAP = 7 * 24 * 3600
 """How long a key that people hold stands on beside its successor, who must be countersigned in that time."""
 
@@ -81,10 +85,54 @@ def rotate_renew(
         tuple(says),
         (
             NewFile(name, name, lock(held, RENEW_HOLDS, agents or passphrase, cost, world.draw)),
-            NewFile(f"next-ask-{_short(key.kid)}.fpk", ASK, lock(held, RENEW_HOLDS, passphrase, cost, world.draw)),
+            NewFile(
+                f"next-ask-{_short(key.kid)}.fpk", ASK, lock(held, RENEW_HOLDS, passphrase, cost, world.draw)
+            ),
         ),
         ("nobody: the agent renews its keys with the new one as soon as it has it",),
         (f"put {name} beside agent.fpk within a week and start the agent anew: it takes the file up",),
+    )
+
+
+def rotate_here(
+    reading: Reading,
+    own: OwnSide,
+    given: Given,
+    uses: tuple[str, ...],
+    agents: bytes,
+    cost: Cost,
+    world: World,
+) -> Plan:
+    """New running keys in a new agent.fpk, for an agency without an agent, as oversight may be.
+
+    Raises:
+        Refusal: AGENT_HERE (an agent has run from this folder and has keys of its own), RENEW (a receiving key), FILE,
+            KEYFILE.
+    """
+    if (own.folder / "agent.port").exists():
+        raise Refusal("AGENT_HERE")
+    if not set(uses) <= set(ALONE):
+        raise Refusal(
+            "RENEW", "Receiving keys are for an agent that receives. Start one: it renews them itself."
+        )
+    agency, now = _own(reading, own), world.now()
+    drawn = {use: SigningKey(world.draw(32)) for use in ALONE if use in uses}
+    before = AgentKeys.from_json(read_secret(own.folder / AGENT, AgentKeys.HOLDS, agents))
+    fields: dict[str, Any] = {str(use): key for use, key in drawn.items()}
+    keys, start = replace(before, **fields), now - BACKDATE
+    says = [
+        add_key(use, ALGORITHM[use], b64(key.public), start, start + LIFE[use]) for use, key in drawn.items()
+    ]
+    says += [revoke(kid, "rotated", now + ALONE[use]) for use in drawn for kid in standing(agency, use, now)]
+    name = f"next-agent-{_short(next(iter(drawn.values())).kid)}.fpk"
+    return Plan(
+        "rotate",
+        given,
+        agency.id,
+        tuple(says),
+        (NewFile(name, AGENT, lock(keys.to_json(), AgentKeys.HOLDS, agents, cost, world.draw)),),
+        ("nobody: the old keys stand until what is under way has arrived",),
+        (f"make a new backup: fenpost-keys backup; destroy old-{name} tomorrow",),
     )
 
 

@@ -399,6 +399,9 @@ KINDS: Mapping[str, Kind] = {
     "EMERGENCY_START": Kind(
         "The relay does not know a lead's key: an officer or oversight's duty starts, and she signs what she is given."
     ),
+    "AGENT_HERE": Kind(
+        "An agent has run from this folder and renews its keys itself. Ask it: fenpost-keys rotate without --here."
+    ),
     "OP_KEY": Kind(
         "Your agency's operational key was replaced: this folder holds an older one. Use the folder of whoever did."
     ),

@@ -184,7 +184,7 @@ async def test_a_directory_with_another_history_is_refused(relay, oversight, wor
     honest = list(world.statements)
     relay.statements = honest
     for _ in range(2):
-        for signed in world.join(secrets.token_hex(4)):
+        for signed in world.join(f"Agency {secrets.token_hex(4)}"):
             relay.statements.append(signed)
     assert len(relay.statements) >= length
     with pytest.raises(Refusal, match="FORK"):

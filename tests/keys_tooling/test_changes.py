@@ -334,3 +334,29 @@ def test_statements_that_somebody_else_made_are_named_before_anything_is_agreed(
     assert ", revoke, was signed by another op key. Yours?" in result.stderr
     assert isinstance(result.exception, Refusal)
     assert result.exception.code == "OP_KEY"
+
+
+def test_oversight_without_an_agent_rotates_its_request_key_itself_also_when_that_is_over(world: World):
+    folder = world.folder / "oversight"
+    rotate = (
+        "rotate",
+        "--dir",
+        folder,
+        "--use",
+        "auth",
+        "--use",
+        "msg",
+        "--here",
+        "--demonstration-cost",
+        "--yes",
+    )
+    ask = ("policy", "show", "--dir", folder)
+    with served(world):
+        world.clock.advance(40 * 24 * 3600)
+        assert refused(world, *ask).code in ("UNAUTHENTICATED", "CLOCK")
+        said = done(world, *rotate)["plan"]["publishes"]
+        assert [one["body"].get("use") for one in said if one["op"] == "add-key"] == ["auth", "msg"]
+        assert done(world, *ask)["in_force"]["version"] == 1
+        assert refused(world, "rotate", "--dir", folder, "--use", "prekey", "--here", "--yes").code == "RENEW"
+        (folder / "agent.port").write_text("127.0.0.1 1")
+        assert refused(world, *rotate).code == "AGENT_HERE"
