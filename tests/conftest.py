@@ -2,6 +2,8 @@
 
 import gc
 import os
+import shutil
+import sys
 from typing import Any
 
 import pytest
@@ -49,6 +51,13 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 10, 20)
+
+
+def pytest_unconfigure() -> None:
+    """A worker ends without a word, so nothing that waits for its end would clear away."""
+    worlds = sys.modules.get("tests.simulated_world")
+    for mould in worlds.MOULDS.values() if worlds else ():
+        shutil.rmtree(mould.folder, ignore_errors=True)
 
 
 # A program opens its store once, a test run thousands of times; SQLAlchemy would turn each statement into SQL again for
