@@ -13,30 +13,27 @@ Rules of this house:
 from __future__ import annotations
 
 import asyncio
-import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection
 
 from agent import own_chain
+from agent.arriving import Arriving, Progress, replay, unseen
 from agent.client import Relay
 from agent.clock import Clock
 from agent.forms import Json
 from agent.logs import log
-from agent.own_chain import New
 from agent.policies import Policies
 from agent.ring import HeldKeys
 from agent.store import Store, note, read_kv, write_kv
-from agent.tables import statements
 from agent.trust import LogTrust
 from agent.twin import Twin
 from schemas.api import DirectoryPage
-from schemas.canonical import b64, decode, unb64
+from schemas.canonical import decode
 from schemas.checkpoint import note_hash, open_checkpoint
 from schemas.directory import MAX_AGE, Directory
-from schemas.directory_statement import Statement
 from schemas.errors import Refusal
-from schemas.keys import RUNNING, Use, kid_of
+from schemas.keys import RUNNING, Use
 from schemas.signing import STATEMENT_LIMIT, Purpose, Signed
 
 AHEAD = 300
@@ -73,16 +70,11 @@ class Book:
         self.twin = Twin(store, clock)
         self._prekeys: dict[str, int] = {}  # each with its place, as far as no quorum is known to cover it
 
-    async def load(self) -> None:
+    async def load(self, progress: Progress = unseen) -> None:
         """Replay what was believed before."""
-        rows, fresh = await self._store.run(
-            lambda c: (c.execute(select(statements).order_by(statements.c.n)).all(), read_kv(c, "fresh"))
-        )
-        for row in rows:
-            said = self._view.apply(Signed(row.text.encode("ascii"), unb64(row.sig, 64)))
-            if row.n >= self._trust.watched.size:
-                self._prekeys |= _prekeys(said, row.n)
-        self._fresh = int(fresh or 0)
+        found = await replay(self._store, self._view, progress)
+        self._prekeys = {kid: at for kid, at in found.items() if at >= self._trust.watched.size}
+        self._fresh = int(await self._store.run(lambda c: read_kv(c, "fresh")) or 0)
         self._look_for_strangers()
         await self._store.run(self._look_for_doubts)
         await self.twin.load()
@@ -125,22 +117,26 @@ class Book:
 
         return await self._store.run(work)
 
-    async def refresh(self) -> None:
+    async def refresh(self, progress: Progress = unseen) -> None:
         """Fetch and replay what is new, and fetch the policies that it puts in force.
+
+        Args:
+            progress: told after each page; a first replay has many.
 
         Raises:
             Refusal: RELAY_AWAY and the relay's own; ROLLBACK, FORK, CHECKPOINT, DIRECTORY, SIGNATURE after the alarm.
         """
         async with self._lock:
-            view, new, floor = self._view, list[New](), self._trust.floor
+            view, floor = self._view, self._trust.floor
+            new = Arriving(self._store, self._keys.agency)
             page = await self._relay.directory(view.size)
             if page.statements:
-                view = copy.deepcopy(view)
+                view = view.copied()
             try:
-                while True:
-                    signed = [Signed.from_json(item.model_dump()) for item in page.statements]
-                    new += [New(one, view.apply(one), view.size - 1) for one in signed]
-                    if not signed or view.size >= page.size:
+                while page.statements:
+                    await new.take(view, [Signed.from_json(item.model_dump()) for item in page.statements])
+                    progress(view.size, page.size)
+                    if view.size >= page.size:
                         break
                     page = await self._relay.directory(view.size)
                 fresh = self._check(view, page)
@@ -170,20 +166,15 @@ class Book:
             raise Refusal("CLOCK")
         return max(said["ts"], self._fresh)
 
-    async def _keep(self, view: Directory, new: Sequence[New], fresh: int) -> None:
+    async def _keep(self, view: Directory, new: Arriving, fresh: int) -> None:
         before, now = self._view.size, int(self._clock())
-        rows = [
-            {"n": one.at, "sig": b64(one.signed.signature), "text": one.signed.text.decode("ascii")}
-            for one in new
-        ]
-        ours = [one for one in new if one.is_about(self._keys.agency)]
         mine = view.agencies.get(self._keys.agency)
         watched = self._trust.watched.grown(view.size, now)
 
         def work(connection: Connection) -> None:
-            if rows:
-                connection.execute(insert(statements), rows)
-                own_chain.take(connection, ours, self.held, mine, first=before == 0, ts=now)
+            if new.count:
+                new.believe(connection)
+                own_chain.take(connection, new.ours, self.held, mine, first=before == 0, ts=now)
                 self._trust.watch(connection, watched)
             self._look_for_doubts(connection)
             write_kv(connection, "fresh", str(fresh))
@@ -191,8 +182,7 @@ class Book:
 
         await self._store.run(work)
         self._trust.watched = watched
-        for one in new:
-            self._prekeys |= _prekeys(one.statement, one.at)
+        self._prekeys |= new.prekeys
         self._view, self._fresh = view, fresh
         if self._look_for_strangers():
             await self._store.run(lambda c: note(c, int(self._clock()), "own-key-unknown", "DIRECTORY"))
@@ -217,10 +207,3 @@ class Book:
 def _held(keys: HeldKeys) -> set[str]:
     running = {k.kid for k in (keys.msg, keys.auth, keys.consent, keys.witness, keys.renew)}
     return running | {prekey.key.kid for prekey in keys.prekeys}
-
-
-def _prekeys(said: Statement, at: int) -> dict[str, int]:
-    """The receiving key that a statement publishes, with the statement's place."""
-    if said.op != "add-key" or said.body["use"] != Use.PREKEY:
-        return {}
-    return {kid_of(str(said.body["alg"]), unb64(str(said.body["pub"]))): at}

@@ -37,6 +37,13 @@ statements = Table(
     Column("sig", String, nullable=False),
     Column("text", Text, nullable=False),
 )
+arriving = Table(  # statements that were read and are not believed yet
+    "arriving",
+    metadata,
+    Column("n", Integer, primary_key=True),
+    Column("sig", String, nullable=False),
+    Column("text", Text, nullable=False),
+)
 own_statements = Table(  # our own chain and what oversight says of us, as far as this agent has read it
     "own_statements",
     metadata,

@@ -27,6 +27,8 @@ from schemas.signing import Signed
 
 T = TypeVar("T")
 WIDTH = 1 << TILE
+TOGETHER = 1000
+"""Statements read at once when the directory is opened."""
 MAX_LEVEL = 7
 """Tiles of level 7 would need more leaves than the world has messages."""
 
@@ -203,8 +205,8 @@ async def open_directory(
     """
     view, hashed = Directory(oversight), Hashed()
 
-    def take(signed: Signed) -> Statement:
-        statement = view.apply(signed)
+    def take(signed: Signed, *, believed: bool = False) -> Statement:
+        statement = view.apply(signed, believed=believed)
         hashed.extend((leaf_hash(statement_leaf(signed)),))
         return statement
 
@@ -229,7 +231,9 @@ async def open_directory(
             await connection.execute(insert(policies), texts)
         await connection.execute(insert(heads), [{"name": "keys", "size": view.size, "note": note}])
         return View(view, origin, key, note, await open_shelf(connection, view.policies), hashed)
-    for row in await connection.execute(select(statements.c.text, statements.c.sig).order_by(statements.c.n)):
-        take(Signed(row.text, row.sig))
+    stored = select(statements.c.text, statements.c.sig).order_by(statements.c.n).limit(TOGETHER)
+    while page := (await connection.execute(stored.where(statements.c.n >= view.size))).all():
+        for row in page:  # their root is held against the head that this relay signed
+            take(Signed(row.text, row.sig), believed=True)
     confirmed(origin, key, view.frontier, head.note)
     return View(view, origin, key, head.note, await open_shelf(connection, view.policies), hashed)

@@ -54,8 +54,13 @@ MAX_AGE = 24 * 3600
 class Directory(Lookup):
     """The view after replaying statements in order. `apply` either takes a statement whole or changes nothing."""
 
-    def apply(self, signed: Signed) -> Statement:
+    def apply(self, signed: Signed, *, believed: bool = False) -> Statement:
         """Take one statement into the view.
+
+        Args:
+            believed: this program took this very statement before, and kept it where nobody else writes; or it holds
+                the root of all of them against one that it signed itself. Then neither signature nor key is checked
+                again. Never for what somebody else shows.
 
         Raises:
             Refusal: FORM, NOT_CANONICAL, DIRECTORY (out of order), UNKNOWN_AGENCY, SIGNATURE, and what the functions
@@ -67,16 +72,18 @@ class Directory(Lookup):
         else:
             agency = self.known(statement.agency)
             chain.check_following(agency, statement)
-            signed.verified(chain.speaker(self, agency, statement, body), Purpose.DIRECTORY)
-            self._take(agency, statement, body)
+            public = chain.speaker(self, agency, statement, body)
+            if not believed:
+                signed.verified(public, Purpose.DIRECTORY)
+            self._take(agency, statement, body, believed=believed)
         agency, head = self.agencies[statement.agency], statement_hash(signed)
         self.put(replace(agency, seq=statement.seq, head=head, ts=statement.ts))
         self.frontier = self.frontier.append(leaf_hash(statement_leaf(signed)))
         return statement
 
-    def _take(self, agency: Agency, statement: Statement, body: Frozen) -> None:
+    def _take(self, agency: Agency, statement: Statement, body: Frozen, *, believed: bool) -> None:
         if isinstance(body, AddKey):
-            self.put(keys.add_key(self, agency, statement, body))
+            self.put(keys.add_key(self, agency, statement, body, believed=believed))
         elif isinstance(body, Revoke):
             self.put(keys.revoke(agency, statement, body))
         elif isinstance(body, EmergencyRevoke):

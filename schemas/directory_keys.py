@@ -23,8 +23,10 @@ SEALABLE = LIFE[Use.PREKEY]
 # --- publishing
 
 
-def add_key(view: Lookup, agency: Agency, statement: Statement, body: AddKey) -> Agency:
-    """Raises Refusal KEY, NOT_ALLOWED, PERSON_TAG, ONE_PERSON."""
+def add_key(
+    view: Lookup, agency: Agency, statement: Statement, body: AddKey, *, believed: bool = False
+) -> Agency:
+    """Raises Refusal KEY, NOT_ALLOWED, PERSON_TAG, ONE_PERSON; of a `believed` key the point itself is not checked."""
     _check_policy_signer(view, agency, body, statement.ts)
     if body.use == "person":
         _check_person(agency, body, statement.ts)
@@ -33,7 +35,8 @@ def add_key(view: Lookup, agency: Agency, statement: Statement, body: AddKey) ->
         raise Refusal("KEY")
     if use is Use.PREKEY and body.exp - body.nbf > SEALABLE:
         raise Refusal("KEY", "A receiving key may be sealed to for 14 days at most. Shorten its dates.")
-    check_public(body.alg, public)
+    if not believed:
+        check_public(body.alg, public)
     kid = kid_of(body.alg, public)
     view.check_new((kid,))
     view.note((kid,), agency.id)

@@ -1,0 +1,98 @@
+"""Pages of the directory that were read and are not believed yet: a first replay may be of three years of statements.
+
+Rules of this house:
+- they wait in the store and not in memory, and count for nothing there until their root is the one that was signed;
+- what a kill leaves of them is dropped by the next one who asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, select
+
+from agent.own_chain import New
+from agent.store import Store
+from agent.tables import arriving, statements
+from schemas.canonical import b64, unb64
+from schemas.directory import Directory
+from schemas.directory_statement import Statement
+from schemas.keys import Use, kid_of
+from schemas.signing import Signed
+
+Progress = Callable[[int, int], None]
+"""Told how many statements are replayed, of how many."""
+TOGETHER = 500
+
+
+def unseen(_done: int, _of: int) -> None:
+    """For whoever shows no progress."""
+
+
+class Arriving:
+    """What one refresh has read: `ours` are the statements about this agency, `prekeys` places of receiving keys."""
+
+    def __init__(self, store: Store, agency: str) -> None:
+        self._store = store
+        self._agency = agency
+        self.ours: list[New] = []
+        self.prekeys: dict[str, int] = {}
+        self.count = 0
+
+    async def take(self, view: Directory, signed: Sequence[Signed]) -> None:
+        """Replay a page onto a view, and keep it. Raises as Directory.apply."""
+        rows = []
+        for one in signed:
+            said, at = view.apply(one), view.size - 1
+            rows.append({"n": at, "sig": b64(one.signature), "text": one.text.decode("ascii")})
+            self.prekeys |= prekeys(said, at)
+            new = New(one, said, at)
+            if new.is_about(self._agency):
+                self.ours.append(new)
+        if not self.count:
+            await self._store.run(lambda c: c.execute(delete(arriving)))
+        self.count += len(rows)
+        if rows:
+            await self._store.run(lambda c: c.execute(insert(arriving), rows))
+
+    def believe(self, connection: Connection) -> None:
+        """From now on they are part of the directory."""
+        names = ["n", "sig", "text"]
+        connection.execute(insert(statements).from_select(names, select(arriving)))
+        connection.execute(delete(arriving))
+
+
+async def replay(store: Store, view: Directory, progress: Progress) -> dict[str, int]:
+    """Replay what was believed before onto an empty view; gives the places of receiving keys.
+
+    Signatures are not checked once more: they were when it came, and nobody else can write to the store (SQLCipher
+    authenticates each page of it).
+    """
+    found, total = dict[str, int](), await store.run(_count)
+    while True:
+        start = view.size
+        rows = await store.run(partial(_page, start=start))
+        for row in rows:
+            signed = Signed(row.text.encode("ascii"), unb64(row.sig, 64))
+            found |= prekeys(view.apply(signed, believed=True), row.n)
+        progress(view.size, total)
+        if len(rows) < TOGETHER:
+            return found
+
+
+def _count(connection: Connection) -> int:
+    return int(connection.execute(select(func.count()).select_from(statements)).scalar_one())
+
+
+def _page(connection: Connection, start: int) -> Sequence[Row[Any]]:
+    asked = select(statements).where(statements.c.n >= start).order_by(statements.c.n).limit(TOGETHER)
+    return connection.execute(asked).all()
+
+
+def prekeys(said: Statement, at: int) -> dict[str, int]:
+    """The receiving key that a statement publishes, with the statement's place."""
+    if said.op != "add-key" or said.body["use"] != Use.PREKEY:
+        return {}
+    return {kid_of(str(said.body["alg"]), unb64(str(said.body["pub"]))): at}
