@@ -26,7 +26,7 @@ from schemas.sealing import Sealed
 from schemas.signing import Purpose, Signed
 from tests.broker.leads import EMERGENCY, REFUSED, People, header_of, one, post_override, risky
 from tests.policy_world import next_policy, publish
-from tests.simulated_world import AGREED, World
+from tests.simulated_world import AGREED, NOW, World
 
 HOUR, DAY = 3600, 24 * 3600
 SECTORS = {"Peacock": "da_support", "IDVAS": "idva", "Police": "police", "Council": "childrens_services"}
@@ -51,9 +51,11 @@ class Story:
 
     @classmethod
     def told(cls, folder: Path) -> Story:
-        world = World.found(folder / "world", *SECTORS, sectors=SECTORS)
+        # People's keys count two days after they were published: the story begins when they do.
+        world = World.found(folder / "world", *SECTORS, sectors=SECTORS, now=NOW - 2 * DAY)
+        people = People.of(world)
         story = cls(world, folder, began=world.now)
-        asyncio.run(story.play(People.of(world)))
+        asyncio.run(story.play(people))
         return story
 
     async def play(self, people: People) -> None:
