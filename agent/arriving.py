@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select
 
+from agent.logs import log
 from agent.own_chain import New
 from agent.store import Store
 from agent.tables import arriving, statements
@@ -25,10 +26,24 @@ from schemas.signing import Signed
 Progress = Callable[[int, int], None]
 """Told how many statements are replayed, of how many."""
 TOGETHER = 500
+LONG = 2000
 
 
 def unseen(_done: int, _of: int) -> None:
     """For whoever shows no progress."""
+
+
+class Steps:
+    """Progress as lines of the log, one for each tenth of a long way; a short way has none."""
+
+    def __init__(self, event: str) -> None:
+        self._event = event
+        self._next = LONG
+
+    def __call__(self, done: int, of: int) -> None:
+        if of > LONG and done >= self._next:
+            log.info(self._event, count=done, size=of)
+            self._next = done + of // 10
 
 
 class Arriving:
@@ -64,7 +79,9 @@ class Arriving:
         connection.execute(delete(arriving))
 
 
-async def replay(store: Store, view: Directory, progress: Progress) -> dict[str, int]:
+async def replay(
+    store: Store, view: Directory, progress: Progress, together: int = TOGETHER
+) -> dict[str, int]:
     """Replay what was believed before onto an empty view; gives the places of receiving keys.
 
     Signatures are not checked once more: they were when it came, and nobody else can write to the store (SQLCipher
@@ -73,12 +90,12 @@ async def replay(store: Store, view: Directory, progress: Progress) -> dict[str,
     found, total = dict[str, int](), await store.run(_count)
     while True:
         start = view.size
-        rows = await store.run(partial(_page, start=start))
+        rows = await store.run(partial(_page, start=start, limit=together))
         for row in rows:
             signed = Signed(row.text.encode("ascii"), unb64(row.sig, 64))
             found |= prekeys(view.apply(signed, believed=True), row.n)
         progress(view.size, total)
-        if len(rows) < TOGETHER:
+        if len(rows) < together:
             return found
 
 
@@ -86,8 +103,8 @@ def _count(connection: Connection) -> int:
     return int(connection.execute(select(func.count()).select_from(statements)).scalar_one())
 
 
-def _page(connection: Connection, start: int) -> Sequence[Row[Any]]:
-    asked = select(statements).where(statements.c.n >= start).order_by(statements.c.n).limit(TOGETHER)
+def _page(connection: Connection, start: int, limit: int) -> Sequence[Row[Any]]:
+    asked = select(statements).where(statements.c.n >= start).order_by(statements.c.n).limit(limit)
     return connection.execute(asked).all()
 
 

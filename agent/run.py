@@ -16,6 +16,7 @@ from aiohttp import web
 from sqlalchemy import Row, delete
 
 from agent.alarms import AlarmDesk
+from agent.arriving import Steps
 from agent.client import Relay, RelayRefusal
 from agent.clock import Clock
 from agent.consent import ConsentDesk
@@ -168,7 +169,7 @@ class Agent:
             await agent.rotation.load()
             await agent.keys_trust.load()
             await agent.trust.load()
-            await agent.book.load()
+            await agent.book.load(Steps("directory-loaded"))
             held.choose(agent.book.latest, world.clock())
             await agent.keys_watch.load()
             await agent.watch.load()
@@ -261,7 +262,7 @@ class Agent:
         await self._first(pause, *kicks)
 
     async def _refresh(self) -> None:
-        await self.book.refresh()
+        await self.book.refresh(Steps("directory-replayed"))
         self._reached()
         await asyncio.sleep(self.settings.directory_every)
 

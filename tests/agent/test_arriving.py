@@ -1,0 +1,79 @@
+"""Pages of the directory between being read and being believed, and the replay of what was believed before."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from agent.arriving import Arriving, replay, unseen
+from agent.store import Store
+from agent.tables import arriving, statements
+from schemas.directory import Directory
+from schemas.errors import Refusal
+from schemas.signing import Signed
+from tests.tools.vector_world import ALDER, BIRCH, OVERSIGHT, STATEMENTS
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    opened = await Store.open(tmp_path / "agent.db", bytes(32), create=True)
+    yield opened
+    await opened.close()
+
+
+async def places(store: Store) -> tuple[list[int], list[int]]:
+    """Where there are statements that count, and others."""
+    return await store.run(
+        lambda c: (
+            list(c.execute(select(statements.c.n)).scalars()),
+            list(c.execute(select(arriving.c.n)).scalars()),
+        )
+    )
+
+
+async def keep(store: Store, *pages: tuple[Signed, ...]) -> tuple[Directory, Arriving]:
+    view, new = Directory(OVERSIGHT.id), Arriving(store, ALDER.id)
+    for page in pages:
+        await new.take(view, page)
+    return view, new
+
+
+async def test_what_was_read_counts_once_it_is_believed(store: Store):
+    view, new = await keep(store, STATEMENTS[:10], STATEMENTS[10:])
+    everywhere = list(range(len(STATEMENTS)))
+    assert await places(store) == ([], everywhere)
+    await store.run(new.believe)
+    assert await places(store) == (everywhere, [])
+    assert new.count == view.size
+    about = {one.statement.agency for one in new.ours}
+    assert about == {ALDER.id, OVERSIGHT.id}  # its own chain, and oversight's word about it
+    assert new.prekeys.keys() >= {ALDER.prekey.kid, BIRCH.prekey.kid}
+
+
+async def test_what_a_kill_left_is_dropped_by_the_next(store: Store):
+    await keep(store, STATEMENTS[:10])
+    view, new = await keep(store, STATEMENTS[:4])
+    assert await places(store) == ([], [0, 1, 2, 3])
+    await store.run(new.believe)
+    replayed = Directory(OVERSIGHT.id)
+    await replay(store, replayed, unseen)
+    assert (replayed.size, replayed.frontier) == (4, view.frontier)
+
+
+async def test_a_page_that_does_not_follow_is_not_kept(store: Store):
+    with pytest.raises(Refusal, match="DIRECTORY"):
+        await keep(store, STATEMENTS[:5], STATEMENTS[6:])
+    assert (await places(store))[0] == []
+
+
+@pytest.mark.parametrize("together", [1, 7, 500])
+async def test_a_replay_gives_the_same_view_and_tells_how_far_it_is(store: Store, together: int):
+    view, new = await keep(store, STATEMENTS)
+    await store.run(new.believe)
+    again, told = Directory(OVERSIGHT.id), list[tuple[int, int]]()
+    found = await replay(store, again, lambda done, of: told.append((done, of)), together)
+    assert (again.agencies, again.frontier) == (view.agencies, view.frontier)
+    assert found == new.prekeys
+    assert told == sorted(told)
+    assert told[-1] == (view.size, view.size)
