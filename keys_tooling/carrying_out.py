@@ -103,8 +103,10 @@ async def planned(line: Line, own: OwnSide, world: World, make: Make) -> tuple[P
     reading = await read_own(line, own, world)
     check_own_chain(reading, own.admin)
     say_others(by_others(reading, own.admin))
-    own_chain(reading, own.admin)
-    return make(reading, own), len(reading.statements)
+    plan = make(reading, own)
+    if not plan.says or plan.says[0].op != "rotate-root":  # the roots' word is for whoever has no operational key
+        own_chain(reading, own.admin)
+    return plan, len(reading.statements)
 
 
 def say_others(others: list[tuple[int, str, str]]) -> None:
