@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import json
 import os
 import re
@@ -30,9 +31,14 @@ import aiohttp
 from click.testing import CliRunner
 
 from keys_tooling.audit_main import audit
+from keys_tooling.ceremony import make_agency, make_officer
 from keys_tooling.console import World as Outside
+from keys_tooling.enrolment import make_enrolment
+from schemas import api
 from schemas.canonical import b64
+from schemas.directory_statement import Flags
 from schemas.errors import Refusal
+from schemas.invite import enrolling, invite_key
 from schemas.keyfile import QUICK, lock
 from schemas.messages.catalogue import CLASSES, parse_payload
 from schemas.override import authorise_override, request_override
@@ -44,6 +50,7 @@ from tests.simulated_world import PASSPHRASE, SteppedClock, World
 from tests.tools.override_world import core_for, reason_record
 from tests.town import clean_environment, until
 
+DAY = 24 * 3600
 PATIENT = 120.0
 """Seconds that anything here may take on a machine that has much else to do; usual is one or two."""
 DUMPING = Path(__file__).parent / "tools" / "dumping"
@@ -81,9 +88,11 @@ class Seized:
 
     @classmethod
     def of(cls, folder: Path) -> Seized:
-        world = World.found(folder / "world", "Peacock", "IDVAS", "Harbour", now=int(time.time()))
-        world.clock = WallClock()
+        # People's keys count a day after they were published, and chains are never dated backwards.
+        founded = int(time.time()) - 2 * DAY
+        world = World.found(folder / "world", "Peacock", "IDVAS", "Harbour", now=founded)
         people = People.of(world)
+        world.clock = WallClock()
         seized = cls(folder, world, new_token(secrets.token_bytes))
         for name in ("memory", "tmp"):
             (folder / name).mkdir()
@@ -170,9 +179,25 @@ class Seized:
     async def play(self, people: People) -> None:
         async with self.world.session() as http:
             await self._forms(http)
+            await self._invited(http)
             await self._overrides(http, people)
             await self._agencies(http)
             await self._new_epoch(http)
+
+    async def _invited(self, http: aiohttp.ClientSession) -> None:
+        """An invitation, and the enrolment that came with it."""
+        world, secret = self.world, secrets.token_bytes(16)
+        oversight, mark = world.parties["oversight"].id, invite_key(secret).kid
+        invite = {"act": "invite", "mark": mark, "until": world.now + DAY}
+        made = await world.call(http, "oversight", "POST", api.INVITES, body=json.dumps(invite).encode())
+        assert made.status == 200, made.body
+        member = make_agency(world.now, secrets.token_bytes, (make_officer(secrets.token_bytes)[1],))
+        flags = Flags(public_authority=False, s16la_member=False, cda_relevant=False)
+        found = make_enrolment(member, oversight, "Cormorant House", ("intake",), flags, world.now)
+        said = enrolling(secret, found.to_bytes().decode("ascii"), oversight)
+        body = io.BytesIO(json.dumps(said.model_dump()).encode())
+        async with http.post(api.ENROLMENTS, data=body, headers={"Content-Type": api.JSON}) as answer:
+            assert answer.status == 200, await answer.read()
 
     async def _forms(self, http: aiohttp.ClientSession) -> None:
         """One message of every form: some wait, one is taken on, one rests on an agreement, one is refused."""
