@@ -28,7 +28,7 @@ def test_every_structure_has_an_example():
     shown = {m[3] for m in BLOCK.finditer(TEXT) if m[2] == "example"}
     assert shown == {
         "canonical", "directory", "keyfile", "header", "upload", "inner", "record", "epoch-record", "tree", "checkpoint", "head",
-        "proof", "leaf", "receipt", "grant", "request",
+        "proof", "leaf", "receipt", "grant", "request", "rotation",
     }  # fmt: skip
 
 

@@ -372,6 +372,24 @@ def test_the_directory_replays_to_its_root():
     assert (view.size, view.frontier.root()) == (row["size"], unb(row["root"]))
 
 
+def test_some_days_later_the_view_is_as_published():
+    row, view = FILES["directory"]["valid"][1], Directory(FILES["directory"]["oversight"])
+    for statement in row["statements"]:
+        view.apply(Signed.from_json(statement))
+    assert (view.size, view.frontier.root()) == (row["size"], unb(row["root"]))
+    alder = next(one for one in view.agencies.values() if one.name == "Alder Support")
+    ended = [(key.kid, key.reason, key.revoked) for key in alder.keys.values() if key.revoked is not None]
+    assert ended == [(one["kid"], one["reason"], one["since"]) for one in row["ended"]]
+    assert {why for _, why, _ in ended} == {"rotated", "lost", "voided"}
+    assert (alder.op_kid, {kid: alder.certified(kid) for kid in row["certified"]}) == (
+        row["op"],
+        row["certified"],
+    )
+    left = view.member(row["left"]["member"]).left
+    assert (left.stops, left.successor) == (row["left"]["stops"], row["left"]["successor"])
+    assert view.moved(row["moved"]["was"], left.stops) == row["moved"]["now"]
+
+
 @each("directory", "invalid")
 def test_a_statement_that_does_not_follow_changes_nothing(row: dict):
     view = replayed()

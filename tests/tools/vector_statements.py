@@ -9,6 +9,7 @@ from schemas.padding import bucket
 from schemas.receipt import Receipt
 from schemas.request import Target, sign_request
 from schemas.signing import Purpose, Signed
+from tests.tools import vector_rotations
 from tests.tools.forge import b, text
 from tests.tools.vector_world import (
     ALDER,
@@ -113,11 +114,11 @@ def keys() -> dict[str, object]:
 def directories() -> dict[str, object]:
     view = directory()
     return {
-        "description": "The directory's statements in order (K8 to K14), and the view after them. An invalid one is tried after all.",
+        "description": "The directory's statements in order (K8 to K14, K19 to K24), and the view after them. An invalid one is tried after the first row.",
         "oversight": OVERSIGHT.id,
-        "seeds": {f"{k.name} {use}": b(seed(f"{k.name} {use}")) for k in (OVERSIGHT, ALDER, BIRCH, CEDAR) for use in ("op", "msg")},
-        "valid": [{"name": "all of them", "statements": [s.to_json() for s in STATEMENTS], "size": view.size, "root": b(view.frontier.root())}],
-        "invalid": [{"name": name, "statement": s.to_json(), "refusal": code} for name, s, code in _bad_statements()],
+        "seeds": {f"{k.name} {use}": b(seed(f"{k.name} {use}")) for k in (OVERSIGHT, ALDER, BIRCH, CEDAR) for use in ("op", "msg")} | {f"alder next root {n}": b(seed(f"alder next root {n}")) for n in range(3)},
+        "valid": [{"name": "all of them", "statements": [s.to_json() for s in STATEMENTS], "size": view.size, "root": b(view.frontier.root())}, vector_rotations.row()],
+        "invalid": [{"name": name, "statement": s.to_json(), "refusal": code} for name, s, code in (*_bad_statements(), *vector_rotations.invalid())],
     }  # fmt: skip
 
 

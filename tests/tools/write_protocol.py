@@ -89,6 +89,17 @@ def example_directory() -> str:
     )
 
 
+def example_rotation() -> str:
+    later = vector("directory")["valid"][1]["statements"]
+    root, emergency = (
+        next(one for one in later if f'"op":"{op}"' in one["t"]) for op in ("rotate-root", "emergency-revoke")
+    )
+    return (
+        "Two of Alder's three next roots outrun a thief, and before that its lead and its IG officer end a key:\n\n"
+        + code("\n\n".join(f"t {one['t']}\ns {one['s']}" for one in (root, emergency)))
+    )
+
+
 def example_keyfile() -> str:
     row = vector("keyfile")["valid"][0]
     data = unb(row["file"])
