@@ -48,10 +48,12 @@ def rotate_op(
         (Said("rotate-op", {"op_key": b64(key.public)}),),
         (file,),
         (
-            "nobody's message waits for it: what was sealed stays as it is",
+            "your own agent: it sends nothing more until somebody there says that it was you who did this",
+            "nobody else: what was sealed stays as it is",
             "from then on only the new key extends your agency's chain; copies of the old admin.fpk are worthless",
         ),
         (
+            "at the agent, at once: fenpost-agent doctor, then doctor --acknowledge with the number that it names",
             "make a new backup: fenpost-keys backup",
             f"destroy old-{name}, and every copy of the old admin.fpk",
         ),
