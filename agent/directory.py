@@ -67,6 +67,9 @@ class Book:
         self.strangers: tuple[str, ...] = ()
         """Standing keys of our own agency that this agent does not hold."""
         self._grave = False
+        self.grown = asyncio.Event()
+        """Set when the directory has grown; whoever refreshes clears it."""
+        self._told = 0
         self.twin = Twin(store, clock)
         self._prekeys: dict[str, int] = {}  # each with its place, as far as no quorum is known to cover it
 
@@ -98,6 +101,12 @@ class Book:
         self._prekeys = {kid: at for kid, at in self._prekeys.items() if at >= covered}
         self._view.young = frozenset(self._prekeys)
         return self._view
+
+    def told(self, size: int | None) -> None:
+        """The relay says that the directory has grown to this size: `grown` is set, once for each size."""
+        if size is not None and size > max(self._told, self._view.size):
+            self._told = size
+            self.grown.set()
 
     def doubt(self) -> str | None:
         """The code of what in our own chain stops sending, or None."""

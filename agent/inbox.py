@@ -130,6 +130,7 @@ class Inbox:
         page = await self._relay.mailbox(wait)
         await self._trust.head(page.head.checkpoint, floor)
         await self._book.twin.told(page.head.twice)
+        self._book.told(page.head.directory)
         async with self._stepping:
             # Not while something is being handed over: a withdrawal is either before that or after it.
             acknowledged = await self._notices.take(page.head.notices)

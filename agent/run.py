@@ -262,9 +262,10 @@ class Agent:
         await self._first(pause, *kicks)
 
     async def _refresh(self) -> None:
+        self.book.grown.clear()
         await self.book.refresh(Steps("directory-replayed"))
         self._reached()
-        await asyncio.sleep(self.settings.directory_every)
+        await self._first(self.settings.directory_every, self.book.grown)
 
     async def _witness(self) -> None:
         every = self.settings.witness_every

@@ -195,7 +195,7 @@ def _assembled(
         doorkeeper=Doorkeeper(view, authority, clock),
         checks=checks,
         sequencer=sequencer,
-        mailbox=Mailbox(store, bells, underway, clock, instances.twice),
+        mailbox=Mailbox(store, bells, underway, clock, instances.twice, lambda: view.size),
         underway=underway,
         log=Log(store, ledger),
         keys_log=KeysLog(store, view),

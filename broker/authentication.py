@@ -90,6 +90,10 @@ class Doorkeeper:
             raise Refusal("UNAUTHENTICATED")
         return asking
 
+    def check_still(self, requester: Requester) -> None:
+        """Raises Refusal UNAUTHENTICATED unless the key by which this requester was let in stands yet."""
+        self._key(requester.kid, int(self._clock()))
+
     def _key(self, kid: str, now: int) -> Key:
         view = self._view.directory
         try:

@@ -145,7 +145,9 @@ async def get_mailbox(relay: Relay, request: web.Request) -> web.StreamResponse:
         raise Refusal("FORM")
     ask = Ask(requester.agency, asked["wait"], asked["limit"], None if again is None else unb64(again, 32))
     await relay.sequencer.submit(Nothing(requester.nonce))
-    return await relay.underway.send(request, await relay.mailbox.page(ask))
+    page = await relay.mailbox.page(ask)
+    relay.doorkeeper.check_still(requester)  # the key may have been revoked while it waited
+    return await relay.underway.send(request, page)
 
 
 async def post_receipts(relay: Relay, request: web.Request) -> web.Response:

@@ -82,12 +82,14 @@ class Mailbox:
         underway: Underway,
         clock: Callable[[], float],
         twice: Callable[[str], int | None],
+        directory: Callable[[], int],
     ) -> None:
         self._store = store
         self._bells = bells
         self._underway = underway
         self._clock = clock
         self._twice = twice
+        self._directory = directory
 
     async def page(self, ask: Ask) -> Page:
         """The frames of one page (E5, api.MailboxHead); waits up to `ask.wait` seconds when there is nothing.
@@ -111,7 +113,8 @@ class Mailbox:
         now, withdrawals = int(self._clock()), self._underway.withdrawals
         async with self._store.reading() as connection:
             found = await connection.run_sync(_find, ask, now)
-        body = _page(found.rows, found.notices[:NOTICES], found.more, found.note, self._twice(ask.agency))
+        told = {"twice": self._twice(ask.agency), "directory": self._directory()}
+        body = _page(found.rows, found.notices[:NOTICES], found.more, found.note, told)
         page = Page(body, frozenset(row.eid for row in found.rows), withdrawals)
         return page, not found.rows and not found.notices
 
@@ -150,13 +153,13 @@ def _fitting(found: list[tuple[int, int]], limit: int) -> list[int]:
     return ids
 
 
-def _page(rows: Any, notices: list[str], more: bool, note: str, twice: int | None) -> bytes:
+def _page(rows: Any, notices: list[str], more: bool, note: str, told: dict[str, Any]) -> bytes:
     items = [
         {"eid": b64(row.eid), "d": row.desk, "state": row.state}
         | ({"override": json.loads(row.override)} if row.override else {})
         for row in rows
     ]
-    head = json.dumps({"items": items, "notices": [], "more": more, "checkpoint": note, "twice": twice})
+    head = json.dumps({"items": items, "notices": [], "more": more, "checkpoint": note, **told})
     if notices:  # stored as the JSON they travel as
         head = head.replace('"notices": []', f'"notices": [{",".join(notices)}]', 1)
     pieces = [framed(head.encode())]

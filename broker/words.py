@@ -31,6 +31,8 @@ OFFICERS: frozenset[str] = frozenset({"unsealed", "handover", "hold", "lift"})
 """What IG officers hand in, with their own request keys, and nobody else."""
 CARRIED = frozenset({"add-key", "emergency-revoke", "revoke", "rotate-root"})
 """Directory statements that officers may bring as well as agents."""
+ENDING = frozenset({"emergency-revoke", "revoke", "rotate-root"})
+"""What ends keys: every agent that waits at its mailbox is told at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,8 @@ def record_statement(signed: Signed, requester: str, turn: Turn, text: bytes | N
     turn.rows.statements.append(
         {"n": n, "agency": place[0], "seq": place[1], "text": signed.text, "sig": signed.signature}
     )
+    if statement.op in ENDING:
+        turn.rings.update(view.agencies)  # nobody goes on sealing to it until the next look
     facts = {"statement": signed.to_json()}
     turn.log(Event.DIRECTORY, turn.draw(32), concerned(statement, body, view), facts)
     return "recorded"

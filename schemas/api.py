@@ -241,6 +241,8 @@ class MailboxHead(Frozen):
     checkpoint: str
     twice: Seconds | None = None
     """When two of this agency's agents were last met at once, if that was within a day (A8)."""
+    directory: Annotated[int, Field(ge=0)] | None = None
+    """How many statements the directory holds: an agent that knows fewer fetches them (W3)."""
 
 
 class ConsistencyPage(Frozen):

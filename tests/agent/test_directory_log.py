@@ -1,7 +1,9 @@
 """The directory's log as agents hold it to account: believed, gossiped, cosigned, covered by a quorum (L28, L29)."""
 
+import asyncio
 import json
 import secrets
+import time
 from typing import ClassVar
 
 import pytest
@@ -15,7 +17,7 @@ from schemas.errors import Refusal
 from schemas.forked import TwoNotes
 from schemas.keys import OpeningKey, Use
 from schemas.witness import QUORUM_AGE, cosign, publish
-from tests.agent.agencies import agreement, form, quiet
+from tests.agent.agencies import agreement, eventually, form, quiet, running
 from tests.simulated_world import World
 
 pytestmark = pytest.mark.filterwarnings("ignore:shutdown_timeout:DeprecationWarning")
@@ -255,3 +257,21 @@ async def test_without_a_quorum_for_the_directory_a_day_long_sending_stops(world
             assert (await agent.showing.status())["directory_witnesses"]["state"] == said
         await agent.watch.round()
         assert agent.trust.hindrance is None
+
+
+async def test_a_running_agent_hears_at_once_that_a_key_ended(world):
+    """It would look by itself only an hour later."""
+    async with world.relay(), running(world, "IDVAS", wait=25, directory_every=3600) as idvas:
+        await eventually(lambda: _knows(idvas, lambda view: view.size == world.directory.size))
+        await asyncio.sleep(0.3)
+        kid = world.parties["Peacock"].member.agent.msg.kid
+        ended = chain_of(world, "Peacock").revoke(kid, "compromised", world.now, world.now)
+        began = time.monotonic()
+        await state(world, "Peacock", ended)
+        peacock = world.parties["Peacock"].id
+        await eventually(lambda: _knows(idvas, lambda view: view.agencies[peacock].keys[kid].revoked))
+        assert time.monotonic() - began < 20
+
+
+async def _knows(caller, what):
+    return what(caller.agent.book.latest)

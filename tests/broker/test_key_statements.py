@@ -1,7 +1,9 @@
 """Key statements at the relay: from agents, administrators and, in an emergency, from officers (PROTOCOL.md K8, K19-K23)."""
 
+import asyncio
 import json
 import secrets
+import time
 
 import pytest
 
@@ -14,7 +16,7 @@ from schemas.roots import RotateRoot
 from schemas.signing import Signed
 from tests.broker.leads import risky
 from tests.broker.test_directory import DAY, checked, codes, page, replayed
-from tests.simulated_world import World
+from tests.simulated_world import Page, World
 from tests.tools.override_world import add_person
 
 
@@ -183,3 +185,32 @@ async def test_a_message_to_an_old_entry_says_where_the_agency_is_now(world: Wor
     world.clock.advance(DAY)
     later = (await world.post_envelopes(http, "Peacock", risky(world))).json()
     assert later["code"] == "NO_LEAD"  # the consent rule's answer, and no longer the directory's
+
+
+async def test_the_end_of_a_key_ends_everybodys_waiting_and_the_one_who_waited_with_it_gets_nothing(
+    world: World, http
+):
+    auth, wait = world.parties["Peacock"].member.agent.auth, "wait=30&limit=64"
+    polls = [
+        asyncio.create_task(world.call(http, name, "GET", api.MAILBOX, wait)) for name in ("Peacock", "IDVAS")
+    ]
+    await asyncio.sleep(0.2)
+    assert not any(poll.done() for poll in polls)
+    began, before = time.monotonic(), (await world.mailbox(http, "IDVAS")).head.directory
+    own = chain(world, "Peacock")
+    said = own.revoke(auth.kid, "compromised", world.now, world.now)
+    assert (await by_officer(world, http, "Peacock", said)).json()["results"][0]["status"] == "recorded"
+    stolen, peer = await asyncio.gather(*polls)
+    assert time.monotonic() - began < 20
+    assert (stolen.status, stolen.json()["code"]) == (401, "UNAUTHENTICATED")
+    assert Page.parse(peer.body).head.directory == before + 1
+
+
+async def test_other_statements_wait_for_the_next_look(world: World, http):
+    poll = asyncio.create_task(world.call(http, "IDVAS", "GET", api.MAILBOX, "wait=1&limit=64"))
+    await asyncio.sleep(0.1)
+    own = chain(world, "Peacock")
+    said = own.add_key(Use.AUTH, fresh().public, world.now, world.now + DAY, world.now)
+    assert await codes(world, http, "Peacock", said) == ["recorded"]
+    assert not poll.done()
+    assert Page.parse((await poll).body).head.directory == (await world.mailbox(http, "IDVAS")).head.directory
