@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import agents, crypto, cycle, log, refusals
+from benchmarks import agents, crypto, cycle, directory, log, refusals
 from benchmarks.timing import machine
 
 GOALS = {
@@ -22,6 +22,9 @@ GOALS = {
     "log.verify.incremental.s": "<= 3",
     "log.open.1e5.s": "<= 60",
     "log.head.p99_ms": "<= 1000",
+    "directory.replay.s": "<= 30",
+    "directory.replay.mb": "<= 200",
+    "directory.incremental.s": "<= 1",
     "relay.idle.rss_mb": "<= 120",
     "agent.idle.rss_mb": "<= 100",
 }
@@ -38,6 +41,7 @@ def main(arguments: list[str]) -> None:
     # Quick, the log is a twentieth as long, and its figures are named by the length that they are of.
     long, rounds, messages = (50_000, 40, 400) if quick else (1_000_000, 200, 3000)
     figures.update(log.measure(size=long, rounds=rounds, messages=messages))
+    figures.update(directory.measure(agencies=50 if quick else 500, weeks=52 if quick else 156))
     show(figures)
     Path("bench.json").write_text(json.dumps({**_rounded(figures), "machine": machine()}, indent=1) + "\n")
 

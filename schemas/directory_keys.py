@@ -160,7 +160,10 @@ def emergency_revoke(view: Lookup, agency: Agency, statement: Statement, body: E
     if same or not any(a != b for a in one.roles for b in two.roles):
         raise Refusal("EMERGENCY_PAIR")
     verify(two.public, Purpose.EMERGENCY_REVOKE, body.signed(agency.id), unb64(body.second.sig, 64))
-    return _ended(agency, body.kids, End(body.since, body.reason, statement.seq, firm=True))
+    people = (statement.by, body.second.by)
+    # Whoever stole oversight's operational key is not the partnership's duty in oversight's own chain too.
+    firm = agency.op_kid not in people
+    return _ended(agency, body.kids, End(body.since, body.reason, statement.seq, firm, people))
 
 
 # --- people's keys looked at again

@@ -34,13 +34,13 @@ def voided(view: View, agency: Agency, start: int, seq: int) -> Agency:
 
 def _unended(agency: Agency, start: int, seq: int) -> Agency:
     """Keys published since `start` never stood; and what was ended since then stands again, unless the word is firm."""
+    void = {
+        key.kid: End(key.nbf, "voided", seq, firm=True) for key in agency.keys.values() if key.seq >= start
+    }
     ends: Mapping[str, tuple[End, ...]] = {
         kid: left
         for kid, said in agency.ends.items()
-        if (left := tuple(end for end in said if end.firm or end.seq < start))
-    }
-    void = {
-        key.kid: End(key.nbf, "voided", seq, firm=True) for key in agency.keys.values() if key.seq >= start
+        if (left := tuple(e for e in said if e.seq < start or (e.firm and void.keys().isdisjoint(e.people))))
     }
     ends = {**ends, **{kid: (end, *ends.get(kid, ())) for kid, end in void.items()}}
     touched = {*agency.ends, *void}

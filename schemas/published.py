@@ -1,4 +1,4 @@
-"""What the directory has published: keys and how they ended, agencies and what oversight says of them.
+"""What the directory has published: keys and how they ended, agencies and who says what of them (PROTOCOL.md K12-K24).
 
 Everything here is a frozen value: a view that is copied shares them, and a statement that is refused halfway has
 changed nothing.
@@ -54,12 +54,16 @@ class Key:
 
 
 class End(NamedTuple):
-    """One word that a key ends; `firm` when roots or two people said it, so that nothing undoes it (K20)."""
+    """One word that a key ends; `firm` when roots or two people said it: then it stands when others are undone (K20).
+
+    `people` are the keys of the two: it is no firmer than they are.
+    """
 
     since: int
     reason: str
     seq: int
     firm: bool
+    people: tuple[str, ...] = ()
 
 
 class Admission(NamedTuple):

@@ -24,6 +24,17 @@ def void(statements: Iterable[Statement]) -> set[tuple[str, int]]:
             within = root["body"]["void_from"] <= one["seq"] < root["seq"] and one["agency"] == root["agency"]
             if within and one["op"] not in ("rotate-root", "emergency-revoke"):
                 found.add((one["agency"], one["seq"]))
+    for one in (said for said in listed if said["op"] == "emergency-revoke"):
+        signed = {one["by"], one["body"]["second"]["by"]}
+        stolen = {
+            kid_of(s["body"]["alg"], unb64(s["body"]["pub"])) for s in listed
+            if s["op"] == "add-key" and (s["agency"], s["seq"]) in found and s["agency"] == one["agency"]
+        }  # fmt: skip
+        if signed & stolen and any(
+            root["agency"] == one["agency"] and (root["body"]["void_from"] or 2**31) <= one["seq"] < root["seq"]
+            for root in listed if root["op"] == "rotate-root"
+        ):  # fmt: skip
+            found.add((one["agency"], one["seq"]))
     return found
 
 

@@ -37,6 +37,7 @@ class Story:
     told: list[Signed]
     roots: dict[str, int] = field(default_factory=dict)
     renew: dict[str, SigningKey] = field(default_factory=dict)
+    officers: dict[str, SigningKey] = field(default_factory=dict)
     now: int = NOW
     made: int = 0
 
@@ -66,7 +67,7 @@ class Story:
         keys = self.draw.choice(EVERY)
         kinds = (
             self.publish, self.renew_key, self.renewed, self.end, self.hand_over, self.recover, self.person,
-            self.oversee, self.leave, self.emergency, self.recertify,
+            self.oversee, self.leave, self.emergency, self.emergency, self.recertify,
         )  # fmt: skip
         self.draw.choice(kinds)(keys, copy.copy(self.chains[keys.name]))
 
@@ -107,8 +108,10 @@ class Story:
 
     def person(self, keys: Keys, chain: Chain) -> None:
         use, tag = self.draw.choice(((Use.PERSON, f"lead-{self.made}"), (Use.IG_AUTH, f"ig-{self.made}")))
-        said = chain.add_key(use, self.fresh().public, self.now, self.now + 90 * DAY, self.now, tag)
-        self.try_(keys, said, chain)
+        key = self.fresh()
+        said = chain.add_key(use, key.public, self.now, self.now + 90 * DAY, self.now, tag)
+        if self.try_(keys, said, chain) and use is Use.IG_AUTH:
+            self.officers[keys.name] = key
 
     def oversee(self, keys: Keys, chain: Chain) -> None:
         over = copy.copy(self.chains["oversight"])
@@ -131,7 +134,8 @@ class Story:
     def emergency(self, keys: Keys, chain: Chain) -> None:
         kids = tuple(self.draw.sample([*self.view.agencies[keys.id].keys], 2))
         reason = self.draw.choice(("lost", "compromised"))
-        body = second_signature(keys.ig_auth, keys.id, kids, reason, self.now - 5, self.now)
+        own = self.officers.get(keys.name, keys.ig_auth)
+        body = second_signature(own, keys.id, kids, reason, self.now - 5, self.now)
         self.try_(keys, chain.emergency_revoke(body, OVERSIGHT.ig_auth, self.now), chain)
 
     def recertify(self, keys: Keys, chain: Chain) -> None:
@@ -182,7 +186,17 @@ def test_the_stories_void_something_of_every_kind():
         said = [signed.peek() for signed in story(60, number).told]
         gone = Naive(OVERSIGHT.id, said).void
         undone |= {one["op"] for one in said if (one["agency"], one["seq"]) in gone}
-    assert undone >= {"add-key", "revoke", "rotate-op", "admit", "countersign", "alias", "leave", "recertify"}
+    assert undone >= {
+        "add-key",
+        "revoke",
+        "rotate-op",
+        "admit",
+        "countersign",
+        "alias",
+        "leave",
+        "recertify",
+        "emergency-revoke",
+    }
 
 
 # --- in any order
@@ -284,6 +298,29 @@ def test_a_member_that_a_thief_admitted_is_none():
     with pytest.raises(Refusal, match="UNKNOWN_AGENCY"):
         view.member(chain.agency)
     view.apply(over.admit(chain.agency, "Mallory", ("duty",), FLAGS, NOW))
+
+
+def test_two_people_are_no_firmer_than_their_keys():
+    """A thief who names an officer of his own, and finds somebody to believe him, is undone with her."""
+    world = Staffed.make()
+    start = world.alder.seq + 1
+    world.person("thief", "ig-7", Use.IG_AUTH, ts=NOW)
+    body = second_signature(OVERSIGHT.op, ALDER.id, (ALDER.msg.kid,), "lost", NOW, NOW)
+    world.take(world.alder.emergency_revoke(body, world.people["thief"], NOW))
+    assert world.view.published(ALDER.msg.kid).reason == "lost"
+    op = named("alder op 2")
+    world.take(world.alder.rotate_root(ceremony(ALDER, op=op, void_from=start), op, NOW))
+    assert world.view.published(ALDER.msg.kid).revoked is None
+
+
+def test_oversights_stolen_key_is_not_firm_in_its_own_chain():
+    view, over, op = directory(), chain_of(OVERSIGHT), named("oversight op 2")
+    start = over.seq + 1
+    body = second_signature(OVERSIGHT.op, OVERSIGHT.id, (OVERSIGHT.msg.kid,), "lost", NOW, NOW)
+    view.apply(over.emergency_revoke(body, OVERSIGHT.ig_auth, NOW))
+    assert view.published(OVERSIGHT.msg.kid).reason == "lost"
+    view.apply(over.rotate_root(ceremony(OVERSIGHT, op=op, void_from=start), op, NOW))
+    assert view.published(OVERSIGHT.msg.kid).revoked is None
 
 
 def test_what_two_people_or_roots_said_is_not_undone():
