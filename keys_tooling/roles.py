@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -30,7 +31,7 @@ from schemas.errors import Refusal
 from schemas.hashing import labelled
 from schemas.keyfile import Cost, lock
 from schemas.keyring import PersonKeys
-from schemas.keys import ED25519, SigningKey, Use, check_public, kid_of
+from schemas.keys import ED25519, Signer, SigningKey, Use, check_public, kid_of
 from schemas.roles import Role, read_tag
 from schemas.signing import Signed
 
@@ -91,14 +92,27 @@ def parse_card(data: bytes) -> Card:
     return card
 
 
-def make(folder: Path, agency: str, tag: str, passphrase: bytes, cost: Cost, world: World) -> Card:
+def make(
+    folder: Path,
+    agency: str,
+    tag: str,
+    passphrase: bytes,
+    cost: Cost,
+    world: World,
+    on_token: Callable[[], Signer] | None = None,
+) -> Card:
     """A person's key file and card, in a folder of hers.
 
+    Args:
+        on_token: makes her key on a token; without it, it is in the file.
+
     Raises:
-        Refusal: PERSON_TAG, FORM (the agency's id), EXISTS, FILE, DISK_FULL, KEYFILE.
+        Refusal: PERSON_TAG, FORM (the agency's id), EXISTS, FILE, DISK_FULL, KEYFILE, TOKEN.
     """
     read_tag(tag)
-    keys = PersonKeys(agency, tag, SigningKey(world.draw(32)))
+    with new_files(folder) as files:
+        files.absent(f"{tag}.fpk", f"{tag}.json")
+    keys = PersonKeys(agency, tag, on_token() if on_token else SigningKey(world.draw(32)))
     try:
         card = card_of(keys)
     except ValidationError:

@@ -46,6 +46,8 @@ def role() -> None:
     required=True,
     help="Your number at the agency, never your name. The same for every key of yours.",
 )
+@click.option("--token", help="Make the key on the token of this name, from where it cannot be copied.")
+@click.option("--module", type=FILE, help="With --token: its PKCS#11 library.")
 @PASSPHRASE
 @click.option("--demonstration-cost", is_flag=True, hidden=True)
 @JSON
@@ -56,6 +58,8 @@ def role_new(
     agency: str,
     which: Role,
     person: str,
+    token: str | None,
+    module: Path | None,
     passphrase_file: Path | None,
     demonstration_cost: bool,
     as_json: bool,
@@ -66,12 +70,18 @@ def role_new(
     Example:
       fenpost-keys role new --dir ann --agency ag1... --role lead --person 2
     """
+    from functools import partial
+
     from keys_tooling import roles
     from keys_tooling.demonstration import cost
     from keys_tooling.passphrases import new_passphrase
+    from keys_tooling.token_pins import made_on_token
 
-    passphrase = new_passphrase(passphrase_file, "your key")
-    card = roles.make(folder, agency, f"{which}-{person}", passphrase, cost(demonstration_cost), world)
+    if (token is None) != (module is None):
+        raise click.UsageError("--token and --module go together.")
+    passphrase, tag = new_passphrase(passphrase_file, "your key"), f"{which}-{person}"
+    made = None if token is None or module is None else partial(made_on_token, module, token, tag)
+    card = roles.make(folder, agency, tag, passphrase, cost(demonstration_cost), world, made)
     file = folder / f"{card.person}.json"
     text = (
         f"Key            {folder / (card.person + '.fpk')}\n"

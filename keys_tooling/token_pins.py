@@ -12,7 +12,7 @@ import click
 from keys_tooling.options import FILE
 
 if TYPE_CHECKING:
-    from schemas.token_place import TokenPlace
+    from schemas.token_place import TokenKey, TokenPlace
 
 FILED = "token_pin_file"
 
@@ -36,6 +36,15 @@ def on_token(place: TokenPlace, data: bytes) -> bytes:
     from agent.tokens import Tokens
 
     return Tokens(pin_of).sign(place, data)
+
+
+def made_on_token(module: Path, label: str, name: str) -> TokenKey:
+    """A new key on a token, under this name. Raises Refusal TOKEN, EXISTS, and as on_token."""
+    from agent.tokens import Tokens
+    from schemas.token_place import TokenKey
+
+    place = Tokens(pin_of).make(str(module.absolute()), label, name.encode("ascii"))
+    return TokenKey(place, on_token)
 
 
 @lru_cache

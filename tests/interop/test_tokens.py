@@ -209,6 +209,24 @@ def test_a_key_file_is_put_on_the_token_and_its_new_file_holds_no_seed(token: Pa
     assert program(token, "fenpost-keys", *words).stderr.startswith("EXISTS")
 
 
+def test_a_persons_key_is_made_on_the_token_and_her_card_names_it(token: Path):
+    from keys_tooling.roles import parse_card
+
+    agency = "ag1" + "a" * 32
+    words = (
+        "role", "new", "--dir", token / "ann", "--agency", agency, "--role", "lead", "--person", "2", "--token", "peacock",
+        "--module", LIBRARY, "--passphrase-file", token / "pass", "--demonstration-cost",
+    )  # fmt: skip
+    done = program(token, "fenpost-keys", *words)
+    assert done.returncode == 0, done.stderr
+    held = unlock((token / "ann/lead-2.fpk").read_bytes(), "person", PASSPHRASE.encode())
+    key = PersonKeys.from_json(held, tokens().sign).key
+    card = parse_card((token / "ann/lead-2.json").read_bytes())
+    assert card.public == key.public
+    signed = Signed.make(key, Purpose.OVERRIDE_AUTHORISE, {"a": 1})
+    assert signed.verified(card.public, Purpose.OVERRIDE_AUTHORISE)
+
+
 def test_the_pin_is_never_taken_from_the_environment(token: Path, monkeypatch: pytest.MonkeyPatch):
     key = SigningKey(secrets.token_bytes(32))
     held = PolicyKey(key, "policy-1")
