@@ -68,8 +68,12 @@ async def read_directory(
     now: int,
     known: tuple[Signed, ...] = (),
     believed: Checkpoint | None = None,
+    far: Callable[[int, int], None] = lambda _at, _of: None,
 ) -> Reading:
     """Fetch what is new after `known` and check all of it.
+
+    Args:
+        far: told after each page how many statements are checked, and of how many.
 
     Raises:
         Refusal: FORK, ROLLBACK, CHECKPOINT, CLOCK; what the source and Directory.apply raise.
@@ -83,6 +87,7 @@ async def read_directory(
             view.apply(signed)
             _hold(view, believed)
         statements += new
+        far(view.size, page.size)
         if not new or view.size >= page.size:
             break
     checkpoint = open_checkpoint(page.checkpoint, key)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from keys_tooling.directory_reading import Reading
 from keys_tooling.own_side import OwnSide
 from keys_tooling.plan import Facts, Plan, Said, revoke
-from schemas.directory import Agency, Directory
 from schemas.errors import Refusal
 from schemas.keys import Use
 
@@ -130,8 +129,3 @@ def open_work(status: Facts) -> tuple[str, ...]:
         for name, words in OPEN.items()
         if isinstance(status.get(name), int) and status[name]
     )
-
-
-def names(view: Directory) -> dict[str, Agency]:
-    """Members by name."""
-    return {one.name: one for one in view.agencies.values() if one.member}

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from keys_tooling.console import World
+from keys_tooling.console import World, tell
 from keys_tooling.directory_reading import Reading, Source, read_directory
 from keys_tooling.keyfiles import read_public, read_secret, sync_folder
 from keys_tooling.partnership import ADMIN, AGENT, PARTNERSHIP
 from keys_tooling.token_pins import on_token
+from schemas.api import PAGE_STATEMENTS
 from schemas.canonical import b64, unb64
 from schemas.chain import Chain
 from schemas.checkpoint import NOTE_LIMIT, Checkpoint, open_checkpoint
@@ -31,6 +32,8 @@ SEEN = "directory.note"
 ASK = "ask.fpk"
 """A later renew key than the one of agent.fpk: with it the administrator still reaches the relay."""
 RENEW_HOLDS = "renew"
+LONG = 5_000
+"""Statements, from which on reading the directory takes seconds and says how far it is."""
 FAR = 2**40
 """A place in the directory that is never reached: whoever asks after it learns only that she may ask."""
 
@@ -126,9 +129,16 @@ async def read_own(source: Source, own: OwnSide, world: World) -> Reading:
         own.partnership.charter.oversight,
         world.now(),
         believed=own.believed(),
+        far=say_far,
     )
     own.believe(reading.note)
     return reading
+
+
+def say_far(at: int, of: int) -> None:
+    """Say how far a long directory is read: it is replayed whole, so that nothing in it is taken on trust."""
+    if of >= LONG and (at % LONG < PAGE_STATEMENTS or at >= of):
+        tell(f"{at:,} of {of:,} statements of the directory are checked")
 
 
 def check_own_chain(reading: Reading, admin: AdminKeys) -> None:

@@ -24,7 +24,6 @@ from schemas.keyfile import Cost, lock
 from schemas.keyring import AdminKeys, AgentKeys
 from schemas.keys import ALGORITHM, LIFE, SigningKey, Use
 from schemas.policing import KEY_DELAY
-from schemas.roles import read_tag
 
 Given = tuple[tuple[str, str], ...]
 ALONE = {Use.AUTH: 3600, Use.MSG: 26 * 3600, Use.CONSENT: 26 * 3600, Use.WITNESS: 3600}
@@ -235,8 +234,3 @@ def _own(reading: Reading, own: OwnSide) -> Agency:
 
 def _short(kid: str) -> str:
     return kid[:8]
-
-
-def tag_role(tag: str) -> str:
-    """The role of a person's tag, in words."""
-    return {"lead": "safeguarding lead", "author": "author"}[read_tag(tag)[0]]

@@ -360,3 +360,11 @@ def test_oversight_without_an_agent_rotates_its_request_key_itself_also_when_tha
         assert refused(world, "rotate", "--dir", folder, "--use", "prekey", "--here", "--yes").code == "RENEW"
         (folder / "agent.port").write_text("127.0.0.1 1")
         assert refused(world, *rotate).code == "AGENT_HERE"
+
+
+def test_reading_a_long_directory_says_how_far_it_is(capsys: pytest.CaptureFixture[str]):
+    for at in range(500, 12_001, 500):
+        own_side.say_far(at, 12_000)
+    for at in range(500, 4_001, 500):
+        own_side.say_far(at, 4_000)
+    assert [line.split()[0] for line in capsys.readouterr().err.splitlines()] == ["5,000", "10,000", "12,000"]
