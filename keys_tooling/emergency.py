@@ -39,7 +39,8 @@ NOT_ONE = "This is not an emergency file, or it was damaged. Ask whoever signed 
 AFTER = (
     "ring the agency on a number that you know: it stops its agent and finds out what was copied",
     "an officer lists what went through since then: fenpost-audit report breach",
-    "the administrator makes new keys: fenpost-keys rotate; if the operational key was taken: fenpost-keys recover",
+    "was the operational key taken too? First: fenpost-keys recover op --officer, with the first false statement",
+    "the administrator makes new keys: fenpost-keys recover agent --copied --officer, and starts the agent again",
 )
 
 

@@ -17,6 +17,17 @@ if TYPE_CHECKING:
     from schemas.partnership import Partnership
 
 DIR = click.option("--dir", "folder", type=FILE, required=True, help="The agency's folder, or oversight's.")
+OFFICER = click.option(
+    "--officer",
+    type=FILE,
+    help="An IG officer's key file: asks the relay where agent.fpk is gone, or its keys have ended.",
+)
+LENT = click.option(
+    "--officer-passphrase-file",
+    "officer_words",
+    type=FILE,
+    help="Its passphrase. [default: the folder's]",
+)
 
 
 @click.group()
@@ -54,6 +65,8 @@ recover.add_command(recover_shares)
     type=click.IntRange(1),
     help="Undo the agency's statements from this number on: a thief made them.",
 )
+@OFFICER
+@LENT
 @YES
 @DRY
 @PASSPHRASE
@@ -66,6 +79,8 @@ def recover_op(
     root_files: tuple[Path, ...],
     root_passphrases: tuple[Path, ...],
     void_from: int | None,
+    officer: Path | None,
+    officer_words: Path | None,
     yes: bool,
     dry: bool,
     passphrase_file: Path | None,
@@ -75,6 +90,9 @@ def recover_op(
     """The operational key is lost or stolen: the roots put a new one in its place, and can undo what a thief said.
 
     The old one may still publish until this is done: do it at once. Killed at any moment, run it again.
+
+    Where the agent's keys have ended too, an IG officer lends her request key: the agency's, or oversight's if a thief
+    has ended that as well.
 
     \b
     Example:
@@ -95,7 +113,8 @@ def recover_op(
         own = known_passphrase(root_passphrases[at], "the roots") if root_passphrases else passphrase
         roots += recovering.roots_of(read_secret(file, "roots", own))
     locked = recovering.Locked(passphrase, cost(demonstration_cost))
-    side = _without_admin(world, folder, passphrase)
+    asking = None if officer is None else _lent(officer, officer_words, passphrase)
+    side = _without_admin(world, folder, passphrase, asking)
     told = given(void_from=void_from)
     carry_out(
         world, side, passphrase, "recover op", told,
@@ -106,10 +125,13 @@ def recover_op(
 
 @recover.command("agent")
 @DIR
+@OFFICER
+@LENT
 @click.option(
-    "--officer", type=FILE, help="An IG officer's key file: asks the relay where agent.fpk is gone."
+    "--copied",
+    is_flag=True,
+    help="The keys are here, and somebody else has them too: the store and what it can open stay.",
 )
-@click.option("--officer-passphrase-file", type=FILE, help="Its passphrase. [default: the folder's]")
 @YES
 @DRY
 @PASSPHRASE
@@ -120,38 +142,41 @@ def recover_agent(
     world: World,
     folder: Path,
     officer: Path | None,
-    officer_passphrase_file: Path | None,
+    officer_words: Path | None,
+    copied: bool,
     yes: bool,
     dry: bool,
     passphrase_file: Path | None,
     demonstration_cost: bool,
     as_json: bool,
 ) -> None:
-    """The agent's keys are lost: new ones are published, and the lost ones end. What was sealed to those stays closed.
+    """The agent's keys are lost or copied: new ones are published, and the old ones end.
 
-    Where agent.fpk is gone, an IG officer of the agency lends her request key. Look for a backup first: restored keys
-    open what new ones cannot. Killed at any moment, run it again.
+    Lost: what was sealed to them stays closed. Look for a backup first: restored keys open what new ones cannot.
+    Copied (--copied): agent.fpk and agent.db stay here, so what waits at the relay is still opened; the thief, who has
+    copies, is not let in. Stop the agent first.
+
+    Where agent.fpk is gone, or two people have ended its keys (fenpost-keys emergency), an IG officer of the agency
+    lends her request key. Killed at any moment, run it again.
 
     \b
     Example:
       fenpost-keys recover agent --dir peacock --officer peacock-officer/officer.fpk
+      fenpost-keys recover agent --dir peacock --officer peacock-officer/officer.fpk --copied
     """
     from keys_tooling import recovering
-    from keys_tooling.carrying_out import carry_out
+    from keys_tooling.carrying_out import carry_out, given
     from keys_tooling.demonstration import cost
     from keys_tooling.passphrases import known_passphrase
 
     passphrase = known_passphrase(passphrase_file, "the administrator's keys")
-    lent = (
-        known_passphrase(officer_passphrase_file, "the officer's keys")
-        if officer_passphrase_file
-        else passphrase
-    )
-    side = _without_agent(folder, passphrase, officer, lent)
-    locked = recovering.Locked(passphrase, cost(demonstration_cost))
+    asking = None if officer is None else _lent(officer, officer_words, passphrase)
+    side = _without_agent(folder, passphrase, asking)
+    before = recovering.copied_keys(folder, passphrase, side.admin.agency) if copied else None
+    locked, told = recovering.Locked(passphrase, cost(demonstration_cost)), given(copied=copied)
     carry_out(
-        world, side, passphrase, "recover agent", (),
-        lambda reading, own: recovering.new_agent(reading, own, (), locked, world),
+        world, side, passphrase, "recover agent", told,
+        lambda reading, own: recovering.new_agent(reading, own, told, locked, world, before),
         yes=yes, dry=dry, as_json=as_json,
     )  # fmt: skip
 
@@ -164,7 +189,18 @@ def _partnership(folder: Path) -> Partnership:
     return Partnership.parse(read_public(folder / PARTNERSHIP, FILE_LIMIT))
 
 
-def _without_admin(world: World, folder: Path, passphrase: bytes) -> OwnSide:
+def _lent(officer: Path, words: Path | None, passphrase: bytes) -> Signer:
+    """An officer's request key."""
+    from keys_tooling.keyfiles import read_secret
+    from keys_tooling.passphrases import known_passphrase
+    from keys_tooling.token_pins import on_token
+    from schemas.keyring import OfficerKeys
+
+    own = known_passphrase(words, "the officer's keys") if words else passphrase
+    return OfficerKeys.from_json(read_secret(officer, OfficerKeys.HOLDS, own), on_token).auth
+
+
+def _without_admin(world: World, folder: Path, passphrase: bytes, asking: Signer | None) -> OwnSide:
     """The agency's side where admin.fpk is lost, or may not be believed: its place in the chain is the directory's."""
     import asyncio
 
@@ -178,7 +214,8 @@ def _without_admin(world: World, folder: Path, passphrase: bytes) -> OwnSide:
 
     agent = AgentKeys.from_json(read_secret(folder / AGENT, AgentKeys.HOLDS, passphrase))
     nobody = AdminKeys(agent.agency, SigningKey(world.draw(32)), 0, "")
-    side = OwnSide(folder, _partnership(folder), nobody, agent.auth, (agent.renew,))
+    signs, spare = (agent.auth, (agent.renew,)) if asking is None else (asking, ())
+    side = OwnSide(folder, _partnership(folder), nobody, signs, spare)
 
     async def read() -> Reading:
         async with reached(side, world) as line:
@@ -188,19 +225,18 @@ def _without_admin(world: World, folder: Path, passphrase: bytes) -> OwnSide:
     if found is None:
         raise Refusal("UNKNOWN_AGENCY")
     admin = AdminKeys(agent.agency, nobody.op, found.seq, found.head)
-    return OwnSide(folder, side.partnership, admin, agent.auth, side.spare)
+    return OwnSide(folder, side.partnership, admin, signs, spare)
 
 
-def _without_agent(folder: Path, passphrase: bytes, officer: Path | None, lent: bytes) -> OwnSide:
-    """The agency's side where agent.fpk is lost: an officer asks the relay."""
+def _without_agent(folder: Path, passphrase: bytes, asking: Signer | None) -> OwnSide:
+    """The agency's side where agent.fpk is lost, or its keys have ended: an officer asks the relay."""
     from keys_tooling.keyfiles import read_secret
     from keys_tooling.own_side import OwnSide
     from keys_tooling.partnership import ADMIN
     from keys_tooling.token_pins import on_token
-    from schemas.keyring import AdminKeys, OfficerKeys
+    from schemas.keyring import AdminKeys
 
-    if officer is None:
+    if asking is None:
         return OwnSide.open(folder, passphrase)
     admin = AdminKeys.from_json(read_secret(folder / ADMIN, AdminKeys.HOLDS, passphrase), on_token)
-    asking: Signer = OfficerKeys.from_json(read_secret(officer, OfficerKeys.HOLDS, lent), on_token).auth
     return OwnSide(folder, _partnership(folder), admin, asking)

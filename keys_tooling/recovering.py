@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from keys_tooling.ceremony import BACKDATE, PREKEYS, WEEK
 from keys_tooling.ceremony import ROOTS as COUNT
 from keys_tooling.console import World, paragraphs
 from keys_tooling.directory_reading import Reading
+from keys_tooling.keyfiles import read_secret
 from keys_tooling.own_side import OwnSide
 from keys_tooling.partnership import ADMIN, AGENT
 from keys_tooling.plan import NewFile, Plan, Said, add_key, revoke
@@ -36,6 +38,26 @@ what was received before is only in the old agent's store, and that opens only w
 copy of it nobody can bring it back
 
 agreements given before stand; the case references of the old agent are not found again under the new key""")
+KEPT = paragraphs("""\
+what waits at the relay is still opened here: the receiving keys of agent.db stay, for that alone
+
+nobody who has a copy is let in, and nobody seals to the old keys; what was sealed to them before, a thief may have
+read
+
+agreements, cases and receipts stay as they are: the store and its key stay""")
+AFTER_LOSS = (
+    "move agent.db and api.token of the old agent away, if they are there; do not delete them yet",
+    "fenpost-agent init --dir FOLDER, and fenpost-agent run --dir FOLDER",
+    "ring the agencies whose messages were on their way, and those with urgent cases",
+    "make a new backup: fenpost-keys backup",
+)
+AFTER_COPY = (
+    "api.token was copied too: openssl rand -base64 32 > api.token, and give it to your case system",
+    "fenpost-agent run --dir FOLDER: it collects what waits, and seals anew what it had not sent",
+    "destroy old-next-agent-*.fpk, and find out how the folder was copied before you rely on its passphrase again",
+    "an officer lists what could be read: fenpost-audit report breach",
+    "make a new backup: fenpost-keys backup",
+)
 SHOWN = 12
 """How many of the latest statements are shown to whoever must choose the first false one."""
 
@@ -126,8 +148,28 @@ def new_op(
     )
 
 
-def new_agent(reading: Reading, own: OwnSide, given: Given, locked: Locked, world: World) -> Plan:
-    """New running keys in a new agent.fpk, and the end of all that the lost one held."""
+def copied_keys(folder: Path, passphrase: bytes, agency: str) -> AgentKeys:
+    """The keys that somebody copied. Raises Refusal FILE, KEYFILE (another agency's)."""
+    held = AgentKeys.from_json(read_secret(folder / AGENT, AgentKeys.HOLDS, passphrase))
+    if held.agency != agency:
+        raise Refusal("KEYFILE", "The keys in this folder are of two agencies.")
+    return held
+
+
+def new_agent(
+    reading: Reading,
+    own: OwnSide,
+    given: Given,
+    locked: Locked,
+    world: World,
+    copied: AgentKeys | None = None,
+) -> Plan:
+    """New running keys in a new agent.fpk, and the end of all that the old one held.
+
+    Args:
+        copied: the keys that a thief has too. The store's key and the receiving keys stay then: they are the only ones
+            that open what waits. Nothing else of them does.
+    """
     agency, now = reading.view.agencies[own.admin.agency], world.now()
     start = now - BACKDATE
     signing = {use: SigningKey(world.draw(32)) for use in SIGNING}
@@ -139,9 +181,9 @@ def new_agent(reading: Reading, own: OwnSide, given: Given, locked: Locked, worl
         consent=signing[Use.CONSENT],
         witness=signing[Use.WITNESS],
         renew=signing[Use.RENEW],
-        prekeys=prekeys,
-        store=world.draw(32),
-        subject=world.draw(32),
+        prekeys=prekeys if copied is None else (*copied.prekeys, *prekeys),
+        store=world.draw(32) if copied is None else copied.store,
+        subject=world.draw(32) if copied is None else copied.subject,
     )
     says = [
         add_key(use, ALGORITHM[use], b64(key.public), start, start + LIFE[use])
@@ -151,10 +193,13 @@ def new_agent(reading: Reading, own: OwnSide, given: Given, locked: Locked, worl
         add_key(Use.PREKEY, ALGORITHM[Use.PREKEY], b64(one.key.public), one.nbf, one.nbf + 2 * WEEK)
         for one in prekeys
     ]
-    lost = [
-        key for key in agency.keys.values() if key.use in RUNNING and key.exp > now and key.revoked is None
+    old = [
+        key
+        for key in agency.keys.values()
+        if key.use in RUNNING and key.exp > now and (key.revoked is None or now < key.revoked)
     ]
-    says += [revoke(key.kid, "lost", now) for key in sorted(lost, key=lambda key: (key.nbf, key.kid))]
+    reason = "lost" if copied is None else "compromised"
+    says += [revoke(key.kid, reason, now) for key in sorted(old, key=lambda key: (key.nbf, key.kid))]
     mark = keys.msg.kid[:6].replace("-", "0").replace("_", "0").lower()
     return Plan(
         "recover agent",
@@ -162,13 +207,8 @@ def new_agent(reading: Reading, own: OwnSide, given: Given, locked: Locked, worl
         agency.id,
         tuple(says),
         (_file(f"next-agent-{mark}.fpk", AGENT, keys.to_json(), AgentKeys.HOLDS, locked, world),),
-        CLOSED,
-        (
-            "move agent.db and api.token of the old agent away, if they are there; do not delete them yet",
-            "fenpost-agent init --dir FOLDER, and fenpost-agent run --dir FOLDER",
-            "ring the agencies whose messages were on their way, and those with urgent cases",
-            "make a new backup: fenpost-keys backup",
-        ),
+        CLOSED if copied is None else KEPT,
+        AFTER_LOSS if copied is None else AFTER_COPY,
     )
 
 

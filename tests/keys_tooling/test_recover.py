@@ -230,3 +230,64 @@ def test_killed_between_its_files_and_its_statements_it_goes_on(
     assert done(world, *agent(world, "--yes"))["applied"]
     assert not (home(world) / "unfinished.json").exists()
     assert (home(world) / "agent.fpk").exists()
+
+
+# --- copied, not lost
+
+
+def keys_of(world: World) -> AgentKeys:
+    return AgentKeys.from_json(unlock((home(world) / "agent.fpk").read_bytes(), "agent", PASSPHRASE))
+
+
+SHUT_OUT = ("UNAUTHENTICATED", "CLOCK")
+"""What a client says of a 401: the second where the answer's Date is far from this world's clock."""
+RUNNING = (Use.MSG, Use.AUTH, Use.CONSENT, Use.WITNESS, Use.RENEW, Use.PREKEY)
+
+
+@pytest.fixture
+def ended(tmp_path: Path) -> Iterator[World]:
+    """Somebody has a copy of Peacock's folder, and its running keys have ended; one ends only tomorrow."""
+    found = with_roots(made(tmp_path, "Peacock"))
+    officer = found.parties["oversight"].officer
+    sealed = lock(officer.to_json(), officer.HOLDS, LENT, QUICK, secrets.token_bytes)
+    write_secret(found.folder / "oversight-officer.fpk", sealed)
+    admin, now = found.parties["Peacock"].admin, found.now
+    chain = Chain(admin.agency, admin.op, admin.seq, admin.head)
+    for key in list(found.directory.agencies[admin.agency].keys.values()):
+        if key.use in RUNNING:
+            later = 86_400 if key.use is Use.CONSENT else 0
+            found.take(chain.revoke(key.kid, "compromised", now + later, now))
+    found.write_relay_folder()
+    with served(found):
+        yield found
+
+
+def test_copied_running_keys_end_and_what_waits_can_still_be_opened(ended: World):
+    before = keys_of(ended)
+    assert refused(ended, "recover", "agent", "--dir", home(ended), "--copied", "--yes").code in SHUT_OUT
+    plan = done(ended, *agent(ended, "--copied", "--yes"))["plan"]
+    assert "what waits at the relay is still opened here" in " ".join(plan["affects"])
+    after = keys_of(ended)
+    assert (after.store, after.subject) == (before.store, before.subject)
+    assert {one.key.kid for one in before.prekeys} < {one.key.kid for one in after.prekeys}
+    for name in ("msg", "auth", "consent", "witness", "renew"):
+        assert getattr(after, name).kid != getattr(before, name).kid
+    kids = {row["kid"] for row in checked(ended)["keys"]}
+    assert after.msg.kid in kids
+    assert before.consent.kid not in kids  # it would have stood until tomorrow
+
+
+def test_an_officer_brings_the_roots_word_where_the_agents_keys_have_ended(ended: World):
+    assert refused(ended, *op(ended, "--yes")).code in SHUT_OUT
+    lent = ["--officer", ended.folder / "officer.fpk", "--officer-passphrase-file", ended.folder / "lent"]
+    assert done(ended, *op(ended, *lent, "--yes"))["applied"]
+
+
+def test_oversights_officer_brings_it_too_if_a_thief_has_ended_the_agencys_own(ended: World):
+    lent = [
+        "--officer",
+        ended.folder / "oversight-officer.fpk",
+        "--officer-passphrase-file",
+        ended.folder / "lent",
+    ]
+    assert done(ended, *op(ended, *lent, "--yes"))["applied"]
