@@ -55,6 +55,25 @@ def carry_out(
         Refusal: UNFINISHED, and as journal.begin and applying.apply.
         click.UsageError: there is no terminal to ask, and no --yes.
     """
+    with journals.alone(own.folder):
+        _carry_out(
+            world, own, passphrase, does, told, make, yes=yes, dry=dry, as_json=as_json, more=more or {}
+        )
+
+
+def _carry_out(
+    world: World,
+    own: OwnSide,
+    passphrase: bytes,
+    does: str,
+    told: Given,
+    make: Make,
+    *,
+    yes: bool,
+    dry: bool,
+    as_json: bool,
+    more: Facts,
+) -> None:
     begun = journals.unfinished(own.folder)
     journals.check_free(begun, does, told)
 
@@ -75,7 +94,7 @@ def carry_out(
             )
 
     plan, done = asyncio.run(work())
-    said(plan, done, more or {}, dry=dry, as_json=as_json)
+    said(plan, done, more, dry=dry, as_json=as_json)
 
 
 def resume(world: World, own: OwnSide, passphrase: bytes, *, as_json: bool) -> None:
@@ -104,7 +123,9 @@ async def planned(line: Line, own: OwnSide, world: World, make: Make) -> tuple[P
     check_own_chain(reading, own.admin)
     say_others(by_others(reading, own.admin))
     plan = make(reading, own)
-    if not plan.says or plan.says[0].op != "rotate-root":  # the roots' word is for whoever has no operational key
+    if (
+        not plan.says or plan.says[0].op != "rotate-root"
+    ):  # the roots' word is for whoever has no operational key
         own_chain(reading, own.admin)
     return plan, len(reading.statements)
 

@@ -8,8 +8,11 @@ Rules of this house:
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -56,6 +59,35 @@ class Journal:
 
     plan: Plan
     size: int
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """One command at a time changes a folder; the lock ends with the process, however that ends.
+
+    Raises:
+        Refusal: UNFINISHED (another one is at work), FILE.
+    """
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise Refusal("FILE", "The folder cannot be read. Check its name.") from error
+    try:
+        _take(handle)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _take(handle: int) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise Refusal(
+            "UNFINISHED",
+            "Another command is changing keys from this folder now. Let it end, then look.",
+            retry=True,
+        ) from error
 
 
 def begin(folder: Path, plan: Plan, size: int) -> Journal:

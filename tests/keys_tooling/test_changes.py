@@ -368,3 +368,11 @@ def test_reading_a_long_directory_says_how_far_it_is(capsys: pytest.CaptureFixtu
     for at in range(500, 4_001, 500):
         own_side.say_far(at, 4_000)
     assert [line.split()[0] for line in capsys.readouterr().err.splitlines()] == ["5,000", "10,000", "12,000"]
+
+
+def test_one_command_at_a_time_changes_a_folder(world: World):
+    folder = world.folder / "Peacock"
+    with served(world):
+        with journals.alone(folder):
+            assert refused(world, "rotate", "--dir", folder, *ROTATE).code == "UNFINISHED"
+        assert done(world, "rotate", "--dir", folder, *ROTATE)["posted"] == 1

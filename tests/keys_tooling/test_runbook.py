@@ -64,7 +64,7 @@ def test_the_session_of_the_runbook_runs_as_printed(tmp_path: Path):
     assert relay is not None
     assert "is a member now" in out
     assert "WHOLE. Everything stored is what the relay signed" in out
-    assert "16 entries belong to other agencies and stay closed." in out
+    assert "17 entries belong to other agencies and stay closed." in out
     assert "thresholds.prompt_days: was 14, becomes 21." in out
     assert "Version 2 is on record now." in out
     assert "Version 3 is on record now." in out
