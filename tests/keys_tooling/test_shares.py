@@ -13,6 +13,8 @@ from schemas.errors import Refusal
 SECRET = bytes(range(32))
 MADE = split(SECRET, 3, 5, 4711)
 OTHER = split(SECRET, 3, 5, 815)
+SPOKEN = {"have", "together"}
+"""Words of the list that the sentences themselves have."""
 
 
 def given(*numbers: int, made: tuple[Share39, ...] = MADE) -> list[tuple[str, Share39]]:
@@ -80,8 +82,7 @@ def test_a_wrong_word_is_found_whichever_it_is(at: int):
     said = refused(read, text(MADE[0], **{f"w{at}": wrong}), "share-1.txt")
     # The two words that hold the flag of the scheme are checked by other rules when it is changed.
     assert f"word {at} is probably wrong" in said or (at == 2 and "share-1.txt" in said)
-    assert wrong not in said.split()
-    assert right not in said.split()
+    assert ({wrong, right} - SPOKEN).isdisjoint(said.split())
 
 
 def test_neighbours_that_changed_places_are_noticed():
