@@ -33,7 +33,9 @@ def incept(view: Lookup, statement: Statement, body: Inception, signed: Signed) 
     view.check_new(kids)
     view.note(kids, statement.agency)
     committed = frozenset(body.next_roots)
-    return Agency(statement.agency, op, 0, "", statement.by, threshold=body.threshold, committed=committed)
+    return Agency(
+        statement.agency, op, 0, "", statement.by, (op,), threshold=body.threshold, committed=committed
+    )
 
 
 def check_following(agency: Agency, statement: Statement) -> None:
@@ -78,7 +80,7 @@ def rotate_op(view: Lookup, agency: Agency, body: RotateOp) -> Agency:
     kids = (kid_of(ED25519, op),)
     view.check_new(kids)
     view.note(kids, agency.id)
-    return replace(agency, op=op, op_kid=kids[0])
+    return _spoken_by(agency, op)
 
 
 def rotate_root(view: Lookup, agency: Agency, statement: Statement, body: RotateRoot) -> Agency:
@@ -101,9 +103,12 @@ def rotate_root(view: Lookup, agency: Agency, statement: Statement, body: Rotate
     view.note(kids, agency.id)
     if body.void_from is not None:
         agency = voided(view, agency, body.void_from, statement.seq)
-    return replace(
-        agency, op=op, op_kid=statement.by, threshold=body.threshold, committed=frozenset(body.next_roots)
-    )
+    committed = frozenset(body.next_roots)
+    return replace(_spoken_by(agency, op), threshold=body.threshold, committed=committed)
+
+
+def _spoken_by(agency: Agency, op: bytes) -> Agency:
+    return replace(agency, op=op, op_kid=kid_of(ED25519, op), ops=(*agency.ops, op))
 
 
 def _check_roots(agency: Agency, body: RotateRoot, publics: dict[str, bytes]) -> None:

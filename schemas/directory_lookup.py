@@ -7,13 +7,14 @@ from typing import TypeVar
 
 from schemas.directory_view import View
 from schemas.errors import Refusal
-from schemas.keys import Use
+from schemas.keys import ED25519, Use, kid_of
 from schemas.policing import LATE
 from schemas.published import Agency, Key, Party
 from schemas.sealing import Officer
 
 T = TypeVar("T")
 
+SPEAKING = (Use.RENEW, Use.PERSON, Use.IG_AUTH)
 DATED = 2 * LATE
 """How far a message's time may be from a change that counted for it: two clocks, each up to five minutes off."""
 
@@ -141,6 +142,15 @@ class Lookup(View):
         """The key with this id, whatever became of it, or None; roots and operational keys are none."""
         owner = self.ids.get(kid)
         return None if owner is None else self.agencies[owner].keys.get(kid)
+
+    def speakers(self, agency: str, kid: str) -> tuple[bytes, ...]:
+        """The public key by which a statement of this agency may once have been signed, or none (K8, K20-K22)."""
+        known, key = self.agencies.get(agency), self.published(kid)
+        if key is not None and key.use in SPEAKING:
+            return (key.public,)
+        oversight = self.agencies.get(self.oversight)
+        ops = [*(known.ops if known else ()), *(oversight.ops if oversight else ())]
+        return tuple(op for op in ops if kid_of(ED25519, op) == kid)[:1]
 
     def key(self, kid: str, use: Use, at: int, agency: str | None = None) -> Key:
         """The key with this id, for this use, standing at this time.

@@ -52,6 +52,11 @@ class Key:
     def stands(self, at: int) -> bool:
         return self.nbf <= at < self.exp and (self.revoked is None or at < self.revoked)
 
+    def stands_from(self, at: int) -> bool:
+        """Whether it stands then or at any later second."""
+        end = self.exp if self.revoked is None else min(self.exp, self.revoked)
+        return max(at, self.nbf) < end
+
 
 class End(NamedTuple):
     """One word that a key ends; `firm` when roots or two people said it: then it stands when others are undone (K20).
@@ -107,6 +112,8 @@ class Agency:
     seq: int
     head: str
     op_kid: str = ""
+    ops: tuple[bytes, ...] = ()
+    """Every operational key that it ever had: what one of them signed in its day is no forgery now."""
     ts: int = 0
     threshold: int = 1
     committed: frozenset[str] = frozenset()

@@ -276,8 +276,10 @@ def _of_relay(told: Told, said: Deed) -> Told:
 
 
 def _stated(signed: Signed, statement: Statement, view: Directory) -> bool:
-    agency = view.agencies.get(statement.agency)
+    """Whether somebody signed it who may have: that it stands in the directory shows in the directory's own log."""
     try:
-        return agency is not None and bool(signed.verified(agency.op, Purpose.DIRECTORY))
+        return any(
+            signed.verified(key, Purpose.DIRECTORY) for key in view.speakers(statement.agency, statement.by)
+        )
     except Refusal:
         return False

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from schemas.keys import SigningKey
+from schemas.chain import Chain
+from schemas.keys import SigningKey, Use
 from tests.keys_tooling.officer_place import Place
 from tests.simulated_world import World
-from tests.tools.override_world import introduce
+from tests.tools.override_world import DAY, introduce
 
 
 async def entries(world: World, folder: Path, party: str) -> list[tuple[str, str, list[str]]]:
@@ -57,3 +58,18 @@ async def test_an_admission_is_logged_for_the_member(tmp_path: Path, party: str)
         world.take(signed)
         found = await entries(world, tmp_path, party)
     assert found == ([("oversight", "admit", [])] if party == "Peacock" else [])
+
+
+async def test_what_an_agent_renewed_and_an_old_operational_key_said_is_no_forgery(tmp_path: Path):
+    """An officer reads it later, by a directory in which another operational key speaks."""
+    world = World.found(tmp_path / "world", "Peacock")
+    party, new = world.parties["Peacock"], SigningKey(secrets.token_bytes(32))
+    agent = Chain(party.id, party.member.agent.renew, party.admin.seq, party.admin.head)
+    renewed = agent.add_key(Use.AUTH, new.public, world.now, world.now + DAY, world.now)
+    own = Chain(party.id, party.admin.op, agent.seq, agent.head)
+    handed = own.rotate_op(SigningKey(secrets.token_bytes(32)), world.now)
+    async with world.relay(), world.session() as http:
+        answer = await world.post_statements(http, "Peacock", ("directory", renewed), ("directory", handed))
+        assert [one["status"] for one in answer.json()["results"]] == ["recorded", "recorded"], answer.body
+        found = await entries(world, tmp_path, "Peacock")
+    assert found == [("Peacock", "add-key auth", []), ("Peacock", "rotate-op", [])]
