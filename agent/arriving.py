@@ -7,6 +7,8 @@ Rules of this house:
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -18,7 +20,7 @@ from agent.own_chain import New
 from agent.store import Store
 from agent.tables import arriving, statements
 from schemas.canonical import b64, unb64
-from schemas.directory import Directory
+from schemas.directory import Directory, Later
 from schemas.directory_statement import Statement
 from schemas.keys import Use, kid_of
 from schemas.signing import Signed
@@ -57,15 +59,16 @@ class Arriving:
         self.count = 0
 
     async def take(self, view: Directory, signed: Sequence[Signed]) -> None:
-        """Replay a page onto a view, and keep it. Raises as Directory.apply."""
-        rows = []
+        """Replay a page onto a view, and keep it. Raises as Directory.apply; that view is worth nothing then."""
+        rows, checks = [], Later()
         for one in signed:
-            said, at = view.apply(one), view.size - 1
+            said, at = view.apply(one, later=checks), view.size - 1
             rows.append({"n": at, "sig": b64(one.signature), "text": one.text.decode("ascii")})
             self.prekeys |= prekeys(said, at)
             new = New(one, said, at)
             if new.is_about(self._agency):
                 self.ours.append(new)
+        await hold(checks)
         if not self.count:
             await self._store.run(lambda c: c.execute(delete(arriving)))
         self.count += len(rows)
@@ -77,6 +80,22 @@ class Arriving:
         names = ["n", "sig", "text"]
         connection.execute(insert(statements).from_select(names, select(arriving)))
         connection.execute(delete(arriving))
+
+
+async def hold(checks: Later) -> None:
+    """Make all these checks, on as many threads as there are processors: libsodium works without Python's lock.
+
+    Raises:
+        Refusal: of one that fails.
+    """
+    threads = os.cpu_count() or 1
+    parts = (checks[at::threads] for at in range(threads))
+    await asyncio.gather(*(asyncio.to_thread(_hold, part) for part in parts if part))
+
+
+def _hold(checks: Later) -> None:
+    for check in checks:
+        check()
 
 
 async def replay(

@@ -6,7 +6,9 @@ are made in one process, and replayed in another that has nothing else in its me
 
 from __future__ import annotations
 
+import asyncio
 import heapq
+import itertools
 import json
 import os
 import resource
@@ -17,8 +19,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from agent.arriving import hold
+from schemas import api
 from schemas.chain import Chain
-from schemas.directory import Directory
+from schemas.directory import Directory, Later
 from schemas.keys import LIFE, OpeningKey, SigningKey, Use
 from schemas.signing import Signed
 
@@ -32,16 +36,9 @@ def measure(*, agencies: int, weeks: int) -> dict[str, float]:
     """Replaying `agencies` over `weeks` weeks, and then one week more."""
     print(f"making the key statements of {agencies} agencies over {weeks} weeks", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="fenpost-bench-") as name:
-        path = Path(name) / "statements"
-        oversight = write(path, agencies, weeks + 1)
-        asked = [
-            sys.executable,
-            "-m",
-            "benchmarks.directory",
-            str(path),
-            oversight,
-            str(START + weeks * WEEK),
-        ]
+        first, week = Path(name) / "first", Path(name) / "week"
+        oversight = write(first, week, agencies, START + weeks * WEEK)
+        asked = [sys.executable, "-m", "benchmarks.directory", str(first), str(week), oversight]
         said = json.loads(subprocess.run(asked, check=True, capture_output=True).stdout)
     whole = (agencies, weeks) == (500, 156)
     return {
@@ -52,14 +49,12 @@ def measure(*, agencies: int, weeks: int) -> dict[str, float]:
 # --- making
 
 
-def write(path: Path, agencies: int, weeks: int) -> str:
-    """Write all statements to a file, a line each, in the order of their dates; gives oversight's id."""
-    oversight, first = _founded()
-    with path.open("w", encoding="ascii") as file:
-        for signed in first:
-            file.write(json.dumps(signed.to_json()) + "\n")
-        for signed in _entered(oversight, agencies, START + weeks * WEEK):
-            file.write(json.dumps(signed.to_json()) + "\n")
+def write(first: Path, week: Path, agencies: int, until: int) -> str:
+    """Write the statements until then, and those of the week after, a line each and by date; gives oversight's id."""
+    oversight, founding = _founded()
+    with first.open("w", encoding="ascii") as early, week.open("w", encoding="ascii") as late:
+        for ts, signed in ((START, founding), *_entered(oversight, agencies, until + WEEK)):
+            (early if ts < until else late).write(json.dumps(signed.to_json()) + "\n")
     return oversight.agency
 
 
@@ -67,33 +62,30 @@ def _signing() -> SigningKey:
     return SigningKey(os.urandom(32))
 
 
-def _founded() -> tuple[Chain, list[Signed]]:
-    chain, inception = Chain.begin(_signing(), (_signing(), _signing(), _signing()), 2, START)
-    return chain, [inception]
+def _founded() -> tuple[Chain, Signed]:
+    return Chain.begin(_signing(), (_signing(), _signing(), _signing()), 2, START)
 
 
-def _entered(oversight: Chain, agencies: int, end: int) -> Iterator[Signed]:
+def _entered(oversight: Chain, agencies: int, end: int) -> Iterator[tuple[int, Signed]]:
     """Each agency's founding, then everybody's rotations as their days come."""
     due: list[tuple[int, int, Use]] = []
     chains: list[Chain] = []
     for number in range(agencies):
-        chain, first = _founded()
-        yield from first
-        renew = _signing()
-        yield chain.add_key(Use.RENEW, renew.public, START, START + LIFE[Use.RENEW], START)
-        yield chain.add_key(
-            Use.IG, OpeningKey(os.urandom(32)).public, START, START + LIFE[Use.IG], START, "ig"
-        )
-        yield chain.add_key(Use.IG_AUTH, _signing().public, START, START + LIFE[Use.IG_AUTH], START, "ig")
-        yield chain.add_key(Use.WITNESS, _signing().public, START, START + LIFE[Use.WITNESS], START)
-        yield oversight.admit(chain.agency, f"Agency {_letters(number)}", ("duty",), FLAGS, START)
+        chain, inception = _founded()
+        yield START, inception
+        for use, public, person in (
+            (Use.RENEW, _signing().public, None), (Use.IG, OpeningKey(os.urandom(32)).public, "ig"),
+            (Use.IG_AUTH, _signing().public, "ig"), (Use.WITNESS, _signing().public, None),
+        ):  # fmt: skip
+            yield START, chain.add_key(use, public, START, START + LIFE[use], START, person)
+        yield START, oversight.admit(chain.agency, f"Agency {_letters(number)}", ("duty",), FLAGS, START)
         chains.append(chain)
         due += [(START, number, use) for use in ROTATED]
     heapq.heapify(due)
     while due and due[0][0] < end:
         ts, number, use = heapq.heappop(due)
         public = OpeningKey(os.urandom(32)).public if use is Use.PREKEY else _signing().public
-        yield chains[number].add_key(use, public, ts, ts + LIFE[use], ts)
+        yield ts, chains[number].add_key(use, public, ts, ts + LIFE[use], ts)
         heapq.heappush(due, (ts + ROTATED[use], number, use))
 
 
@@ -105,22 +97,14 @@ def _letters(number: int) -> str:
 # --- replaying, in a process of its own
 
 
-def _replayed(path: Path, oversight: str, until: int) -> dict[str, float]:
-    view = Directory(oversight)
-    with path.open(encoding="ascii") as file:
-        found = (Signed.from_json(json.loads(line)) for line in file)
-        started, later = time.perf_counter(), list[Signed]()
-        for signed in found:
-            if view.apply(signed).ts + WEEK >= until:
-                later = list(found)
-                break
-        # Reading the file is part of it, as reading a page is.
-        taken, size = time.perf_counter() - started, view.size
-        started = time.perf_counter()
-        trial = view.copied()
-        for signed in later:
-            trial.apply(signed)
-        more = time.perf_counter() - started
+async def _replayed(first: Path, week: Path, oversight: str) -> dict[str, float]:
+    """As an agent does it, page by page; reading a file stands for reading the pages."""
+    started, view = time.perf_counter(), Directory(oversight)
+    await _read(view, first)
+    taken, size, started = time.perf_counter() - started, view.size, time.perf_counter()
+    trial = view.copied()
+    await _read(trial, week)
+    more = time.perf_counter() - started
     return {
         "replay.s": taken,
         "replay.mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
@@ -130,5 +114,15 @@ def _replayed(path: Path, oversight: str, until: int) -> dict[str, float]:
     }
 
 
+async def _read(view: Directory, path: Path) -> None:
+    with path.open(encoding="ascii") as file:
+        found = (Signed.from_json(json.loads(line)) for line in file)
+        while page := list(itertools.islice(found, api.PAGE_STATEMENTS)):
+            checks: Later = []
+            for signed in page:
+                view.apply(signed, later=checks)
+            await hold(checks)
+
+
 if __name__ == "__main__":
-    print(json.dumps(_replayed(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))))
+    print(json.dumps(asyncio.run(_replayed(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]))))

@@ -12,12 +12,14 @@ taken in a file of its own: directory_chain, directory_keys, directory_members, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from schemas import directory_chain as chain
 from schemas import directory_keys as keys
 from schemas import directory_members as members
-from schemas.directory_keys import SEALABLE
+from schemas.directory_keys import SEALABLE, KeyCheck
 from schemas.directory_lookup import DATED, Lookup
 from schemas.directory_statement import (
     AddKey,
@@ -36,31 +38,44 @@ from schemas.directory_statement import (
 from schemas.emergency import EmergencyRevoke
 from schemas.envelope import Frozen
 from schemas.errors import Refusal
+from schemas.keys import check_public
 from schemas.merkle import leaf_hash
 from schemas.policing import PolicyBody
 from schemas.published import Agency, Key, Left, Party, safety_number
 from schemas.retention import RetentionBody
 from schemas.roots import RotateOp, RotateRoot
-from schemas.signing import Purpose, Signed
+from schemas.signing import Check, Purpose, Signed
 
 __all__ = [
-    "DATED", "MAX_AGE", "SEALABLE", "Agency", "Directory", "Key", "Left", "Party", "safety_number",
+    "DATED", "MAX_AGE", "SEALABLE", "Agency", "Directory", "Key", "Later", "Left", "Party", "safety_number",
 ]  # fmt: skip
 
 MAX_AGE = 24 * 3600
 """How old a view of the directory may be when it decides anything (recipient rule 2)."""
 
 
+Later = list[Callable[[], object]]
+"""Checks that are still to be made: each raises Refusal SIGNATURE or KEY."""
+
+
+def _key_check(believed: bool, later: Later | None) -> KeyCheck:
+    if later is not None:
+        return lambda alg, public: later.append(partial(check_public, alg, public))
+    return (lambda _alg, _public: None) if believed else check_public
+
+
 class Directory(Lookup):
     """The view after replaying statements in order. `apply` either takes a statement whole or changes nothing."""
 
-    def apply(self, signed: Signed, *, believed: bool = False) -> Statement:
+    def apply(self, signed: Signed, *, believed: bool = False, later: Later | None = None) -> Statement:
         """Take one statement into the view.
 
         Args:
             believed: this program took this very statement before, and kept it where nobody else writes; or it holds
                 the root of all of them against one that it signed itself. Then neither signature nor key is checked
                 again. Never for what somebody else shows.
+            later: where the costly checks, of the signature and of a new key, go instead of being made here. Whoever
+                asks for that makes all of them before this view, which is a copy, counts for anything.
 
         Raises:
             Refusal: FORM, NOT_CANONICAL, DIRECTORY (out of order), UNKNOWN_AGENCY, SIGNATURE, and what the functions
@@ -73,17 +88,20 @@ class Directory(Lookup):
             agency = self.known(statement.agency)
             chain.check_following(agency, statement)
             public = chain.speaker(self, agency, statement, body)
-            if not believed:
-                signed.verified(public, Purpose.DIRECTORY)
-            self._take(agency, statement, body, believed=believed)
+            check = Check.of(public, Purpose.DIRECTORY, signed.text, signed.signature)
+            if later is not None:
+                later.append(check.hold)
+            elif not believed:
+                check.hold()
+            self._take(agency, statement, body, _key_check(believed, later))
         agency, head = self.agencies[statement.agency], statement_hash(signed)
         self.put(replace(agency, seq=statement.seq, head=head, ts=statement.ts))
         self.frontier = self.frontier.append(leaf_hash(statement_leaf(signed)))
         return statement
 
-    def _take(self, agency: Agency, statement: Statement, body: Frozen, *, believed: bool) -> None:
+    def _take(self, agency: Agency, statement: Statement, body: Frozen, check: KeyCheck) -> None:
         if isinstance(body, AddKey):
-            self.put(keys.add_key(self, agency, statement, body, believed=believed))
+            self.put(keys.add_key(self, agency, statement, body, check))
         elif isinstance(body, Revoke):
             self.put(keys.revoke(agency, statement, body))
         elif isinstance(body, EmergencyRevoke):

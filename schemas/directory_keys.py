@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -10,12 +11,14 @@ from schemas.directory_lookup import Lookup
 from schemas.directory_statement import AddKey, Recertify, Revoke, Statement
 from schemas.emergency import SECOND_LATE, EmergencyRevoke
 from schemas.errors import Refusal
-from schemas.keys import ALGORITHM, LIFE, Use, check_public, kid_of
+from schemas.keys import ALGORITHM, LIFE, Use, kid_of
 from schemas.policing import KEY_DELAY
 from schemas.published import UNHELD, Agency, End, Key
 from schemas.roles import read_tag
 from schemas.signing import Purpose, verify
 
+KeyCheck = Callable[[str, bytes], None]
+"""Looks at a public key of this algorithm: schemas.keys.check_public, or one that puts it off."""
 SEALABLE = LIFE[Use.PREKEY]
 """How long a prekey may be sealed to; it is erased 30 days after its first day."""
 
@@ -23,10 +26,8 @@ SEALABLE = LIFE[Use.PREKEY]
 # --- publishing
 
 
-def add_key(
-    view: Lookup, agency: Agency, statement: Statement, body: AddKey, *, believed: bool = False
-) -> Agency:
-    """Raises Refusal KEY, NOT_ALLOWED, PERSON_TAG, ONE_PERSON; of a `believed` key the point itself is not checked."""
+def add_key(view: Lookup, agency: Agency, statement: Statement, body: AddKey, check: KeyCheck) -> Agency:
+    """Raises Refusal KEY, NOT_ALLOWED, PERSON_TAG, ONE_PERSON, and what `check` raises of the key itself (K3)."""
     _check_policy_signer(view, agency, body, statement.ts)
     if body.use == "person":
         _check_person(agency, body, statement.ts)
@@ -35,8 +36,7 @@ def add_key(
         raise Refusal("KEY")
     if use is Use.PREKEY and body.exp - body.nbf > SEALABLE:
         raise Refusal("KEY", "A receiving key may be sealed to for 14 days at most. Shorten its dates.")
-    if not believed:
-        check_public(body.alg, public)
+    check(body.alg, public)
     kid = kid_of(body.alg, public)
     view.check_new((kid,))
     view.note((kid,), agency.id)

@@ -11,8 +11,10 @@ from agent.store import Store
 from agent.tables import arriving, statements
 from schemas.directory import Directory
 from schemas.errors import Refusal
+from schemas.keys import Use
 from schemas.signing import Signed
-from tests.tools.vector_world import ALDER, BIRCH, OVERSIGHT, STATEMENTS
+from tests.tools.rotations import chain_of
+from tests.tools.vector_world import ALDER, BIRCH, OVERSIGHT, STATEMENTS, T0
 
 
 @pytest.fixture
@@ -65,6 +67,25 @@ async def test_a_page_that_does_not_follow_is_not_kept(store: Store):
     with pytest.raises(Refusal, match="DIRECTORY"):
         await keep(store, STATEMENTS[:5], STATEMENTS[6:])
     assert (await places(store))[0] == []
+
+
+FORGED = Signed(STATEMENTS[9].text, STATEMENTS[8].signature)
+BAD_KEY = chain_of(ALDER).add_key(Use.AUTH, bytes([1]) + bytes(31), T0, T0 + 60, T0)
+
+
+@pytest.mark.parametrize(
+    ("page", "code"),
+    [
+        ((*STATEMENTS[:9], FORGED), "SIGNATURE"),
+        ((*STATEMENTS[:9], FORGED, *STATEMENTS[10:]), "DIRECTORY|SIGNATURE"),
+        ((*STATEMENTS, BAD_KEY), "KEY"),
+    ],
+)
+async def test_checks_that_are_put_off_are_all_made(store: Store, page: tuple[Signed, ...], code: str):
+    """Signatures of a page are checked together, and before anything of it is kept."""
+    with pytest.raises(Refusal, match=code):
+        await keep(store, page)
+    assert await places(store) == ([], [])
 
 
 @pytest.mark.parametrize("together", [1, 7, 500])
