@@ -13,7 +13,7 @@ Rules of this house:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from sqlalchemy import Connection
 
@@ -41,7 +41,10 @@ HELD = (*RUNNING, Use.RENEW)
 
 
 class Book:
-    """The directory and how fresh it is. Call `load` before anything else."""
+    """The directory and how fresh it is. Call `load` before anything else.
+
+    `made` gives the hashes of the statements that commands in this agent's folder announced, and the keys in them.
+    """
 
     def __init__(
         self,
@@ -51,7 +54,9 @@ class Book:
         oversight: str,
         keys: HeldKeys,
         clock: Clock,
+        made: Callable[[], frozenset[str]] = frozenset,
     ) -> None:
+        self._made = made
         self._store = store
         self._relay = relay
         self._trust = trust
@@ -65,7 +70,7 @@ class Book:
         self._lock = asyncio.Lock()
         self.policies = Policies(store, relay, lambda: self._view.policies, clock)
         self.strangers: tuple[str, ...] = ()
-        """Standing keys of our own agency that this agent does not hold."""
+        """Standing keys of our own agency that this agent does not hold, and that no command here published."""
         self._grave = False
         self.grown = asyncio.Event()
         """Set when the directory has grown; whoever refreshes clears it."""
@@ -183,7 +188,9 @@ class Book:
         def work(connection: Connection) -> None:
             if new.count:
                 new.believe(connection)
-                own_chain.take(connection, new.ours, self.held, mine, first=before == 0, ts=now)
+                own_chain.take(
+                    connection, new.ours, self.held, mine, first=before == 0, ts=now, made=self._made()
+                )
                 self._trust.watch(connection, watched)
             self._look_for_doubts(connection)
             write_kv(connection, "fresh", str(fresh))
@@ -202,12 +209,12 @@ class Book:
 
     def _look_for_strangers(self) -> bool:
         mine = self._view.agencies.get(self._keys.agency)
-        now, before = int(self._clock()), self.strangers
+        now, before, ours = int(self._clock()), self.strangers, frozenset(self.held).union(self._made())
         self.strangers = tuple(
             sorted(
                 key.kid
                 for key in (mine.keys.values() if mine else ())
-                if key.use in HELD and key.revoked is None and now < key.exp and key.kid not in self.held
+                if key.use in HELD and key.kid not in ours and key.stands_from(now)
             )
         )
         return bool(set(self.strangers) - set(before))

@@ -2,7 +2,8 @@
 
 Rules of this house:
 - every statement of our own chain is one that this agent posted, one that it can see to be ours (a running key that it
-  holds), or one that a person here must confirm: the administrator signs with a key that the agent does not have;
+  holds), one that the administrator's command announced in this folder, or one that a person here must confirm: the
+  administrator signs with a key that the agent does not have;
 - what takes the agency out of our hands stops sending until somebody has said that it is right;
 - what stood there at this agent's first reading is where it begins: keys that it does not hold are found all the same.
 """
@@ -75,21 +76,23 @@ def take(
     *,
     first: bool,
     ts: int,
+    made: Container[str] = (),
 ) -> None:
     """Write down what is new of our own agency.
 
     Args:
         held: ids of the keys that this agent holds.
+        made: hashes of the statements that the administrator's command announced in this agent's folder.
         mine: our agency in the new view.
         first: whether this agent had read nothing before.
     """
     for one in found:
-        statement, made = one.statement, statement_hash(one.signed)
-        ours = c.execute(select(posted_statements.c.hash).where(posted_statements.c.hash == made)).first()
-        known = first or ours is not None or _is_held(one.signed, held)
+        statement, hashed = one.statement, statement_hash(one.signed)
+        ours = c.execute(select(posted_statements.c.hash).where(posted_statements.c.hash == hashed)).first()
+        known = first or ours is not None or hashed in made or _is_held(one.signed, held)
         gone = mine is not None and statement.op == "leave" and statement.body.get("member") == mine.id
         grave = not known and (statement.op in GRAVE or gone)
-        row = {"n": one.at, "hash": made, "op": statement.op, "ts": statement.ts}
+        row = {"n": one.at, "hash": hashed, "op": statement.op, "ts": statement.ts}
         said = "said that your agency leaves" if gone else _detail(one.signed)
         row |= {"detail": f"{_who(statement, mine)} {said}", "known": int(known), "grave": int(grave)}
         c.execute(insert(own_statements).values(**row))

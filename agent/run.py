@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
 from sqlalchemy import Row, delete
 
 from agent.alarms import AlarmDesk
+from agent.announced import announced
 from agent.arriving import Steps
 from agent.client import Relay, RelayRefusal
 from agent.clock import Clock
@@ -94,7 +96,9 @@ class Agent:
         self.trust = LogTrust(
             store, relay, partnership.log_key, clock, home / EVIDENCE, beside=self.keys_trust
         )
-        self.book = Book(store, relay, self.keys_trust, charter.oversight, keys, clock)
+        self.book = Book(
+            store, relay, self.keys_trust, charter.oversight, keys, clock, partial(announced, home)
+        )
         self.trust.doubt = self.book.doubt
         self.keys_watch = Watch(store, relay, self.book, self.keys_trust, keys, partnership, clock)
         self.watch = Watch(store, relay, self.book, self.trust, keys, partnership, clock, self.keys_watch)

@@ -19,6 +19,7 @@ from keys_tooling import journal as journals
 from keys_tooling.console import World
 from keys_tooling.directory_reading import Reading, Source
 from keys_tooling.journal import Journal
+from keys_tooling.own_agent import announce
 from keys_tooling.own_side import OwnSide, check_own_chain, own_chain, read_own
 from keys_tooling.plan import Plan, Said
 from schemas import api
@@ -72,6 +73,7 @@ async def apply(
         if whole > 1:
             tell(f"{whole - len(missing)} of {whole} recorded")
         statements = await built(reading, own, held, missing, world.now())
+        announce(own.folder, statements)
         posted += await post(line, statements)
     raise Refusal(
         "CONFLICT", "Somebody else was changing the directory at the same time. Run it again.", retry=True

@@ -9,15 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keys_tooling.keyfiles import check_private
+from keys_tooling.keyfiles import check_private, sync_folder
+from schemas.canonical import unb64
+from schemas.directory_statement import AddKey, parse_statement, statement_hash
 from schemas.errors import Refusal
+from schemas.keys import kid_of
 from schemas.kinds import KINDS
+from schemas.signing import Signed
 
 PATIENCE = 60.0
 ANSWER_LIMIT = 4 * 1024 * 1024
 TOKEN_LIMIT = 256
 ROTATION = "/v1/keys/rotation"
 STATUS = "/v1/status"
+MADE = "made.txt"
+KEPT = 1000
+"""Hashes of statements, and ids of keys, that are kept: 43 letters each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +89,37 @@ def status_of(folder: Path) -> dict[str, Any]:
         return OwnAgent(folder).status()
     except Refusal:
         return {}
+
+
+def announce(folder: Path, statements: tuple[Signed, ...]) -> None:
+    """Tell the folder's agent, before anything is published, what this command makes in its agency's name.
+
+    It need not run: it reads the file when it meets the statements. Elsewhere a person confirms them (PROTOCOL.md G15).
+
+    Raises:
+        Refusal: FILE.
+    """
+    if not (folder / "agent.toml").exists():
+        return
+    path, part = folder / MADE, folder / f".{MADE}.part"
+    try:
+        known = path.read_text(encoding="ascii").split() if path.exists() else []
+        lines = [*known, *map(statement_hash, statements), *_published(statements)][-KEPT:]
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(part, flags, 0o600), "wb") as file:
+            os.fchmod(file.fileno(), 0o600)
+            file.write("".join(f"{line}\n" for line in lines).encode("ascii"))
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refusal(
+            "FILE", f"{MADE} cannot be written in this folder. Check the disk and the rights."
+        ) from error
+    sync_folder(folder)
+
+
+def _published(statements: tuple[Signed, ...]) -> list[str]:
+    """Ids of the keys that these publish: the agent may hold them only when it starts anew."""
+    bodies = (parse_statement(signed)[1] for signed in statements)
+    return [kid_of(body.alg, unb64(body.pub)) for body in bodies if isinstance(body, AddKey)]

@@ -47,12 +47,11 @@ def rotate_op(
         (Said("rotate-op", {"op_key": b64(key.public)}),),
         (file,),
         (
-            "your own agent: it sends nothing more until somebody there says that it was you who did this",
-            "nobody else: what was sealed stays as it is",
+            "nobody: what was sealed stays as it is; an agent that runs from this folder is told that it was you",
             "from then on only the new key extends your agency's chain; copies of the old admin.fpk are worthless",
         ),
         (
-            "at the agent, at once: fenpost-agent doctor, then doctor --acknowledge with the number that it names",
+            "if your agent runs from another folder: fenpost-agent doctor --acknowledge there, or it stops sending",
             "make a new backup: fenpost-keys backup",
             f"destroy old-{name}, and every copy of the old admin.fpk",
         ),

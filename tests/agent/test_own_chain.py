@@ -7,9 +7,11 @@ import shutil
 import pytest
 
 from agent import own_chain
+from agent.announced import MADE
 from agent.doctor import examine
 from agent.own import Acknowledge
 from agent.twin import SETTLING
+from schemas.directory_statement import statement_hash
 from schemas.errors import Refusal
 from schemas.keys import OpeningKey, SigningKey, Use
 from tests.agent.agencies import eventually, folder_of, quiet, running
@@ -218,3 +220,36 @@ async def ticking(world, caller):
     world.clock.advance(1)
     await asyncio.sleep(0.1)
     return await met(caller)
+
+
+# --- announced by a command in the agent's folder
+
+
+def announced(world, *said, mode=0o600):
+    path = folder_of(world, "Peacock") / MADE
+    path.touch(mode)
+    path.chmod(mode)
+    path.write_text("".join(f"{one}\n" for one in said))
+
+
+async def test_what_the_administrators_command_announced_here_stops_nothing_and_asks_nobody(world):
+    chain, renew = chain_of(world, "Peacock"), SigningKey(secrets.token_bytes(32))
+    said = chain.add_key(Use.RENEW, renew.public, world.now, world.now + YEAR, world.now)
+    op = chain.rotate_op(SigningKey(secrets.token_bytes(32)), world.now)
+    async with world.relay():
+        async with quiet(world, "Peacock") as agent:
+            announced(world, statement_hash(said), statement_hash(op), renew.kid)
+            await state(world, "Peacock", said, op)
+            await agent.book.refresh()
+            assert (await says(agent), agent.trust.hindrance) == ([], None)
+        async with quiet(world, "Peacock") as agent:
+            assert (await says(agent), agent.trust.hindrance) == ([], None)
+
+
+async def test_what_others_could_have_written_there_counts_for_nothing(world):
+    op = chain_of(world, "Peacock").rotate_op(SigningKey(secrets.token_bytes(32)), world.now)
+    async with world.relay(), quiet(world, "Peacock") as agent:
+        announced(world, statement_hash(op), mode=0o660)
+        await state(world, "Peacock", op)
+        await agent.book.refresh()
+        assert agent.trust.hindrance == "OWN_STATEMENT"
