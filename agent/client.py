@@ -134,6 +134,11 @@ class Relay:
         answer = await self._send("GET", api.DIRECTORY, query={"after": str(after)})
         return _read(api.DirectoryPage, answer.body)
 
+    async def directory_as(self, key: Signer, after: int) -> api.DirectoryPage:
+        """The same, signed by this key: the agent's renew key, when its request key is taken no more (A7)."""
+        answer = await self._send("GET", api.DIRECTORY, query={"after": str(after)}, key=key)
+        return _read(api.DirectoryPage, answer.body)
+
     async def policy(self, digest: str) -> bytes:
         """The text of the policy with this digest, as the relay gives it: hold it against the digest."""
         return (await self._send("GET", api.POLICY, query={"digest": digest})).body
@@ -201,14 +206,13 @@ class Relay:
         *,
         query: dict[str, str] | None = None,
         patience: float = ANSWER,
+        key: Signer | None = None,
     ) -> Answer:
         search = urlencode(sorted((query or {}).items()))
         headers = {"Content-Type": kind}
-        if self._key is not None:
+        if (signer := key or self._key) is not None:
             target = Target(method, self._authority, path, search, kind)
-            headers = sign_request(
-                target, body, self._key, int(self._clock()), self._instance + self._draw(16)
-            )
+            headers = sign_request(target, body, signer, int(self._clock()), self._instance + self._draw(16))
         # encoded=True: what is signed is what is sent, byte for byte.
         url = URL(f"{self._base}{path}" + (f"?{search}" if search else ""), encoded=True)
         limits = aiohttp.ClientTimeout(total=patience, connect=CONNECT)

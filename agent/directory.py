@@ -143,7 +143,7 @@ class Book:
         async with self._lock:
             view, floor = self._view, self._trust.floor
             new = Arriving(self._store, self._keys.agency)
-            page = await self._relay.directory(view.size)
+            page = await self._page(view.size)
             if page.statements:
                 view = view.copied()
             try:
@@ -152,7 +152,7 @@ class Book:
                     progress(view.size, page.size)
                     if view.size >= page.size:
                         break
-                    page = await self._relay.directory(view.size)
+                    page = await self._page(view.size)
                 fresh = self._check(view, page)
             except Refusal as refusal:
                 if not refusal.retry and refusal.code not in ("UNAUTHENTICATED", "CLOCK"):
@@ -161,6 +161,15 @@ class Book:
             await self._trust.head(page.checkpoint, floor)
             await self._keep(view, new, fresh)
             await self.policies.refresh()  # what it could not get it says, and asks for again next time
+
+    async def _page(self, after: int) -> DirectoryPage:
+        try:
+            return await self._relay.directory(after)
+        except Refusal as refusal:
+            if refusal.code not in ("UNAUTHENTICATED", "CLOCK"):  # which of the two, is only a guess
+                raise
+            # Our request key may have been ended: that too stands in the directory, and the renew key may read it.
+            return await self._relay.directory_as(self._keys.renew, after)
 
     def _check(self, view: Directory, page: DirectoryPage) -> int:
         checkpoint = open_checkpoint(page.checkpoint, self._key)

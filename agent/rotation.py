@@ -68,6 +68,8 @@ class Rotation:
         self._store, self._relay, self._book, self._ring = store, relay, book, keys
         self._clock, self._draw = clock, draw
         self._lock = asyncio.Lock()
+        self.kick = asyncio.Event()
+        """Set when a round has something to do before its time."""
         self.code = ""
         """Why the last round could not publish; empty when it could, or had nothing to."""
 
@@ -76,6 +78,12 @@ class Rotation:
         self._ring.take(await self._store.run(ring.kept))
         self._book.held |= self._ring.kids
 
+    def look(self) -> None:
+        """Sign with what the newest view leaves us; where it leaves nothing, or something is due, ask for a round."""
+        self._ring.choose(self._book.latest, self._clock())
+        if self.due():
+            self.kick.set()
+
     async def round(self) -> None:
         """Erase what is over, publish what is due, end what was replaced.
 
@@ -83,9 +91,11 @@ class Rotation:
             Refusal: what keeps it from publishing; it stays due.
         """
         async with self._lock:
+            self.kick.clear()
             await self._erase()
             try:
                 self._book.view()  # nothing is even drawn on a view that decides nothing any more
+                self._ring.choose(self._book.latest, self._clock())  # what asks for it may have been ended
                 await self._carry_out([Step(use) for use in self.due()])
                 self.code = ""
             except Refusal as refusal:
@@ -168,7 +178,7 @@ class Rotation:
 
     async def _drawn(self, step: Step) -> Own:
         """A key of this use that waits to be published, or a new one: in the store, with its dates as they are now."""
-        now = int(self._clock())
+        now = self._now()
         waiting = next((o for o in self._ring.own if o.use is step.use and o.published is None), None)
         seed = self._draw(32) if waiting is None else waiting.seed
         key = OpeningKey(seed) if step.use is Use.PREKEY else SigningKey(seed)
@@ -214,7 +224,7 @@ class Rotation:
     async def _post(self, make: Callable[[Chain, int], Signed], done: Callable[[], bool]) -> None:
         """Post one statement where our chain stands now: the administrator may have written meanwhile."""
         for _ in range(ATTEMPTS):
-            now, mine = int(self._clock()), self._book.latest.agencies[self._ring.agency]
+            now, mine = self._now(), self._book.latest.agencies[self._ring.agency]
             signed = make(Chain(mine.id, self._ring.renew, mine.seq, mine.head), now)
             await self._store.run(lambda c, one=signed, ts=now: own_chain.post(c, one, ts))  # type: ignore[misc]
             item = api.StatementIn(kind="directory", signed=api.SignedJson(**signed.to_json()))
@@ -229,10 +239,12 @@ class Rotation:
 
     async def _erase(self) -> None:
         gone = 0
+        # A clock that went wrong must not erase what messages are still sealed to: the relay knows what day it is.
+        known = min(int(self._clock()), self._book.fresh + MAX_AGE)
 
         def work(c: Connection) -> None:
             nonlocal gone
-            gone = ring.erase(c, int(self._clock()))
+            gone = ring.erase(c, known)
 
         await self._take(work)
         if gone:
@@ -240,6 +252,11 @@ class Rotation:
             log.info("erased", count=gone)
 
     # --- looking
+
+    def _now(self) -> int:
+        """Our clock, or the time of our chain's last statement: the administrator's clock may be minutes ahead."""
+        mine = self._book.latest.agencies.get(self._ring.agency)
+        return max(int(self._clock()), 0 if mine is None else mine.ts)
 
     def _published(self) -> Iterable[Key]:
         mine = self._book.latest.agencies.get(self._ring.agency)

@@ -268,6 +268,7 @@ class Agent:
     async def _refresh(self) -> None:
         self.book.grown.clear()
         await self.book.refresh(Steps("directory-replayed"))
+        self.rotation.look()
         self._reached()
         await self._first(self.settings.directory_every, self.book.grown)
 
@@ -290,7 +291,7 @@ class Agent:
 
     async def _rotate(self) -> None:
         await self.rotation.round()
-        await asyncio.sleep(ROTATE_EVERY)
+        await self._first(ROTATE_EVERY, self.rotation.kick)
 
     async def _scan(self) -> None:
         if self.folders is not None:

@@ -22,10 +22,11 @@ from agent.store import Store
 from schemas import keyfile
 from schemas.canonical import unb64
 from schemas.errors import Refusal
-from schemas.keyring import PREKEY_KEPT, AgentKeys
+from schemas.keyring import AgentKeys
 from schemas.keys import LIFE, SigningKey, Use
 
 RENEWALS = "renew-*.fpk"
+GONE = ".gone"
 HOLDS = "renew"
 
 
@@ -45,8 +46,7 @@ async def take_up(
     }
     first = [
         Own(p.key.kid, Use.PREKEY, p.key.seed(), p.nbf, p.nbf + LIFE[Use.PREKEY], p.nbf, p.nbf)
-        for p in keys.prekeys
-        if now < p.nbf + PREKEY_KEPT
+        for p in keys.prekeys  # whatever their age by this clock: what is over is erased when the relay agrees
     ]
 
     def work(c: Connection) -> None:
@@ -59,6 +59,10 @@ async def take_up(
     if keys.prekeys:
         _replace(path, keys, passphrase, draw)
     for file in handed:
+        file.rename(
+            file.with_name(f".{file.name}{GONE}")
+        )  # a kill from here on leaves nothing that is read again
+    for file in path.parent.glob(f".{RENEWALS}{GONE}"):
         _destroy(file)
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
@@ -82,7 +83,6 @@ class Watch:
         self._book = book
         self._trust = trust
         self._keys = keys
-        self._own = WitnessKey(keys.agency, keys.witness.public)
         of_keys = trust.place is KEYS
         self._log = trust.key
         self._mldsa = partnership.keys_log_mldsa_key if of_keys else partnership.log_mldsa_key
@@ -194,27 +194,34 @@ class Watch:
             and key.stands(int(self._clock()))
         )
 
-    def _stamps(self, published: Published) -> list[int]:
-        """The times of our own true cosignatures on a head."""
+    def _stamps(self, published: Published, publics: Iterable[bytes]) -> list[int]:
+        """The times of our own true cosignatures on a head, by any of these keys."""
         found = list[int]()
-        for signature in self._own.own(published.lines):
-            try:
-                found.append(cosigned_at(signature, published.checkpoint, self._own.public))
-            except Refusal:
-                log.warning("own-line-false", code="SIGNATURE")
+        for own in (WitnessKey(self._keys.agency, public) for public in publics):
+            for signature in own.own(published.lines):
+                try:
+                    found.append(cosigned_at(signature, published.checkpoint, own.public))
+                except Refusal:
+                    log.warning("own-line-false", code="SIGNATURE")
         return found
+
+    def _ours(self) -> set[bytes]:
+        """Every witness key that this agency ever published: whichever it was, what it cosigned binds the next."""
+        me = self._book.latest.agencies.get(self._keys.agency)
+        known = () if me is None else (key.public for key in me.keys.values() if key.use == Use.WITNESS)
+        return {self._keys.witness.public, *known}
 
     def _cosigned(self, asked: Published) -> bool:
         mine = self._mine
         if mine is not None and int(self._clock()) <= mine.ts:
             return True  # a clock that went back must not sign the same second twice
-        return bool(self._stamps(asked))
+        return bool(self._stamps(asked, [self._keys.witness.public]))
 
     async def _take_up(self, page: WitnessPage, asked: Published) -> None:
         """Remember what this key cosigned and this store has forgotten, because it is an old copy."""
         for text in (page.held, page.asked):
             published = asked if text == page.asked or text is None else self._opened(text)
-            stamps = self._stamps(published)
+            stamps = self._stamps(published, self._ours())
             if stamps and self._is_news(published.checkpoint):
                 await self._extend(published, max(stamps))
 
