@@ -1,5 +1,7 @@
 """An agency's flags and sector change while a message is on its way: those of then decide, and nobody is blamed (Q9)."""
 
+from dataclasses import replace
+
 import pytest
 
 from agent.forms import Give, Send
@@ -62,8 +64,9 @@ async def test_what_was_sent_long_after_the_change_and_let_pass_is_still_a_fault
     ):
         await become(world, http, "Peacock", "da_support", public_authority=True)
         world.clock.advance(3600)
-        sender = relay.relay.view.directory.agencies[world.parties["Peacock"].id]
-        sender.flags = sender.was[0][1].flags
+        view = relay.relay.view.directory
+        sender = view.member(world.parties["Peacock"].id)
+        view.put(replace(sender, admissions=sender.admissions[:1]))
         assert await sent(peacock) == "queued"
         await idvas.book.refresh()
         await idvas.inbox.collect(0)
