@@ -59,19 +59,21 @@ class Seen:
 
     def after(self, visit: Visit, now: int) -> Seen:
         """What is known after this visit; the same object when it tells nothing new."""
+        # A thief may date what he asks ahead; nobody's first request was made after it came.
+        taken_over = Run(visit.hash, min(visit.created, now))
         if not self.runs:
-            return Seen((Run(visit.hash, visit.created),), self.twice, self.said)
+            return Seen((taken_over,), self.twice, self.said)
         newest = self.runs[-1]
         if visit.hash == newest.hash:
             return self
         others = tuple(run for run in self.runs if run.hash != visit.hash)
-        known = len(others) < len(self.runs)
-        taken_over = Run(visit.hash, visit.created)
-        if not known:
+        if len(others) == len(self.runs):
             late = visit.created < newest.since  # its first request was overtaken by its successor's
             runs = (*others[:-1], taken_over, newest) if late else (*others, taken_over)
             return Seen(runs[-RUNS:], self.twice, self.said)
-        if visit.created <= newest.since:
+        # Held against the run right after it: who draws anew each time is always younger than a clock that is behind.
+        newer = self.runs[[run.hash for run in self.runs].index(visit.hash) + 1]
+        if visit.created <= newer.since:
             return self  # it was sent before the newer run began, and came after
         said = now if now - self.said >= DAY else self.said
         return Seen((*others, taken_over), now, said)

@@ -121,3 +121,28 @@ def test_a_run_whose_first_request_was_overtaken_is_older_than_its_successor():
     assert [run.hash for run in seen.runs] == ["a", "b", "c"]
     assert seen.after(Visit("x", "c", 32), 32) is seen
     assert seen.after(Visit("x", "b", 33), 33).twice == 33
+
+
+async def test_a_thief_who_dates_his_requests_ahead_is_met_all_the_same(world: World, relay: Any, http: Any):
+    """A request may be dated 90 seconds ahead of the relay's clock; what a running agent asks meanwhile is not older."""
+    assert await twice(world, http, ONE) is None
+    for n in range(3):
+        world.clock.advance(5)
+        await ask(world, http, bytes([9 + n]) * (NONCE // 2), ago=-89)
+        world.clock.advance(5)
+        if await twice(world, http, ONE):
+            return
+    raise AssertionError("both ran for half a minute and nobody noticed")
+
+
+async def test_an_agent_whose_clock_is_behind_meets_a_thief_who_comes_more_often(
+    world: World, relay: Any, http: Any
+):
+    """Each time he draws anew, and each of his runs is younger than what the agent says the time is."""
+    assert await twice(world, http, ONE, ago=40) is None
+    for n in range(12):
+        world.clock.advance(5)
+        await ask(world, http, bytes([9 + n]) * (NONCE // 2))
+        if await twice(world, http, ONE, ago=40):
+            return
+    raise AssertionError("both ran for a minute and nobody noticed")
