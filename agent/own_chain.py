@@ -44,6 +44,7 @@ SAYS = {
     "alias": "gave an agency's old name another way",
     "emergency-revoke": "ended keys in an emergency",
     "recertify": "said that keys are still right",
+    "roster": "said which roles work at a desk",
 }
 
 

@@ -116,6 +116,10 @@ class Chain:
     def recertify(self, kids: tuple[str, ...], ts: int) -> Signed:
         return self.state("recertify", {"kids": list(kids)}, ts)
 
+    def roster(self, desk: str, roles: tuple[str, ...], ts: int) -> Signed:
+        """The roles that work at one of the agency's desks from now on."""
+        return self.state("roster", {"desk": desk, "roles": list(roles)}, ts)
+
     def countersign(self, kid: str, role: str, ts: int) -> Signed:
         """Oversight's word that a person's key is hers and that she has this role; only its chain may say it."""
         return self.state("countersign", {"kid": kid, "role": role}, ts)

@@ -1,4 +1,4 @@
-"""The key directory: signed statements, and the view that replaying all of them gives (PROTOCOL.md K8-K24).
+"""The key directory: signed statements, and the view that replaying all of them gives (PROTOCOL.md K8-K25).
 
 Rules of this house:
 - a statement counts only if it follows from the ones before: right sequence number, right previous hash, right signer;
@@ -30,6 +30,7 @@ from schemas.directory_statement import (
     Leave,
     Recertify,
     Revoke,
+    Roster,
     Statement,
     parse_statement,
     statement_hash,
@@ -108,6 +109,8 @@ class Directory(Lookup):
             self.put(keys.emergency_revoke(self, agency, statement, body))
         elif isinstance(body, Recertify):
             self.put(keys.recertify(agency, statement, body))
+        elif isinstance(body, Roster):
+            self.put(keys.roster(agency, statement, body))
         elif isinstance(body, RotateOp):
             self.put(chain.rotate_op(self, agency, body))
         elif isinstance(body, RotateRoot):

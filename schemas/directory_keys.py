@@ -1,4 +1,4 @@
-"""Taking key statements into the view: add-key, revoke, emergency-revoke, recertify (PROTOCOL.md K12, K13, K21-K24)."""
+"""Taking key statements into the view: add-key, revoke, emergency-revoke, recertify (PROTOCOL.md K12, K13, K21-K25)."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ from typing import NamedTuple
 
 from schemas.canonical import unb64
 from schemas.directory_lookup import Lookup
-from schemas.directory_statement import AddKey, Recertify, Revoke, Statement
+from schemas.directory_statement import AddKey, Recertify, Revoke, Roster, Statement
 from schemas.emergency import SECOND_LATE, EmergencyRevoke
 from schemas.errors import Refusal
 from schemas.keys import ALGORITHM, LIFE, Use, kid_of
 from schemas.policing import KEY_DELAY
-from schemas.published import UNHELD, Agency, End, Key
-from schemas.roles import read_tag
+from schemas.published import UNHELD, Agency, End, Key, Staffing
+from schemas.roles import check_apart, read_tag
 from schemas.signing import Purpose, verify
 
 KeyCheck = Callable[[str, bytes], None]
 """Looks at a public key of this algorithm: schemas.keys.check_public, or one that puts it off."""
 SEALABLE = LIFE[Use.PREKEY]
 """How long a prekey may be sealed to; it is erased 30 days after its first day."""
+PEOPLE = frozenset({Use.PERSON, Use.IG, Use.IG_AUTH})
+"""Uses whose tags say who holds which role."""
 
 
 # --- publishing
@@ -29,8 +31,8 @@ SEALABLE = LIFE[Use.PREKEY]
 def add_key(view: Lookup, agency: Agency, statement: Statement, body: AddKey, check: KeyCheck) -> Agency:
     """Raises Refusal KEY, NOT_ALLOWED, PERSON_TAG, ONE_PERSON, and what `check` raises of the key itself (K3)."""
     _check_policy_signer(view, agency, body, statement.ts)
-    if body.use == "person":
-        _check_person(agency, body, statement.ts)
+    if body.use in PEOPLE:
+        _check_person(view, agency, body, statement.ts)
     use, public = Use(body.use), unb64(body.pub)
     if ALGORITHM[use] != body.alg or body.nbf >= body.exp:
         raise Refusal("KEY")
@@ -66,16 +68,14 @@ def _check_policy_signer(view: Lookup, agency: Agency, body: AddKey, ts: int) ->
         raise Refusal("KEY", "A new policy key counts a day after it is published. Correct its first day.")
 
 
-def _check_person(agency: Agency, body: AddKey, ts: int) -> None:
-    """One person has one role: who may ask for an override cannot also authorise it (O1)."""
-    role, person = read_tag(body.person)
+def _check_person(view: Lookup, agency: Agency, body: AddKey, ts: int) -> None:
+    """One person has no two roles of which one looks to the other (O1)."""
+    if body.use == Use.PERSON and read_tag(body.person)[0] == "oversight" and agency.id != view.oversight:
+        raise Refusal("NOT_ALLOWED", "Only the partnership's oversight names who speaks for oversight.")
     for key in agency.keys.values():
         ended = ts >= key.exp or (key.revoked is not None and ts >= key.revoked)
-        if key.use != Use.PERSON or ended:
-            continue
-        other, same = read_tag(key.person)
-        if same == person and other != role:
-            raise Refusal("ONE_PERSON")
+        if key.use in PEOPLE and not ended:
+            check_apart(key.person, body.person)
 
 
 # --- ending
@@ -176,3 +176,16 @@ def recertify(agency: Agency, statement: Statement, body: Recertify) -> Agency:
         raise Refusal("KEY", "Only people's keys that stand are certified anew. Leave the others out.")
     said = {kid: (*agency.recertified.get(kid, ()), (statement.seq, statement.ts)) for kid in body.kids}
     return replace(agency, recertified={**agency.recertified, **said})
+
+
+# --- who works at a desk
+
+
+def roster(agency: Agency, statement: Statement, body: Roster) -> Agency:
+    """Raises Refusal UNKNOWN_DESK unless the agency has, or had, that desk; KEY for a role named twice."""
+    if not any(body.desk in desks for _, desks in agency.had):
+        raise Refusal("UNKNOWN_DESK", "Your agency has no desk of that name. Look: fenpost-keys agency show")
+    if len(set(body.roles)) != len(body.roles):
+        raise Refusal("KEY", "A role is named twice on the roster. Name each once.")
+    said = (*agency.rosters.get(body.desk, ()), Staffing(statement.seq, statement.ts, body.roles))
+    return replace(agency, rosters={**agency.rosters, body.desk: said})

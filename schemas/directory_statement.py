@@ -1,4 +1,4 @@
-"""Directory statements: what each says, its hash and its leaf (PROTOCOL.md K8-K14, K19-K24).
+"""Directory statements: what each says, its hash and its leaf (PROTOCOL.md K8-K14, K19-K25).
 
 Whether one follows from those before it, and what they all come to, is for schemas.directory.
 """
@@ -115,6 +115,16 @@ class Recertify(Frozen):
     kids: tuple[Hash32, ...] = Field(min_length=1, max_length=MOST_KIDS)
 
 
+RoleCode = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
+
+
+class Roster(Frozen):
+    """The roles that work at one of the agency's desks, as receipts name them (D2); none says that nobody does."""
+
+    desk: DeskId
+    roles: tuple[RoleCode, ...] = Field(max_length=32)
+
+
 class Statement(Frozen):
     """The frame of every directory statement."""
 
@@ -124,7 +134,7 @@ class Statement(Frozen):
     prev: Hash32
     op: Literal[
         "inception", "add-key", "revoke", "admit", "policy", "countersign", "retention",
-        "rotate-op", "rotate-root", "leave", "alias", "emergency-revoke", "recertify",
+        "rotate-op", "rotate-root", "leave", "alias", "emergency-revoke", "recertify", "roster",
     ]  # fmt: skip
     body: dict[str, object]
     ts: Seconds
@@ -145,6 +155,7 @@ BODIES: dict[str, type[Frozen]] = {
     "alias": Alias,
     "emergency-revoke": EmergencyRevoke,
     "recertify": Recertify,
+    "roster": Roster,
 }
 
 

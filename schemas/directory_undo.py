@@ -29,7 +29,12 @@ def voided(view: View, agency: Agency, start: int, seq: int) -> Agency:
         for kid, said in agency.recertified.items()
         if (left := tuple(o for o in said if o[0] < start))
     }
-    return replace(_unended(agency, start, seq), leaves=leaves, recertified=recertified)
+    rosters = {
+        desk: left
+        for desk, said in agency.rosters.items()
+        if (left := tuple(o for o in said if o.seq < start))
+    }
+    return replace(_unended(agency, start, seq), leaves=leaves, recertified=recertified, rosters=rosters)
 
 
 def _unended(agency: Agency, start: int, seq: int) -> Agency:

@@ -276,9 +276,9 @@ KINDS: Mapping[str, Kind] = {
     ),
     # --- overrides (O-rules)
     "PERSON_TAG": Kind(
-        "A person's key says author or lead and a number, such as lead-2. Make the key again."
+        "A person's key says author, lead, admin or oversight and a number, such as lead-2. Make the key again."
     ),
-    "ONE_PERSON": Kind("One person cannot be both author and lead. Somebody else must hold the other role."),
+    "ONE_PERSON": Kind("One person cannot hold both of these roles. Somebody else must hold the other one."),
     "AUTHOR_ROLE": Kind("The key that asked for this is not an author's. Ask with an author's key."),
     "AUTHORISER_ROLE": Kind(
         "The key that authorised this is not a safeguarding lead's. A lead must sign it."

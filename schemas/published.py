@@ -1,4 +1,4 @@
-"""What the directory has published: keys and how they ended, agencies and who says what of them (PROTOCOL.md K12-K24).
+"""What the directory has published: keys and how they ended, agencies and who says what of them (PROTOCOL.md K12-K25).
 
 Everything here is a frozen value: a view that is copied shares them, and a statement that is refused halfway has
 changed nothing.
@@ -82,6 +82,14 @@ class Admission(NamedTuple):
     party: Party
 
 
+class Staffing(NamedTuple):
+    """One word of an agency's about which roles work at a desk (K25)."""
+
+    seq: int
+    since: int
+    roles: tuple[str, ...]
+
+
 class Left(NamedTuple):
     """One word that an agency leaves: said by oversight or by itself (`by`), in statement `seq` of that chain."""
 
@@ -124,6 +132,8 @@ class Agency:
     ends: Mapping[str, tuple[End, ...]] = field(default_factory=dict)
     recertified: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     """Statement number and time of each word that a person's key is still right (K24)."""
+    rosters: Mapping[str, tuple[Staffing, ...]] = field(default_factory=dict)
+    """Who works at each desk, every word that was said of it, oldest first (K25)."""
     admissions: tuple[Admission, ...] = ()
     leaves: tuple[Left, ...] = ()
 
@@ -177,6 +187,11 @@ class Agency:
         """When it was last said that this person's key is hers: published, or recertified (K24)."""
         said = self.recertified.get(kid)
         return said[-1][1] if said else self.keys[kid].ts
+
+    def roster(self, desk: str, at: int) -> tuple[str, ...] | None:
+        """The roles that worked at a desk at a time; None when the agency had said nothing of it (K25)."""
+        said = [one.roles for one in self.rosters.get(desk, ()) if one.since <= at]
+        return said[-1] if said else None
 
     def with_keys(self, *changed: Key, prekeys: tuple[str, ...] | None = None) -> Agency:
         """With these keys, new or changed."""
