@@ -13,6 +13,7 @@ from aiohttp import web
 from pydantic_core import to_json
 
 from broker import handlers, invites, logs, pages, witnessing
+from broker.allowance import Allowance
 from broker.anchor import Anchor, Anchoring, Loss
 from broker.anchored import Restored, held
 from broker.authentication import Doorkeeper
@@ -204,6 +205,7 @@ def _assembled(
         keys_board=keys_board,
         buckets=Buckets(settings.agency_rate, settings.agency_burst, time.monotonic),
         public=Buckets(settings.public_rate, settings.public_rate * PUBLIC_BURST, time.monotonic),
+        allowance=Allowance(Buckets(settings.statement_rate, settings.statement_burst, time.monotonic)),
         pace=pace,
         metrics=metrics,
         instances=instances,

@@ -10,6 +10,7 @@ from aiohttp import web
 from pydantic import ValidationError
 from pydantic_core import to_json
 
+from broker.allowance import Allowance
 from broker.authentication import Asking, Doorkeeper, Requester
 from broker.checking import LARGE, Checks
 from broker.instances import Instances
@@ -60,6 +61,7 @@ class Relay:
     keys_board: Board
     buckets: Buckets
     public: Buckets
+    allowance: Allowance
     pace: Pace
     metrics: Metrics
     instances: Instances
@@ -203,7 +205,9 @@ async def post_statements(relay: Relay, request: web.Request) -> web.Response:
 
     requester, items = await relay.vetted(asking, body, parse)
     relay.buckets.take(requester.agency, 1 + len(items))
-    heard = await relay.sequencer.submit(Words(requester.nonce, requester.agency, items, len(body)))
+    heard = await relay.sequencer.submit(
+        Words(requester.nonce, requester.agency, items, len(body), relay.allowance)
+    )
     return _json({"results": [one.to_json() for one in heard]})
 
 

@@ -25,9 +25,14 @@ class Buckets:
 
     def take(self, name: str, tokens: float = 1) -> None:
         """Raises Limited when the bucket holds too little; nothing is taken then."""
+        level = self.check(name, tokens)
+        self._levels[name] = (level - tokens, self._monotonic())
+
+    def check(self, name: str, tokens: float = 1) -> float:
+        """How much the bucket holds. Raises Limited when that is too little."""
         now = self._monotonic()
         level, then = self._levels.get(name, (self._burst, now))
         level = min(self._burst, level + (now - then) * self._rate)
         if level < min(tokens, self._burst):
             raise Limited(math.ceil((tokens - level) / self._rate))
-        self._levels[name] = (level - tokens, now)
+        return level

@@ -47,6 +47,8 @@ class Settings:
     agency_rate: float = 1000.0
     agency_burst: float = 4000.0
     public_rate: float = 200.0
+    statement_rate: float = 0.2
+    statement_burst: float = 2000.0
     queue_items: int = 2000
     queue_bytes: int = 128 * 1024 * 1024
     connections: int = 1000

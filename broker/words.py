@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from broker.agreements import record_grant, record_status, record_withdrawal
+from broker.allowance import Allowance
 from broker.nondisclosures import Decided, record_nondisclosure
 from broker.overrides import Asked, record_override
 from broker.policies import check_dates, put_on_shelf, shelved
@@ -108,6 +109,7 @@ class Words(Quiet):
     agency: str
     items: Sequence[Word | Refusal]
     size: int
+    allowance: Allowance
     logs = True
     order = 1
 
@@ -126,18 +128,20 @@ class Words(Quiet):
 
     def decide(self, turn: Turn) -> list[Heard]:
         return [
-            Heard("refused", refusal=item) if isinstance(item, Refusal) else hear(item, self.agency, turn)
+            Heard("refused", refusal=item)
+            if isinstance(item, Refusal)
+            else hear(item, self.agency, turn, self.allowance)
             for item in self.items
         ]
 
 
-def hear(word: Word, requester: str, turn: Turn) -> Heard:
+def hear(word: Word, requester: str, turn: Turn, allowance: Allowance) -> Heard:
     """Record one statement, or say why not."""
     try:
         if word.keeping is not None:
             return Heard(record_keeping(word.keeping, requester, turn))
         if word.kind in ("directory", "policy", "retention"):
-            return Heard(record_statement(word.signed, requester, turn, word.text))
+            return Heard(record_statement(word.signed, requester, turn, allowance, word.text))
         if word.kind == "grant":
             return Heard(record_grant(word.signed, requester, turn))
         if word.kind == "status":
@@ -157,12 +161,14 @@ def hear(word: Word, requester: str, turn: Turn) -> Heard:
         return Heard("refused", refusal=refusal)
 
 
-def record_statement(signed: Signed, requester: str, turn: Turn, text: bytes | None = None) -> str:
+def record_statement(
+    signed: Signed, requester: str, turn: Turn, allowance: Allowance, text: bytes | None = None
+) -> str:
     """Take a directory statement of the requester's own chain; oversight may hand in any agency's.
 
     Raises:
-        Refusal: NOT_ALLOWED, and as Directory.apply; for a policy, with its text, also POLICY_TEXT and CLOCK; for a
-            retention statement as check_list; for an admission as check_admitted.
+        Refusal: NOT_ALLOWED, LIMITED, and as Directory.apply; for a policy, with its text, also POLICY_TEXT and CLOCK;
+            for a retention statement as check_list; for an admission as check_admitted.
     """
     statement, body = parse_statement(signed)
     if requester not in (statement.agency, turn.view.oversight):
@@ -178,9 +184,11 @@ def record_statement(signed: Signed, requester: str, turn: Turn, text: bytes | N
     check_list(body, text, turn)
     if isinstance(body, Admit):
         check_admitted(turn.view, body.member, turn.policy, turn.now)
+    counted = allowance.check(turn.view, statement)
     view = turn.own_view()
     n = view.size
     view.apply(signed)
+    allowance.count(counted)
     put_on_shelf(body, text, turn, shelf)
     put_on_list(body, text, turn)
     turn.said[place] = signed

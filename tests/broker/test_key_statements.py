@@ -214,3 +214,42 @@ async def test_other_statements_wait_for_the_next_look(world: World, http):
     assert await codes(world, http, "Peacock", said) == ["recorded"]
     assert not poll.done()
     assert Page.parse((await poll).body).head.directory == (await world.mailbox(http, "IDVAS")).head.directory
+
+
+async def test_a_thief_of_one_key_fills_nobodys_directory_and_shuts_nobody_out(world: World):
+    """The relay counts what it records, by who signed it: renew key and operational key apart, and roots not at all."""
+    renew, op, now = world.parties["Peacock"].member.agent.renew, fresh(), world.now
+    async with world.relay(statement_rate=0.001, statement_burst=5.0), world.session() as http:
+
+        async def floods(signer: Signer) -> tuple[Chain, list[str]]:
+            thief = chain(world, "Peacock", signer)
+            thief.seq, thief.head = own.seq, own.head
+            heard = list[str]()
+            for _ in range(8):
+                before = thief.seq, thief.head
+                said = thief.add_key(Use.AUTH, fresh().public, now, now + DAY, now)
+                heard += await codes(world, http, "Peacock", said)
+                if heard[-1] != "recorded":
+                    thief.seq, thief.head = before
+            return thief, heard
+
+        own = chain(world, "Peacock")
+        start = own.seq + 1
+        for signer in (renew, own.op):  # what the one used up is no matter to the other
+            own, heard = await floods(signer)
+            assert heard == ["recorded"] * 5 + ["LIMITED"] * 3
+        forged = own.add_key(Use.AUTH, fresh().public, now, now + DAY, now)
+        assert await codes(world, http, "IDVAS", Signed(forged.text, bytes(64))) == ["NOT_ALLOWED"]
+        own.seq, own.head = own.seq - 1, forged.peek()["prev"]
+        root = own.rotate_root(recovery(world, "Peacock", op, start), op, now)
+        after = own.add_key(Use.AUTH, fresh().public, now, now + DAY, now)
+        assert await codes(world, http, "Peacock", root, after) == ["recorded", "recorded"]
+
+
+async def test_signatures_that_do_not_hold_use_up_nothing(world: World):
+    now = world.now
+    async with world.relay(statement_rate=0.001, statement_burst=2.0), world.session() as http:
+        for _ in range(4):
+            said = chain(world, "Peacock").add_key(Use.AUTH, fresh().public, now, now + DAY, now)
+            assert await codes(world, http, "Peacock", Signed(said.text, bytes(64))) == ["SIGNATURE"]
+        assert await codes(world, http, "Peacock", said) == ["recorded"]
