@@ -11,7 +11,6 @@ import heapq
 import itertools
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -53,7 +52,8 @@ def write(first: Path, week: Path, agencies: int, until: int) -> str:
     """Write the statements until then, and those of the week after, a line each and by date; gives oversight's id."""
     oversight, founding = _founded()
     with first.open("w", encoding="ascii") as early, week.open("w", encoding="ascii") as late:
-        for ts, signed in ((START, founding), *_entered(oversight, agencies, until + WEEK)):
+        later = _entered(oversight, agencies, until + WEEK)
+        for ts, signed in itertools.chain([(START, founding)], later):
             (early if ts < until else late).write(json.dumps(signed.to_json()) + "\n")
     return oversight.agency
 
@@ -101,17 +101,25 @@ async def _replayed(first: Path, week: Path, oversight: str) -> dict[str, float]
     """As an agent does it, page by page; reading a file stands for reading the pages."""
     started, view = time.perf_counter(), Directory(oversight)
     await _read(view, first)
+    used = time.process_time()
     taken, size, started = time.perf_counter() - started, view.size, time.perf_counter()
     trial = view.copied()
     await _read(trial, week)
     more = time.perf_counter() - started
     return {
         "replay.s": taken,
-        "replay.mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "replay.mb": _most_mb(),
+        "replay.cpu_s": used,
         "replay.statements": size,
         "incremental.s": more,
         "incremental.statements": trial.size - size,
     }
+
+
+def _most_mb() -> float:
+    """The most memory that this program had; what getrusage says counts its parent's too."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
 async def _read(view: Directory, path: Path) -> None:

@@ -5,6 +5,8 @@ Nothing is stored here: whoever reads keeps the statements and the checkpoint, a
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,7 +14,7 @@ from typing import Protocol
 from schemas.api import DirectoryPage
 from schemas.canonical import decode
 from schemas.checkpoint import Checkpoint, LogKey, note_hash, open_checkpoint
-from schemas.directory import Directory
+from schemas.directory import Directory, Later
 from schemas.directory_statement import statement_hash
 from schemas.errors import Refusal
 from schemas.signing import STATEMENT_LIMIT, Purpose, Signed
@@ -83,9 +85,11 @@ async def read_directory(
     while True:
         page = await source.directory(view.size)
         new = [Signed.from_json(item.model_dump()) for item in page.statements]
+        checks: Later = []
         for signed in new:
-            view.apply(signed)
+            view.apply(signed, later=checks)
             _hold(view, believed)
+        await _make(checks)
         statements += new
         far(view.size, page.size)
         if not new or view.size >= page.size:
@@ -97,6 +101,17 @@ async def read_directory(
         raise Refusal("FORK")
     _check_fresh(page, key, now)
     return Reading(view, tuple(statements), page.checkpoint)
+
+
+async def _make(checks: Later) -> None:
+    """Every check that was put off, on all processors: libsodium works without Python's lock."""
+
+    def work(part: Later) -> None:
+        for check in part:
+            check()
+
+    threads = os.cpu_count() or 1
+    await asyncio.gather(*(asyncio.to_thread(work, checks[at::threads]) for at in range(threads)))
 
 
 def _hold(view: Directory, believed: Checkpoint | None) -> None:
