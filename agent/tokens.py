@@ -153,5 +153,7 @@ def _library(pkcs11: Any, module: str) -> Any:
         library = pkcs11.lib(module)
         library.reinitialize()  # tokens that were put in since it was loaded are found only so
     except (pkcs11.exceptions.PKCS11Error, RuntimeError) as error:
-        raise Refusal("TOKEN", "The token's library cannot be loaded. Install it, or check its path.") from error
+        raise Refusal(
+            "TOKEN", "The token's library cannot be loaded. Install it, or check its path."
+        ) from error
     return library
