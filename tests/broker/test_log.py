@@ -177,7 +177,10 @@ async def opened(world: World, http, party: str, *, inside: bool = True) -> list
         said = open_record(sealed, rks[0], tag_text(leaf.tag))
         if veiled and inside:
             inner = unveil_record(veiled, leaf.tag, rks[0])
-            went = said["event"] not in ("held", "refuse")  # of what did not, the header alone has the hash (L9)
+            went = said["event"] not in (
+                "held",
+                "refuse",
+            )  # of what did not, the header alone has the hash (L9)
             ar = leaf.sender_record if went else unb64(parse_header(said["header"].encode()).ar)
             assert record_hash(inner) == ar
             parsed = SealedRecord.parse(inner)
