@@ -268,6 +268,8 @@ def reject(home: Path, as_json: bool, place: str, reason: str) -> None:
 @click.option("--timeout", type=float, default=30.0, show_default=True, help="Seconds to wait.")
 def status(home: Path, as_json: bool, mid: str | None, until: str | None, timeout: float) -> None:
     """The agent's own state, or where a sent message stands."""
+    from agent.doctor import person_due
+
     ask = line(home)
     if mid is None:
         answer = ask.ask("GET", "/v1/status")
@@ -280,7 +282,8 @@ def status(home: Path, as_json: bool, mid: str | None, until: str | None, timeou
             answer,
             f"{answer['name']} ({answer['agency']})\nrelay: {state}\nlog: {answer['witnesses']['say']}\n"
             f"waiting: {answer['waiting']}{alarm}"
-            + "".join(f"\n{words}: {answer[name]}" for name, words in NEEDS.items() if answer[name]),
+            + "".join(f"\n{words}: {answer[name]}" for name, words in NEEDS.items() if answer[name])
+            + "".join(f"\npeople's keys: {person_due(one)}" for one in answer["people_due"]),
         )
         return
     from agent.words import ORDER

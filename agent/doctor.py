@@ -51,6 +51,7 @@ def examine(home: Path, environment: Mapping[str, str], now: float) -> list[Chec
         check("safety numbers", lambda: _numbers(state))
         check("policy", lambda: _policy(state))
         check("officers", lambda: _officers(state))
+        check("people's keys", lambda: _people(state))
         check("queue", lambda: _queue(state))
         check("kept back", lambda: _kept_back(state))
         check("daily lists", lambda: _lists(state))
@@ -178,6 +179,24 @@ def _officers(state: dict[str, Any]) -> str:
             "OFFICERS", f"The policy asks for more: {said}. Ask the administrator to publish their keys."
         )
     return "as many IG officers and leads as the policy asks for"
+
+
+def _people(state: dict[str, Any]) -> str:
+    """Keys of people that end within 60 days are named; within 14, or not looked at for 90, somebody must act."""
+    said = "; ".join(person_due(one) for one in state["people_due"])
+    if any(one["urgent"] for one in state["people_due"]):
+        raise Refusal("STALE_KEY", f"Ask your administrator to see to these: {said}.")
+    return said or "in time, and looked over within the quarter"
+
+
+def person_due(one: dict[str, Any]) -> str:
+    """What is due about one person's key, in words."""
+    day, name = f"{london(one['at']):%d %b %Y}", f"{one['person'] or 'a person'} ({one['use']})"
+    if one["why"] == "ends":
+        return f"the key of {name} ends on {day} and has no successor: fenpost-keys rotate"
+    return (
+        f"nobody has looked whether the key of {name} is still right since {day}: fenpost-keys role recertify"
+    )
 
 
 def _agreements(state: dict[str, Any]) -> str:

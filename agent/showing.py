@@ -31,6 +31,7 @@ from schemas.directory import MAX_AGE, safety_number
 from schemas.errors import Refusal
 from schemas.explaining import steps_for
 from schemas.override import parse_override
+from schemas.people import reminders
 from schemas.periods import deadlines
 from schemas.policy import Policy
 from schemas.signing import Signed
@@ -166,6 +167,23 @@ class Showing:
         mine = [one for one in found if self._keys.agency in (one.agency, whole)]
         return {"short_of_officers": [self._short(one) for one in mine]}
 
+    def _people(self, now: int) -> Json:
+        """What is due about this agency's people's keys: roles and dates."""
+        own = self._book.latest.agencies.get(self._keys.agency)
+        found = () if own is None else reminders(own, now)
+        return {
+            "people_due": [
+                {
+                    "person": one.key.person,
+                    "use": str(one.key.use),
+                    "why": one.why,
+                    "at": one.at,
+                    "urgent": one.urgent,
+                }
+                for one in found
+            ]
+        }
+
     def _short(self, one: Staff) -> Json:
         return {
             "agency": one.agency,
@@ -242,6 +260,7 @@ class Showing:
             "other_numbers": await self._own.strangers(),
             "unknown_own_keys": list(self._book.strangers),
             **self._staff(now),
+            **self._people(now),
             **counts,
         }
 

@@ -18,15 +18,14 @@ from keys_tooling.own_side import by_others
 from schemas.canonical import Json
 from schemas.directory import Agency
 from schemas.keys import ED25519, Use, kid_of
+from schemas.people import PEOPLE, URGENT, reminders
 from schemas.published import Key
 from schemas.request import MAX_SKEW
 from schemas.worktime import london
 
 DAY = 24 * 3600
-SOON = 14 * DAY
 RUNNING_SOON = 2 * DAY
 """An agent renews its own keys by itself, long before this: nearer than that, it is not doing so."""
-RECERTIFY = 90 * DAY
 CLOCK = 15
 """Two clocks further apart than this, in seconds, and somebody should look; beyond MAX_SKEW the relay refuses."""
 RUNNING = frozenset({Use.MSG, Use.AUTH, Use.CONSENT, Use.WITNESS, Use.PREKEY})
@@ -204,15 +203,15 @@ def _dated(use: Use, person: str, until: int | None, now: int) -> list[Check]:
     if until is None:
         # People leave and their keys end with them: only what an agency cannot do without is missed.
         return [Check("dates", False, f"No {named} stands any more: {remedy}.")] if not person else []
-    left, soon = until - now, RUNNING_SOON if use in RUNNING else SOON
+    left, soon = until - now, RUNNING_SOON if use in RUNNING else URGENT
     due = f"The last {named} ends on {_day(until)}, in {left // DAY} days"
     return [Check("dates", left > soon, f"{due}." if left > soon else f"{due}: {remedy}.")]
 
 
 def people(own: Agency, now: int) -> list[Check]:
-    """Role keys of people are looked over every 90 days (K24)."""
-    standing = [key for key in _standing(own, now) if key.use == Use.PERSON]
-    late = sorted(key.person or "" for key in standing if now - own.certified(key.kid) >= RECERTIFY)
+    """Keys of people are looked over every 90 days (K24)."""
+    standing = [key for key in _standing(own, now) if key.use in PEOPLE]
+    late = sorted({one.key.person or "" for one in reminders(own, now) if one.why == "look"})
     if late:
         say = f"Look whether these are still right, then: fenpost-keys role recertify. {', '.join(late)}."
         return [Check("people", False, say)]

@@ -9,18 +9,17 @@ from schemas.directory import Agency, Directory
 from schemas.directory import Key as Published
 from schemas.errors import Refusal
 from schemas.keys import Use
+from schemas.people import PEOPLE
+from schemas.people import due as reminders_of
 
 Given = tuple[tuple[str, str], ...]
-DAY = 24 * 3600
-QUARTER = 90 * DAY
-SOON = 30 * DAY
-PEOPLE = (Use.PERSON, Use.IG, Use.IG_AUTH, Use.POLICY)
 ADVICE = {
     "not countersigned": "oversight has not countersigned her: fenpost-keys role countersign",
     "counts later": "her key counts later",
-    "ends soon": "it ends within 30 days: make her next key now (fenpost-keys rotate)",
+    "ends soon": "it ends within 60 days: make her next key now (fenpost-keys rotate)",
     "not certified": "nobody has looked at it for 90 days: fenpost-keys role recertify",
 }
+DUE = {"ends": "ends soon", "look": "not certified"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +71,33 @@ def shortages(rows: list[Row], needs_leads: bool) -> list[str]:
     return found
 
 
+def desks(agency: Agency, at: int) -> dict[str, list[str] | None]:
+    """The roles at each of the agency's desks; None where it has said nothing (K25)."""
+    said = {name: agency.roster(name, at) for name in agency.desks}
+    return {name: None if who is None else list(who) for name, who in said.items()}
+
+
+def desk(agency: Agency, given: Given, name: str, roles: tuple[str, ...]) -> Plan:
+    """The agency's word about which roles work at one of its desks.
+
+    Raises:
+        Refusal: UNKNOWN_DESK.
+    """
+    if name not in agency.desks:
+        raise Refusal("UNKNOWN_DESK", f"Your agency's desks are: {', '.join(agency.desks)}.")
+    says = () if agency.roster(name, agency.ts) == roles else (_said(name, roles),)
+    who = ", ".join(roles) or "nobody"
+    return Plan(
+        "role desk", given, agency.id, says,
+        affects=(f"who takes on messages at {name} is, by your word: {who}",),
+        after=("an officer's question about unusual work names whoever else does: fenpost-audit query unusual-work",),
+    )  # fmt: skip
+
+
+def _said(name: str, roles: tuple[str, ...]) -> Said:
+    return Said("roster", {"desk": name, "roles": list(roles)})
+
+
 def recertify(agency: Agency, rows: list[Row], given: Given, only: tuple[str, ...]) -> Plan:
     """The agency's word that these people's keys are still theirs.
 
@@ -100,18 +126,6 @@ def _row(view: Directory, agency: Agency, key: Published, now: int, delay: int) 
         state = (
             "not countersigned" if signed is None else "counts" if now >= signed + delay else "counts later"
         )
-    certified, due = agency.certified(key.kid), []
-    if state == "not countersigned":
-        due.append(state)
-    if key.exp - now <= SOON and not _followed(agency, key):
-        due.append("ends soon")
-    if now - certified >= QUARTER:
-        due.append("not certified")
-    return Row(key, state, certified, tuple(due))
-
-
-def _followed(agency: Agency, key: Published) -> bool:
-    return any(
-        one.use == key.use and one.person == key.person and one.exp > key.exp and one.revoked is None
-        for one in agency.keys.values()
-    )
+    due = ["not countersigned"] if state == "not countersigned" else []
+    due += [DUE[one.why] for one in reminders_of(agency, key, now)]
+    return Row(key, state, agency.certified(key.kid), tuple(due))

@@ -70,7 +70,7 @@ def _check_policy_signer(view: Lookup, agency: Agency, body: AddKey, ts: int) ->
 
 def _check_person(view: Lookup, agency: Agency, body: AddKey, ts: int) -> None:
     """One person has no two roles of which one looks to the other (O1)."""
-    if body.use == Use.PERSON and read_tag(body.person)[0] == "oversight" and agency.id != view.oversight:
+    if body.use == "person" and read_tag(body.person)[0] == "oversight" and agency.id != view.oversight:
         raise Refusal("NOT_ALLOWED", "Only the partnership's oversight names who speaks for oversight.")
     for key in agency.keys.values():
         ended = ts >= key.exp or (key.revoked is not None and ts >= key.revoked)

@@ -30,9 +30,9 @@ def voided(view: View, agency: Agency, start: int, seq: int) -> Agency:
         if (left := tuple(o for o in said if o[0] < start))
     }
     rosters = {
-        desk: left
-        for desk, said in agency.rosters.items()
-        if (left := tuple(o for o in said if o.seq < start))
+        desk: lasting
+        for desk, words in agency.rosters.items()
+        if (lasting := tuple(one for one in words if one.seq < start))
     }
     return replace(_unended(agency, start, seq), leaves=leaves, recertified=recertified, rosters=rosters)
 

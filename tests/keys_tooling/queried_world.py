@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from keys_tooling.audit.queries.question import Answer, Desk
 from keys_tooling.audit.query import read_params
 from keys_tooling.audit.verify import verify
 from schemas.canonical import b64
+from schemas.chain import Chain
 from schemas.sealing import Sealed
 from schemas.signing import Purpose, Signed
 from tests.broker.leads import EMERGENCY, REFUSED, People, header_of, one, post_override, risky
@@ -54,6 +55,11 @@ class Story:
         # People's keys count two days after they were published: the story begins when they do.
         world = World.found(folder / "world", *SECTORS, sectors=SECTORS, now=NOW - 2 * DAY)
         people = People.of(world)
+        admin = world.parties["IDVAS"].admin
+        chain = Chain(admin.agency, admin.op, admin.seq, admin.head)
+        world.take(chain.roster("intake", ("manager",), world.now))
+        world.parties["IDVAS"].admin = replace(admin, seq=chain.seq, head=chain.head)
+        world.write_relay_folder()
         story = cls(world, folder, began=world.now)
         asyncio.run(story.play(people))
         return story

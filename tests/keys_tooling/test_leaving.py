@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from keys_tooling.roster import QUARTER, SOON
 from schemas.directory import Directory
+from schemas.people import QUARTER
 from schemas.signing import Signed
 from tests.broker.leads import People
 from tests.keys_tooling.admin_place import done, made, refused, run
@@ -142,7 +142,3 @@ def test_a_roster_reminds_and_recertifying_ends_it(world: World):
             refused(world, "role", "recertify", "--dir", at, "--person", "lead-9", "--yes").code
             == "UNKNOWN_KEY"
         )
-
-
-def test_soon_is_a_month_before_the_end():
-    assert SOON == 30 * DAY

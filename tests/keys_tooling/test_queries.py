@@ -225,6 +225,8 @@ def test_what_did_not_go_shows_its_author_and_does_not_link_entries(story: Story
 def test_17_work_at_odd_hours_and_by_others(story: Story, tmp_path: Path):
     found = story.asked("unusual-work")
     assert (story.named(found), found.complete) == ({"agreed"}, False)
+    found = story.asked("unusual-work", "IDVAS")  # by the roster that it has put on record itself
+    assert (story.named(found), "no roster" in found.reason) == ({"agreed", "special", "before"}, False)
     roster = tmp_path / "roster.json"
     for roles, names in ((["manager"], {"agreed", "special", "before"}), (["idva"], {"agreed"})):
         roster.write_text(json.dumps({"intake": roles}))

@@ -164,3 +164,35 @@ def test_an_administrator_needs_the_agencys_own_keys(world: World):
     card = new(world, "lead", "2")
     write_secret(world.folder / "pass", b"not the passphrase at all\n")
     assert refused(world, "publish", card["card"], "--dir", world.folder / "Peacock") == "KEYFILE"
+
+
+def test_administrators_and_oversights_people_have_keys_too_and_no_officer_is_administrator(world: World):
+    admin, duty = new(world, "admin", "1"), new(world, "oversight", "1", "oversight", "zoe")
+    with served(world):
+        publish(world, admin)
+        assert countersign(world, admin)["was_countersigned"] is False
+        publish(world, duty, "oversight")
+        foreign = new(world, "oversight", "2", folder="bob")
+        assert refused(world, "publish", foreign["card"], "--dir", world.folder / "Peacock") == "NOT_ALLOWED"
+        assert ("admin-1", "counts later") in shown(world)
+
+
+def test_a_desks_roster_is_put_on_record_and_shown(world: World):
+    place, desk = (
+        ("--dir", world.folder / "Peacock"),
+        world.directory.agencies[world.parties["Peacock"].id].desks[0],
+    )
+    with served(world):
+        dry = done(world, "desk", desk, *place, "--role", "idva", "--dry-run")
+        assert (dry["applied"], dry["plan"]["publishes"][0]["op"]) == (False, "roster")
+        assert (
+            done(world, "desk", desk, *place, "--role", "idva", "--role", "manager", "--yes")["posted"] == 1
+        )
+        assert (
+            done(world, "desk", desk, *place, "--role", "idva", "--role", "manager", "--yes")["posted"] == 0
+        )
+        listed = run(world, "roster", *place, "--json")
+        assert json.loads(listed.stdout.splitlines()[-1])["desks"] == {desk: ["idva", "manager"]}
+        assert done(world, "desk", desk, *place, "--nobody", "--yes")["posted"] == 1
+        assert refused(world, "desk", "elsewhere", *place, "--role", "idva", "--yes") == "UNKNOWN_DESK"
+        assert run(world, "desk", desk, *place, "--yes").exit_code == 2

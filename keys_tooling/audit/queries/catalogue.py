@@ -20,7 +20,7 @@ OLDER = Param("hours", "Older than so many hours; 24 when left out.", "number")
 DAYS = Param("days", "Days instead of 90.", "number")
 A_DAY = Param("more_than", "So many a day; 3 when left out.", "number")
 THREADS = Param("more_than", "So many a day; else three times what is usual for the key, and ten.", "number")
-ROSTER = Param("roster", "A file of JSON: {desk: [role, ...]}.", "roster")
+ROSTER = Param("roster", "A file of JSON: {desk: [role, ...]}. [default: the directory's]", "roster")
 OPENS = Param("from_hour", "9 when left out.", "number")
 CLOSES = Param("to_hour", "17 when left out.", "number")
 

@@ -89,23 +89,28 @@ def blocked_attempts(desk: Desk, given: Given) -> Answer:
 
 def unusual_work(desk: Desk, given: Given) -> Answer:
     opens, closes = given.number("from_hour", 9), given.number("to_hour", 17)
-    roster = given.roster
+    roster, bare = given.roster, set[str]()
     rows: list[tuple[Value, ...]] = []
     for row in within(desk.rows(Event.REJECTED, Event.TAKEN_ON), given):
         at = row.ts if row.signed is None else row.signed
         why = []
         if not in_hours(at, opens, closes):
             why.append("outside hours")
-        if roster is not None and row.role and row.sender.agency == desk.agency:
-            why += [] if row.role in roster.get(row.sender.desk, ()) else ["role not on the desk's roster"]
+        if row.role and row.sender.agency == desk.agency:
+            who = desk.roster(row.sender.desk, at) if roster is None else roster.get(row.sender.desk, ())
+            why += [] if who is None or row.role in who else ["role not on the desk's roster"]
+            bare |= {row.sender.desk} if who is None else set()
         if why:
             rows.append((when(at), desk.place(row.sender), row.event, row.role, ", ".join(why), row.mid))
     reason = (
         "A message is opened by the agency's agent, at any hour, and which person then read it stands in the agency's "
         "own case system. Here are the steps that people take: taking on and giving back, with the role that they gave."
     )
-    if roster is None:
-        reason += " No --roster was given, so roles were not looked at."
+    if bare:
+        reason += (
+            f" Your agency has put no roster on record for {', '.join(sorted(bare))}, so roles were not looked at "
+            "there: fenpost-keys role desk, or give --roster."
+        )
     return partly("time desk step role why message", rows, reason)
 
 

@@ -191,6 +191,11 @@ class Desk:
             return known.name
         return "oversight" if agency == self.view.oversight else agency
 
+    def roster(self, desk: str, at: int) -> tuple[str, ...] | None:
+        """The roles that worked at a desk of this agency's then, by its own word in the directory; None without one."""
+        known = self.view.agencies.get(self.agency)
+        return None if known is None else known.roster(desk, at)
+
     def place(self, place: Place) -> str:
         return f"{self.name(place.agency)} / {place.desk}" if place.desk else self.name(place.agency)
 
