@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
     from schemas.keyfile import Cost
 
 TRIES = 5
-APART = ("next-roots.fpk", "roots.fpk")
-"""Root keys: not in a backup unless they are named, and never the two together."""
+ROOTS = re.compile(r"(next-)?roots?(-[^/]*)?\.fpk")
+"""Root keys: the founding's, a holder's own, a recovery's. In a backup only when named, and one file alone."""
+SPENT = re.compile(r"old-[^/]*")
+"""Replaced key files, which are to be destroyed."""
 _shares = click.option("--shares", "pages", type=FILE, help="A new folder for the shares, one page each.")
 _need = click.option(
     "--need",
@@ -106,10 +109,12 @@ def backup(
     from keys_tooling.demonstration import cost
     from keys_tooling.passphrases import known_passphrase
 
-    files = chosen or tuple(name for name in names(folder) if name not in APART)
+    files = chosen or tuple(
+        name for name in names(folder) if not ROOTS.fullmatch(name) and not SPENT.fullmatch(name)
+    )
     if not files:
         raise click.UsageError("There is no key file in that folder.")
-    if set(APART) <= set(files):
+    if sum(1 for name in set(files) if ROOTS.fullmatch(name)) > 1:
         raise click.UsageError(
             "roots.fpk and next-roots.fpk never go into one backup: whoever had it had both."
         )
@@ -269,7 +274,7 @@ def next_steps(files: list[str]) -> list[str]:
     steps = list(AGENT_STEPS) if "agent.fpk" in files else []
     if "relay/relay.fpk" in files:
         steps.append("Write the new passphrase into the file that relay.toml names (passphrase_file).")
-    if {"roots.fpk", "next-roots.fpk"} & set(files):
+    if any(ROOTS.fullmatch(name) for name in files):
         steps.append(
             "Take the root keys off this machine again, roots.fpk and next-roots.fpk to different places."
         )

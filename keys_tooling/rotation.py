@@ -232,4 +232,5 @@ def _own(reading: Reading, own: OwnSide) -> Agency:
 
 
 def _short(kid: str) -> str:
-    return kid[:8]
+    """A mark for a file's name: letters that any disk and a backup tell apart."""
+    return kid[:8].replace("-", "0").replace("_", "0").lower()

@@ -110,6 +110,24 @@ def test_roots_are_only_in_a_backup_when_they_are_named_and_never_both(place: Pa
     assert "whoever had it had both" in result.output
 
 
+def test_roots_of_a_recovery_or_of_one_holder_and_replaced_keys_are_in_no_backup_unasked(
+    place: Path, tmp_path: Path
+):
+    later = tmp_path / "later"
+    later.mkdir()
+    names = ("root-1.fpk", "next-root-1.fpk", "next-roots-2e6jjn.fpk", "old-next-admin-ab12cd34.fpk")
+    for name in ("admin.fpk", "renew-ab12cd34.fpk", *names):
+        (later / name).write_bytes((place / "A/admin.fpk").read_bytes())
+        (later / name).chmod(0o600)
+    words = ("backup", "--dir", later, *quick(place), "--backup-passphrase-file", place / "own")
+    done(keys, *words, "--out", tmp_path / "later.fpb")
+    kept = Backup.parse((tmp_path / "later.fpb").read_bytes()).head.files
+    assert set(kept) == {"admin.fpk", "renew-ab12cd34.fpk"}
+    two = ("--file", "next-roots-2e6jjn.fpk", "--file", "root-1.fpk")
+    assert typed(keys, *words, "--out", tmp_path / "two.fpb", *two).exit_code == 2
+    assert not (tmp_path / "two.fpb").exists()
+
+
 def test_roots_come_back_from_shares_alone(place: Path, tmp_path: Path):
     shares = by(place, 1, 3, 4, folder="root-pages")
     done(keys, *restoring(place, tmp_path / "R", *shares, backup="roots.fpb"))
