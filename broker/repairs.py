@@ -14,7 +14,7 @@ from broker import anchored
 from broker.anchor import Anchor, Kept
 from broker.anchored import Heads
 from broker.ledger import Ledger
-from broker.refilling import refill
+from broker.refilling import refill, refill_directory
 from broker.settings import Settings
 from broker.store import Store
 from broker.stored import check_leaves
@@ -86,10 +86,16 @@ async def refilled(settings: Settings, mirror: Path) -> str:
     async with opened(settings) as found:
         if found.heads is None:
             raise Refusal("ANCHOR", "Without an anchor nobody knows what is missing. Find the anchor first.")
-        most = found.heads.log.size
-        count = await refill(found.connection, found.ledger, mirror, found.partnership, most)
-        left = most - found.ledger.size - count
-    return f"{count} entries are back in the log; {left} are still missing."
+        most, keys, known = found.heads.log.size, found.heads.keys.size, found.view.directory
+        said = await refill_directory(found.connection, known, mirror, found.partnership, keys)
+        count = 0
+        if found.ledger.size < most or not said:
+            count = await refill(found.connection, found.ledger, mirror, found.partnership, most)
+        left, unsaid = most - found.ledger.size - count, max(keys - known.size, 0) - said
+    told = f"{count} entries are back in the log; {left} are still missing."
+    if said or unsaid:
+        told += f" {said} statements are back in the directory; {unsaid} are still missing."
+    return told
 
 
 async def loss_accepted(settings: Settings, said: str, now: int) -> str:

@@ -19,10 +19,12 @@ from broker.ledger import Ledger, sign
 from broker.settings import load
 from keys_tooling.audit.mirror import FILE, open_mirror
 from keys_tooling.audit.pull import Pull
+from schemas import api
 from schemas.checkpoint import open_checkpoint
 from schemas.errors import Refusal
-from schemas.keys import SigningKey
+from schemas.keys import SigningKey, Use
 from schemas.merkle import Frontier
+from tests.agent.agencies import quiet
 from tests.broker.test_log import checkpoint, opened, send
 from tests.simulated_world import World
 
@@ -247,6 +249,46 @@ async def test_a_mirror_that_was_touched_gives_nothing_back(world: World, spoil:
     assert (await refused(world)).code == "ANCHOR"
     (world.folder / "no.db").write_bytes(b"not a database" * 100)
     assert await repaired(world, repairs.refilled, world.folder / "no.db") == "FILE"
+
+
+async def test_an_officers_mirror_gives_the_directory_back_too_which_nobody_could_state_again(world: World):
+    """Keys renew themselves every week: a database that is a day old lacks some, and agents have them."""
+    (backup,) = await grown(world, 3)
+    async with world.relay(), quiet(world, "Peacock") as agent:
+        old = agent.book.latest.size
+        done = await agent.rotation.rotate([Use.AUTH, Use.PREKEY], dry_run=False)
+        await pulled(world, world.folder / "officer")
+        before = agent.book.latest.size
+        (said, *_) = (await agent.relay.directory(old)).statements
+    restored(world, backup)
+    world.clock.advance(24 * 3600)
+    assert (await refused(world)).code == "ANCHOR"
+    told = await repaired(world, repairs.refilled, world.folder / "officer" / FILE)
+    assert told.endswith(f" {before - old} statements are back in the directory; 0 are still missing.")
+    lost = open_checkpoint(anchor(world).read().log, world.founded.partnership.log_key).size
+    entries = int(told.split(" entries")[0]) + 3
+    if lost > entries:
+        await repaired(world, repairs.loss_accepted, str(lost - entries), world.now)
+    async with world.relay(), quiet(world, "Peacock") as agent:
+        await agent.book.refresh()
+        assert (agent.book.latest.size, agent.keys_trust.alarm) == (before, None)
+        assert agent.rotation._ring.auth.kid == done["publish"][0]["kid"]
+        again = api.StatementsRequest(statements=(api.StatementIn(kind="directory", signed=said),))
+        assert (await agent.relay.post_statements(again)).results[0].status == "repeat"
+
+
+async def test_a_mirror_whose_statements_were_touched_gives_none_back(world: World):
+    (backup,) = await grown(world, 3)
+    async with world.relay(), quiet(world, "Peacock") as agent:
+        await agent.rotation.rotate([Use.AUTH], dry_run=False)
+        await pulled(world, world.folder / "officer")
+    restored(world, backup)
+    mirror = world.folder / "officer" / FILE
+    with sqlite3.connect(mirror) as database:
+        database.execute("DELETE FROM statement WHERE n = (SELECT max(n) - 1 FROM statement)")
+    database.close()
+    assert await repaired(world, repairs.refilled, mirror) in ("PROOF", "DIRECTORY")
+    assert (await refused(world)).code == "ANCHOR"
 
 
 async def test_two_relays_never_share_an_anchor_and_nobody_repairs_under_a_running_one(world: World):
