@@ -90,6 +90,11 @@ def published(c: Connection, kid: str, at: int, since: int) -> None:
     c.execute(update(own_keys).where(own_keys.c.kid == kid).values(published=at, since=since))
 
 
+def forget(c: Connection, kid: str) -> None:
+    """Drop a key that was never published and never will be."""
+    c.execute(delete(own_keys).where(own_keys.c.kid == kid, own_keys.c.published.is_(None)))
+
+
 def erase(c: Connection, now: int) -> int:
     """Erase receiving keys 30 days after their first second, and signing keys that are over; says how many."""
     receiving = (own_keys.c.use == str(Use.PREKEY)) & (own_keys.c.nbf <= now - PREKEY_KEPT)

@@ -180,6 +180,9 @@ class Rotation:
         """A key of this use that waits to be published, or a new one: in the store, with its dates as they are now."""
         now = self._now()
         waiting = next((o for o in self._ring.own if o.use is step.use and o.published is None), None)
+        if waiting is not None and self._is_anothers(waiting.kid):  # nobody may publish it twice
+            await self._take(lambda c, kid=waiting.kid: ring.forget(c, kid))  # type: ignore[misc]
+            waiting = None
         seed = self._draw(32) if waiting is None else waiting.seed
         key = OpeningKey(seed) if step.use is Use.PREKEY else SigningKey(seed)
         shown = next((one for one in self._published() if one.kid == key.kid), None)
@@ -270,6 +273,10 @@ class Rotation:
             for key in self._published()
             if key.use is use and key.kid in held and now < key.exp and key.revoked is None
         ]
+
+    def _is_anothers(self, kid: str) -> bool:
+        """Whether somebody who saw it on its way has published it: by the directory, and not by the relay's word."""
+        return self._book.latest.ids.get(kid) not in (None, self._ring.agency)
 
     def _shows(self, kid: str) -> bool:
         return any(key.kid == kid for key in self._published())

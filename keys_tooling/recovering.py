@@ -216,11 +216,13 @@ def _void(reading: Reading, agency: Agency, void_from: int | None) -> list[str]:
     rows = []
     for signed in reading.statements:
         said = signed.peek()
-        if said["agency"] == agency.id and said["seq"] > agency.seq - SHOWN:
-            void = void_from is not None and said["seq"] >= void_from
+        void = void_from is not None and said["seq"] >= void_from
+        if said["agency"] == agency.id and (void or said["seq"] > agency.seq - SHOWN):
             at = datetime.fromtimestamp(said["ts"], UTC)
             word = "undone" if void else "stands"
-            rows.append(f"statement {said['seq']} of {at:%d %B %Y %H:%M} UTC ({_what(said)}): {word}")
+            if void and said["op"] == "revoke":  # of a lost or stolen key too, and then it counts again
+                word = "undone, that key counts again. If it was lost or stolen, revoke it again at once"
+            rows.append(f"statement {said['seq']} of {at:%d %B %Y %H:%M} UTC ({_what(agency, said)}): {word}")
     if void_from is None:
         rows.append(
             "nothing is undone: if a thief published anything, say from which number on, with --void-from"
@@ -228,8 +230,9 @@ def _void(reading: Reading, agency: Agency, void_from: int | None) -> list[str]:
     return rows
 
 
-def _what(said: Json) -> str:
-    use = said["body"].get("use")
+def _what(agency: Agency, said: Json) -> str:
+    ended = agency.keys.get(str(said["body"].get("kid")))
+    use = said["body"].get("use") or (ended and f"{ended.use}, {said['body'].get('reason')}")
     return f"{said['op']} {use}" if use else str(said["op"])
 
 

@@ -1,14 +1,17 @@
 """Thieves, spoiled clocks and kills at the worst moment, against an agency's own keys (PROTOCOL.md G15, G16, K21)."""
 
+import json
 import secrets
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from agent import taking_up
+from agent.client import Relay
 from agent.rotation import DAY
 from agent.unlocking import read_keys
 from schemas import keyfile
-from schemas.canonical import b64
+from schemas.canonical import b64, unb64
 from schemas.errors import Refusal
 from schemas.keys import OpeningKey, SigningKey, Use
 from tests.agent.agencies import eventually, folder_of, open_agent, put, quiet, running
@@ -194,3 +197,36 @@ async def test_a_renew_file_that_was_overwritten_and_not_yet_removed_keeps_no_ag
     finally:
         await agent.close()
     assert not [file.name for file in home.iterdir() if "renew" in file.name]
+
+
+# --- a key that somebody else took first
+
+
+class Thieving(Relay):
+    """A relay's operator and a member together: what an agent is about to publish stands in the other's chain first."""
+
+    take: Callable[[bytes], Awaitable[None]] | None = None
+
+    async def post_statements(self, request):
+        if self.take is not None:
+            take, self.take = self.take, None
+            await take(unb64(json.loads(request.statements[0].signed.t)["body"]["pub"]))
+        return await super().post_statements(request)
+
+
+async def test_a_key_that_another_agency_published_first_is_drawn_anew(world):
+    async with world.relay(), quiet(world, "Peacock", Thieving) as agent:
+
+        async def take(public):
+            chain, now = chain_of(world, "IDVAS"), int(world.clock())
+            await state(world, "IDVAS", chain.add_key(Use.AUTH, public, now, now + DAY, now))
+
+        world.clock.now += 25 * DAY
+        await agent.book.refresh()
+        agent.relay.take = take
+        with pytest.raises(Refusal, match="KEY"):
+            await agent.rotation.round()
+        await agent.rotation.round()
+        assert agent.rotation.due() == []
+        (own,) = agent.rotation._ring.own
+        assert agent.rotation._ring.auth.kid == own.kid
