@@ -67,6 +67,14 @@ async def enrol(relay: Line, oversight: Oversight, enrolment: Enrolment, world: 
     )
 
 
+async def outlook(
+    relay: Line, oversight: Oversight, enrolment: Enrolment, world: World
+) -> tuple[Signed, ...]:
+    """What `enrol` would post now. Raises as it does."""
+    reading = await read_own(relay, oversight, world)
+    return missing_statements(reading, enrolment, oversight, world.now())
+
+
 def missing_statements(
     reading: Reading, enrolment: Enrolment, oversight: Oversight, now: int
 ) -> tuple[Signed, ...]:

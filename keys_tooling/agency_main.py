@@ -133,6 +133,8 @@ def agency_show(enrolment: Path, as_json: bool) -> None:
 @click.option("--dir", "own", type=FILE, help="The agency's folder: it hands its enrolment in itself.")
 @click.option("--invite", "invitation", type=FILE, help="The agency: oversight's invitation, as a file.")
 @click.option("--typed", "is_typed", is_flag=True, help="The agency: type the invitation's line instead.")
+@YES
+@DRY
 @PASSPHRASE
 @JSON
 @click.pass_obj
@@ -145,6 +147,8 @@ def agency_enrol(
     own: Path | None,
     invitation: Path | None,
     is_typed: bool,
+    yes: bool,
+    dry: bool,
     passphrase_file: Path | None,
     as_json: bool,
 ) -> None:
@@ -162,13 +166,17 @@ def agency_enrol(
     """
     from keys_tooling import enrolling
 
-    if own is not None and folder is None and enrolment is None and (invitation is not None) != is_typed:
+    handed = own is not None and folder is None and enrolment is None and not dry
+    if own is not None and handed and (invitation is not None) != is_typed:
         enrolling.hand_in(world, own, invitation, as_json=as_json)
     elif folder is not None and own is None and (enrolment is not None) != (pending is not None):
-        enrolling.take_in(world, folder, enrolment, pending, fingerprint, passphrase_file, as_json=as_json)
+        enrolling.take_in(
+            world, folder, enrolment, pending, fingerprint, passphrase_file, yes=yes, dry=dry, as_json=as_json
+        )
     else:
         raise click.UsageError(
-            "At the agency: --dir and --invite. Oversight: --partnership-dir, and an enrolment or --pending."
+            "At the agency: --dir and --invite, and no --dry-run. Oversight: --partnership-dir, and an enrolment or "
+            "--pending."
         )
 
 

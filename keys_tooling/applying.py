@@ -72,7 +72,12 @@ async def apply(
             return Applied(posted, journal.plan)
         if whole > 1:
             tell(f"{whole - len(missing)} of {whole} recorded")
-        statements = await built(reading, own, held, missing, world.now())
+        try:
+            statements = await built(reading, own, held, missing, world.now())
+        except Refusal as refusal:
+            if len(missing) == whole and not journal.plan.files and not refusal.retry:
+                journals.drop(own.folder)  # nothing of it is published, and nothing of it ever will be
+            raise
         announce(own.folder, statements)
         posted += await post(line, statements)
     raise Refusal(

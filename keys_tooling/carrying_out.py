@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from keys_tooling import journal as journals
-from keys_tooling.applying import Applied, Line, apply
+from keys_tooling.applying import Applied, Line, apply, built
 from keys_tooling.console import REFUSED, World, report, tell
 from keys_tooling.directory_reading import Reading
 from keys_tooling.journal import Journal
@@ -23,6 +23,8 @@ from schemas.keys import Signer
 
 Given = tuple[tuple[str, str], ...]
 Make = Callable[[Reading, OwnSide], Plan]
+Words = Callable[[Plan], tuple[Facts, str]]
+"""What a command reports of its plan once it is done, or has nothing to do: facts, and a sentence."""
 
 
 def given(**words: object) -> Given:
@@ -44,24 +46,30 @@ def carry_out(
     dry: bool,
     as_json: bool,
     more: Facts | None = None,
+    words: Words | None = None,
+    unasked: bool = False,
 ) -> None:
     """Make the plan of a command, show it, ask, and apply it; what was begun goes on without asking again.
 
     Args:
         make: the plan, from the verified directory.
         more: what the report says besides.
+        words: what the report says of this plan.
+        unasked: without a terminal it goes on though nobody said --yes.
 
     Raises:
         Refusal: UNFINISHED, and as journal.begin and applying.apply.
         click.UsageError: there is no terminal to ask, and no --yes.
     """
     with journals.alone(own.folder):
-        _carry_out(
-            world, own, passphrase, does, told, make, yes=yes, dry=dry, as_json=as_json, more=more or {}
+        plan, done = _carried_out(
+            world, own, passphrase, does, told, make, dry=dry, agree=lambda: agreed(yes=yes, unasked=unasked)
         )
+    facts, text = words(plan) if words else ({}, "")
+    said(plan, done, {**(more or {}), **facts}, text, dry=dry, as_json=as_json)
 
 
-def _carry_out(
+def _carried_out(
     world: World,
     own: OwnSide,
     passphrase: bytes,
@@ -69,11 +77,9 @@ def _carry_out(
     told: Given,
     make: Make,
     *,
-    yes: bool,
     dry: bool,
-    as_json: bool,
-    more: Facts,
-) -> None:
+    agree: Callable[[], bool],
+) -> tuple[Plan, Applied | None]:
     begun = journals.unfinished(own.folder)
     journals.check_free(begun, does, told)
 
@@ -85,7 +91,7 @@ def _carry_out(
             else:
                 plan, size = await planned(line, own, world, make)
                 tell(described(plan))
-                go = not dry and bool(plan.says) and agreed(yes=yes)
+                go = not dry and bool(plan.says) and agree()
                 journal = journals.begin(own.folder, plan, size) if go else Journal(plan, size)
             if not go:
                 return journal.plan, None
@@ -93,8 +99,7 @@ def _carry_out(
                 line, own, journal, coming(own.folder, journal, passphrase), world, tell
             )
 
-    plan, done = asyncio.run(work())
-    said(plan, done, more, dry=dry, as_json=as_json)
+    return asyncio.run(work())
 
 
 def resume(world: World, own: OwnSide, passphrase: bytes, *, as_json: bool) -> None:
@@ -127,6 +132,8 @@ async def planned(line: Line, own: OwnSide, world: World, make: Make) -> tuple[P
         not plan.says or plan.says[0].op != "rotate-root"
     ):  # the roots' word is for whoever has no operational key
         own_chain(reading, own.admin)
+        if plan.says and not plan.files:
+            await built(reading, own, (), list(plan.says), world.now())  # refused before it is begun
     return plan, len(reading.statements)
 
 
@@ -154,7 +161,7 @@ def coming(folder: Path, journal: Journal, passphrase: bytes) -> tuple[Signer, .
     return tuple(found)
 
 
-def said(plan: Plan, done: Applied | None, more: Facts, *, dry: bool, as_json: bool) -> None:
+def said(plan: Plan, done: Applied | None, more: Facts, words: str, *, dry: bool, as_json: bool) -> None:
     """Report what came of a plan; ends with exit code 1 when the person said no."""
     facts: Facts = {
         "applied": done is not None,
@@ -164,21 +171,28 @@ def said(plan: Plan, done: Applied | None, more: Facts, *, dry: bool, as_json: b
     }
     if done is not None:
         then = "\n".join(f"  - {one}" for one in plan.after)
-        text = f"Done: {plan.does}. Everything is in the directory." + (f"\nThen:\n{then}" if then else "")
+        text = words or f"Done: {plan.does}. Everything is in the directory."
+        text += f"\nThen:\n{then}" if then else ""
     elif dry:
         text = "Nothing was changed: this was a dry run."
     elif not plan.says:
-        text = "Nothing has to be changed."
+        text = words or "Nothing has to be changed."
     else:
         tell("Nothing was changed.")
         sys.exit(REFUSED)
     report(facts, text, as_json=as_json)
 
 
-def agreed(*, yes: bool) -> bool:
-    """Whether the person at the terminal says go on; --yes says it for her."""
+def agreed(*, yes: bool, unasked: bool = False) -> bool:
+    """Whether the person at the terminal says go on; --yes says it for her.
+
+    Args:
+        unasked: where there is no terminal, having typed the command is enough.
+    """
     if yes:
         return True
     if not sys.stdin.isatty():
+        if unasked:
+            return True
         raise click.UsageError("There is no terminal to ask: read the plan above, then give --yes.")
     return click.confirm("Go on", err=True)

@@ -11,7 +11,8 @@ import click
 from keys_tooling import admission, invites, own_side
 from keys_tooling import agency as making
 from keys_tooling.admission import Oversight
-from keys_tooling.console import World, report, shown, tell
+from keys_tooling.carrying_out import agreed
+from keys_tooling.console import REFUSED, World, report, shown, tell
 from keys_tooling.enrolment import Enrolment, check_fingerprint
 from keys_tooling.invite_line import InviteLine
 from keys_tooling.invites_main import asked
@@ -22,6 +23,7 @@ from schemas.errors import Refusal
 from schemas.invite import enrolling as signed_enrolment
 from schemas.invite import heard
 from schemas.partnership import FILE_LIMIT, Partnership
+from schemas.signing import Signed
 
 FAULTS = {
     "NOT_INVITED": "this folder has no record of the invitation: ask who made it before you take it in",
@@ -74,9 +76,11 @@ def take_in(
     fingerprint: str | None,
     passphrase_file: Path | None,
     *,
+    yes: bool,
+    dry: bool,
     as_json: bool,
 ) -> None:
-    """Oversight: hear the safety number, post the agency's statements and its admission.
+    """Oversight: hear the safety number, say what will happen, post the agency's statements and its admission.
 
     Raises:
         Refusal: FINGERPRINT, INVITE, and as admission.enrol.
@@ -102,13 +106,19 @@ def take_in(
         found, fingerprint or click.prompt("Safety number, as the agency reads it aloud", err=True)
     )
 
-    async def enrol() -> admission.Admitted:
+    async def enrol() -> tuple[tuple[Signed, ...], admission.Admitted | None]:
         async with InviteLine(
             charter.relay, charter.authority, oversight.auth, world.clock, world.draw
         ) as relay:
-            return await admission.enrol(relay, oversight, found, world)
+            coming = await admission.outlook(relay, oversight, found, world)
+            tell(_plan(coming, found))
+            go = not dry and (not coming or agreed(yes=yes, unasked=True))
+            return coming, await admission.enrol(relay, oversight, found, world) if go else None
 
-    done = asyncio.run(enrol())
+    coming, done = asyncio.run(enrol())
+    if done is None:
+        _not_done(coming, found, dry=dry, as_json=as_json)
+        return
     facts = {
         "agency": found.particulars.agency,
         "member": True,
@@ -119,6 +129,32 @@ def take_in(
     state = "was a member already; nothing was changed" if done.before else "is a member now"
     text = f"{found.particulars.agency} {state}. Members of the partnership: {done.members}."
     report(facts, text, as_json=as_json)
+
+
+def _plan(coming: tuple[Signed, ...], found: Enrolment) -> str:
+    if not coming:
+        return "It is a member already: nothing has to be published."
+    said = found.particulars
+    others = sum(signed.peek()["op"] != "admit" for signed in coming)
+    return (
+        "This will happen:\n"
+        + (f"  - {others} statements of the agency's own are recorded\n" if others else "")
+        + f"  - oversight admits it as {shown(said.name)}, {said.sector}, with desks {', '.join(said.desks)}"
+    )
+
+
+def _not_done(coming: tuple[Signed, ...], found: Enrolment, *, dry: bool, as_json: bool) -> None:
+    """It was a dry run, or the person said no."""
+    if not dry:
+        tell("Nothing was changed.")
+        sys.exit(REFUSED)
+    facts = {
+        "agency": found.particulars.agency,
+        "applied": False,
+        "posted": 0,
+        "publishes": [signed.peek()["op"] for signed in coming],
+    }
+    report(facts, "Nothing was changed: this was a dry run.", as_json=as_json)
 
 
 def show_pending(world: World, folder: Path, passphrase_file: Path | None, *, as_json: bool) -> None:

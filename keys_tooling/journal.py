@@ -177,6 +177,11 @@ def finish(folder: Path, journal: Journal) -> None:
     _erase(folder)
 
 
+def drop(folder: Path) -> None:
+    """Forget a change of which nothing was published and nothing was made."""
+    _erase(folder)
+
+
 def _write(folder: Path, journal: Journal, stage: str) -> None:
     value = {**journal.plan.to_json(), "size": journal.size, "stage": stage, "v": 1}
     part = folder / f".{NAME}.part"

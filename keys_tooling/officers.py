@@ -7,87 +7,60 @@ Rules of this house:
 
 from __future__ import annotations
 
-import copy
-
-from keys_tooling.applying import Line, post
 from keys_tooling.ceremony import BACKDATE, OfficerCard
-from keys_tooling.console import World
-from keys_tooling.directory_reading import Reading
 from keys_tooling.officer import card_number
-from keys_tooling.own_side import OwnSide, check_own_chain, own_chain, read_own
+from keys_tooling.plan import Plan, add_key, revoke
+from schemas.canonical import b64
 from schemas.directory import Agency, Key
 from schemas.errors import Refusal
-from schemas.keys import ED25519, XWING, Use, kid_of
-from schemas.signing import Signed
+from schemas.keys import ALGORITHM, ED25519, XWING, Use, kid_of
 
+Given = tuple[tuple[str, str], ...]
 LIFE = 365 * 24 * 3600
-OFFICERS = (Use.IG, Use.IG_AUTH)
 
 
-async def publish(line: Line, own: OwnSide, card: OfficerCard, number: str, world: World) -> bool:
-    """Publish an officer's two keys in the agency's chain; False when they were there.
-
-    Raises:
-        Refusal: FINGERPRINT (another number), KEY, ROLLBACK, FORK, CONFLICT, and the relay's own.
-    """
+def check_number(card: OfficerCard, number: str) -> None:
+    """Raises Refusal FINGERPRINT unless this is the number that the card's holder reads."""
     if _digits(number) != _digits(card_number(card)):
         raise Refusal(
             "FINGERPRINT", "That is not this card's number, so nothing was published. Ring her again."
         )
-    reading, agency = await _agency(line, own, world)
-    if kid_of(XWING, card.ig) in agency.keys:
-        return False
-    chain, now = own_chain(reading, own.admin), world.now()
-    start = now - BACKDATE
-    signed = tuple(
-        chain.add_key(use, public, start, start + LIFE, now, card.person)
-        for use, public in ((Use.IG, card.ig), (Use.IG_AUTH, card.auth))
+
+
+def publish(agency: Agency, given: Given, card: OfficerCard, now: int) -> Plan:
+    """An officer's two keys go into the agency's chain; nothing where they are there. The caller heard the number."""
+    start, pairs = now - BACKDATE, ((Use.IG, card.ig), (Use.IG_AUTH, card.auth))
+    says = tuple(
+        add_key(use, ALGORITHM[use], b64(public), start, start + LIFE, card.person) for use, public in pairs
     )
-    await _say(line, reading, signed)
-    return True
+    return Plan(
+        "officer publish", given, agency.id, () if kid_of(XWING, card.ig) in agency.keys else says,
+        affects=("every sender: from its next message on, records are sealed to her too",),
+        after=("she pulls, and the old officer hands over to her",),
+    )  # fmt: skip
 
 
-async def end(line: Line, own: OwnSide, card: OfficerCard, world: World, reason: str) -> bool:
-    """Revoke an officer's two keys from now on; False when they were revoked.
+def end(agency: Agency, given: Given, card: OfficerCard, now: int, reason: str) -> Plan:
+    """An officer's two keys end now; nothing where they have ended.
 
     Raises:
-        Refusal: UNKNOWN_KEY (not an officer of this agency), OFFICERS (she is the last one), ROLLBACK, FORK, CONFLICT,
-            and the relay's own.
+        Refusal: UNKNOWN_KEY (not an officer of this agency), OFFICERS (she is the last one).
     """
-    reading, agency = await _agency(line, own, world)
     kids = (kid_of(XWING, card.ig), kid_of(ED25519, card.auth))
     keys = [agency.keys[kid] for kid in kids if kid in agency.keys]
     if len(keys) != len(kids):
         raise Refusal("UNKNOWN_KEY", "Your agency has not published this officer.")
-    now = world.now()
     standing = [key for key in keys if key.revoked is None]
-    if not standing:
-        return False
-    if not any(_stands(key, now) for key in agency.keys.values() if key not in keys):
+    if standing and not any(_stands(key, now) for key in agency.keys.values() if key not in keys):
         raise Refusal("OFFICERS", "She is the last officer of your agency. Publish her successor first.")
-    chain = own_chain(reading, own.admin)
-    await _say(line, reading, tuple(chain.revoke(key.kid, reason, now, now) for key in standing))
-    return True
+    return Plan(
+        "officer end", given, agency.id, tuple(revoke(key.kid, reason, now) for key in standing),
+        affects=("records are no longer sealed to her; what she can open she still opens",),
+    )  # fmt: skip
 
 
 def _stands(key: Key, now: int) -> bool:
     return key.use == Use.IG and key.stands(now)
-
-
-async def _agency(line: Line, own: OwnSide, world: World) -> tuple[Reading, Agency]:
-    reading = await read_own(line, own, world)
-    check_own_chain(reading, own.admin)
-    return reading, reading.view.agencies[own.admin.agency]
-
-
-async def _say(line: Line, reading: Reading, signed: tuple[Signed, ...]) -> None:
-    trial = copy.deepcopy(reading.view)
-    for one in signed:
-        trial.apply(one)  # what the directory would refuse is refused here, with its reason
-    if not await post(line, signed):
-        raise Refusal(
-            "CONFLICT", "Somebody else was changing the directory at the same time. Run it again.", retry=True
-        )
 
 
 def _digits(text: str) -> str:

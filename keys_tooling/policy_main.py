@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from keys_tooling.console import REFUSED, World, report, tell
-from keys_tooling.options import FILE, JSON, PASSPHRASE
+from keys_tooling.options import DRY, FILE, JSON, PASSPHRASE, YES
 from keys_tooling.policy_asking import (
     agreed,
     aloud,
@@ -24,6 +25,9 @@ from keys_tooling.policy_asking import (
     write_draft,
 )
 from keys_tooling.policy_signers_main import signer
+
+if TYPE_CHECKING:
+    from schemas.policing import Entry
 
 WEEK = 7 * 24 * 3600
 
@@ -290,12 +294,13 @@ def policy_dry_run(
 @policy.command("apply")
 @click.argument("file", type=FILE)
 @click.option("--partnership-dir", "folder", type=FILE, required=True, help="Oversight's folder.")
-@click.option("--yes", is_flag=True, help="Do not ask before posting.")
+@YES
+@DRY
 @PASSPHRASE
 @JSON
 @click.pass_obj
 def policy_apply(
-    world: World, file: Path, folder: Path, yes: bool, passphrase_file: Path | None, as_json: bool
+    world: World, file: Path, folder: Path, yes: bool, dry: bool, passphrase_file: Path | None, as_json: bool
 ) -> None:
     """Put a policy in force that two people signed: oversight runs this. It says first what it will do, and asks.
 
@@ -315,13 +320,18 @@ def policy_apply(
     oversight = Oversight.open(folder, known_passphrase(passphrase_file, "oversight's keys"))
     charter = oversight.partnership.charter
 
-    async def apply() -> work.Applied | None:
+    async def apply() -> tuple[Entry, work.Applied | None]:
         async with Relay(charter.relay, charter.authority, oversight.auth, world.clock, world.draw) as line:
             plan = await work.plan(line, oversight, found, world)
             tell(plan_text(plan))
-            return await work.apply(line, oversight, found, plan, world) if agreed(yes) else None
+            go = not dry and agreed(yes)
+            return plan, await work.apply(line, oversight, found, plan, world) if go else None
 
-    done = asyncio.run(apply())
+    plan, done = asyncio.run(apply())
+    if done is None and dry:
+        facts = {**entry_facts(plan), "applied": False}
+        report(facts, "Nothing was changed: this was a dry run.", as_json=as_json)
+        return
     if done is None:
         tell("Nothing was changed.")
         sys.exit(REFUSED)

@@ -9,7 +9,6 @@ Rules of this house:
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -17,15 +16,12 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from keys_tooling.admission import Oversight
-from keys_tooling.applying import Line, post
 from keys_tooling.ceremony import BACKDATE
 from keys_tooling.console import World
-from keys_tooling.directory_reading import Reading
 from keys_tooling.keyfiles import new_files
-from keys_tooling.own_side import OwnSide, check_own_chain, own_chain, read_own
+from keys_tooling.plan import Plan, Said, add_key
 from schemas.canonical import Json, b64, strict_json, unb64
-from schemas.directory import Directory, Key
+from schemas.directory import Agency, Directory, Key
 from schemas.envelope import AgencyId, Frozen
 from schemas.errors import Refusal
 from schemas.hashing import labelled
@@ -33,8 +29,8 @@ from schemas.keyfile import Cost, lock
 from schemas.keyring import PersonKeys
 from schemas.keys import ED25519, Signer, SigningKey, Use, check_public, kid_of
 from schemas.roles import Role, read_tag
-from schemas.signing import Signed
 
+Given = tuple[tuple[str, str], ...]
 LIFE = 365 * 24 * 3600
 CARD_LIMIT = 4096
 NOT_A_CARD = "This is not a person's card, or it was damaged. Ask the person for it again."
@@ -129,47 +125,42 @@ def make(
 # --- the agency's administrator
 
 
-async def publish(line: Line, own: OwnSide, card: Card, world: World) -> bool:
-    """Publish a person's key in the agency's chain; False when it was there.
+def publish(agency: Agency, given: Given, card: Card, now: int) -> Plan:
+    """A person's key goes into the agency's chain; nothing where it is there.
 
     Raises:
-        Refusal: KEY (another agency's card), ONE_PERSON, ROLLBACK, FORK, CONFLICT, and the relay's own.
+        Refusal: KEY (another agency's card).
     """
-    if card.agency != own.admin.agency:
+    if card.agency != agency.id:
         raise Refusal("KEY", "This card is for another agency. Ask the person to make her key for this one.")
-    reading = await read_own(line, own, world)
-    check_own_chain(reading, own.admin)
-    if card.kid in reading.view.agencies[card.agency].keys:
-        return False
-    start, now = world.now() - BACKDATE, world.now()
-    chain = own_chain(reading, own.admin)
-    signed = chain.add_key(Use.PERSON, card.public, start, start + LIFE, now, card.person)
-    await _say(line, reading, signed)
-    return True
+    start = now - BACKDATE
+    says = (add_key(Use.PERSON, ED25519, card.pub, start, start + LIFE, card.person),)
+    return Plan(
+        "role publish", given, agency.id, () if card.kid in agency.keys else says,
+        affects=(f"nobody yet: {card.person} counts once oversight has countersigned her, and a day is over",),
+    )  # fmt: skip
 
 
 # --- oversight
 
 
-async def countersign(line: Line, oversight: Oversight, card: Card, world: World) -> bool:
-    """Oversight's word for a published key; False when it was given. The caller compared the number.
+def countersign(view: Directory, given: Given, card: Card) -> Plan:
+    """Oversight's word for a published key; nothing where it was given. The caller compared the number.
 
     Raises:
-        Refusal: UNKNOWN_KEY (not published, or under another role), KEY, ROLLBACK, FORK, CONFLICT, the relay's own.
+        Refusal: UNKNOWN_KEY (not published, or under another role), KEY.
     """
-    reading = await read_own(line, oversight, world)
-    check_own_chain(reading, oversight.admin)
-    key = reading.view.agencies.get(card.agency)
-    found = None if key is None else key.keys.get(card.kid)
+    agency = view.agencies.get(card.agency)
+    found = None if agency is None else agency.keys.get(card.kid)
     if found is None or found.use != Use.PERSON:
         raise Refusal("UNKNOWN_KEY", "The agency has not published this key yet. Ring its administrator.")
     if found.person != card.person:
         raise Refusal("KEY", "The agency published this key under another role or number. Ring it.")
-    if card.kid in reading.view.countersigned:
-        return False
-    signed = own_chain(reading, oversight.admin).countersign(card.kid, card.role, world.now())
-    await _say(line, reading, signed)
-    return True
+    says = (Said("countersign", {"kid": card.kid, "role": card.role}),)
+    return Plan(
+        "role countersign", given, view.oversight, () if card.kid in view.countersigned else says,
+        affects=(f"{card.person} counts once the policy's delay is over",),
+    )  # fmt: skip
 
 
 # --- looking
@@ -204,13 +195,3 @@ def _row(view: Directory, key: Key, now: int, delay: int) -> dict[str, Json]:
         "counts_from": counts,
         "until": key.exp,
     }
-
-
-async def _say(line: Line, reading: Reading, signed: Signed) -> None:
-    copy.deepcopy(reading.view).apply(
-        signed
-    )  # what the directory would refuse is refused here, with its reason
-    if not await post(line, (signed,)):
-        raise Refusal(
-            "CONFLICT", "Somebody else was changing the directory at the same time. Run it again.", retry=True
-        )

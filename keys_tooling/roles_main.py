@@ -16,7 +16,7 @@ from schemas.roles import ROLES, Role
 if TYPE_CHECKING:
     from keys_tooling.directory_reading import Reading
     from keys_tooling.own_side import OwnSide
-    from keys_tooling.plan import Plan
+    from keys_tooling.plan import Facts, Plan
 
 
 @click.group()
@@ -99,10 +99,14 @@ def role_new(
 @role.command("publish")
 @click.argument("card", type=FILE)
 @click.option("--dir", "folder", type=FILE, required=True, help="The agency's folder.")
+@YES
+@DRY
 @PASSPHRASE
 @JSON
 @click.pass_obj
-def role_publish(world: World, card: Path, folder: Path, passphrase_file: Path | None, as_json: bool) -> None:
+def role_publish(
+    world: World, card: Path, folder: Path, yes: bool, dry: bool, passphrase_file: Path | None, as_json: bool
+) -> None:
     """Publish a person's key for your agency. It counts for nothing until oversight has countersigned it.
 
     \b
@@ -110,44 +114,59 @@ def role_publish(world: World, card: Path, folder: Path, passphrase_file: Path |
       fenpost-keys role publish lead-2.json --dir peacock
     """
     from keys_tooling import roles
+    from keys_tooling.carrying_out import carry_out, given
     from keys_tooling.keyfiles import read_public
-    from keys_tooling.own_side import OwnSide, reached
+    from keys_tooling.own_side import OwnSide
     from keys_tooling.passphrases import known_passphrase
 
     found = roles.parse_card(read_public(card, roles.CARD_LIMIT))
-    own = OwnSide.open(folder, known_passphrase(passphrase_file, "the administrator's keys"))
+    passphrase = known_passphrase(passphrase_file, "the administrator's keys")
+    own, told = OwnSide.open(folder, passphrase), given(kid=found.kid)
 
-    async def publish() -> bool:
-        async with reached(own, world) as line:
-            return await roles.publish(line, own, found, world)
+    def plan(reading: Reading, side: OwnSide) -> Plan:
+        return roles.publish(reading.view.agencies[side.admin.agency], told, found, world.now())
 
-    new = asyncio.run(publish())
-    said = "is published now. Hand its card to oversight." if new else "was published already."
-    facts = {"kid": found.kid, "person": found.person, "was_published": not new}
-    report(facts, f"{found.person} {said}", as_json=as_json)
+    def words(plan: Plan) -> tuple[Facts, str]:
+        said = "is published now. Hand its card to oversight." if plan.says else "was published already."
+        facts = {"kid": found.kid, "person": found.person, "was_published": not plan.says}
+        return facts, f"{found.person} {said}"
+
+    carry_out(
+        world, own, passphrase, "role publish", told, plan, yes=yes, dry=dry, as_json=as_json, words=words,
+        unasked=True,
+    )  # fmt: skip
 
 
 @role.command("countersign")
 @click.argument("card", type=FILE)
 @click.option("--partnership-dir", "folder", type=FILE, required=True, help="Oversight's folder.")
 @click.option("--number", help="The card's number, as the person read it aloud. Asked for otherwise.")
+@YES
+@DRY
 @PASSPHRASE
 @JSON
 @click.pass_obj
 def role_countersign(
-    world: World, card: Path, folder: Path, number: str | None, passphrase_file: Path | None, as_json: bool
+    world: World,
+    card: Path,
+    folder: Path,
+    number: str | None,
+    yes: bool,
+    dry: bool,
+    passphrase_file: Path | None,
+    as_json: bool,
 ) -> None:
     """Say, as oversight, that this person has this role. Ring her on a number that you know; she reads hers to you.
 
     \b
     Example:
-      fenpost-keys role countersign lead-2.json --partnership-dir partnership \\
+      fenpost-keys role countersign lead-2.json --partnership-dir partnership \
         --number "01234 56789 01234 56789 01234 56789"
     """
     from keys_tooling import roles
     from keys_tooling.admission import Oversight
+    from keys_tooling.carrying_out import carry_out, given
     from keys_tooling.keyfiles import read_public
-    from keys_tooling.own_side import reached
     from keys_tooling.passphrases import known_passphrase
     from schemas.errors import Refusal
 
@@ -157,20 +176,21 @@ def role_countersign(
     said = number or click.prompt("Number, as the person reads it aloud", err=True)
     if said.replace(" ", "").replace("-", "") != found.number.replace(" ", ""):
         raise Refusal("FINGERPRINT", "That is not this card's number, so nothing was said. Ring her again.")
-    oversight = Oversight.open(folder, known_passphrase(passphrase_file, "oversight's keys"))
+    passphrase = known_passphrase(passphrase_file, "oversight's keys")
+    own, told = Oversight.open(folder, passphrase), given(kid=found.kid)
 
-    async def countersign() -> bool:
-        async with reached(oversight, world) as line:
-            return await roles.countersign(line, oversight, found, world)
+    def plan(reading: Reading, _side: OwnSide) -> Plan:
+        return roles.countersign(reading.view, told, found)
 
-    new = asyncio.run(countersign())
-    words = (
-        "is countersigned. It counts once the policy's delay is over."
-        if new
-        else "was countersigned already."
-    )
-    facts = {"kid": found.kid, "person": found.person, "was_countersigned": not new}
-    report(facts, f"{found.person} {words}", as_json=as_json)
+    def words(plan: Plan) -> tuple[Facts, str]:
+        new = "is countersigned. It counts once the policy's delay is over."
+        facts = {"kid": found.kid, "person": found.person, "was_countersigned": not plan.says}
+        return facts, f"{found.person} {new if plan.says else 'was countersigned already.'}"
+
+    carry_out(
+        world, own, passphrase, "role countersign", told, plan, yes=yes, dry=dry, as_json=as_json, words=words,
+        unasked=True,
+    )  # fmt: skip
 
 
 @role.command("roster")

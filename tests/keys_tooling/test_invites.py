@@ -108,8 +108,18 @@ def test_an_invited_agency_hands_in_its_enrolment_and_oversight_takes_it_in(worl
 def test_the_file_carried_by_hand_still_works(world: World, joining: Path):
     number = read_enrolment(joining).number
     with served(world):
-        place = (joining / "enrolment.json", "--partnership-dir", world.folder / "oversight")
-        assert done(world, "agency", "enrol", *place, "--fingerprint", number)["member"] is True
+        place = (
+            joining / "enrolment.json",
+            "--partnership-dir",
+            world.folder / "oversight",
+            "--fingerprint",
+            number,
+        )
+        dry = done(world, "agency", "enrol", *place, "--dry-run")
+        assert (dry["applied"], dry["posted"], dry["publishes"][-1]) == (False, 0, "admit")
+        taken = done(world, "agency", "enrol", *place, "--yes")
+        assert (taken["member"], taken["posted"]) == (True, len(dry["publishes"]))
+        assert done(world, "agency", "enrol", *place, "--dry-run")["publishes"] == []
 
 
 def test_oversight_is_warned_when_it_names_itself_otherwise(world: World):

@@ -1,18 +1,23 @@
 """An agency that is a member publishes another IG officer, and ends one, but never its last (PROTOCOL.md U6)."""
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agent.client import Relay
+from keys_tooling import journal as journals
 from keys_tooling import officers
+from keys_tooling.applying import apply
+from keys_tooling.carrying_out import planned
 from keys_tooling.ceremony import OfficerCard, make_officer
 from keys_tooling.console import World as Console
 from keys_tooling.officer import card_number
 from keys_tooling.own_side import OwnSide
+from keys_tooling.plan import Plan
+from schemas.directory import Agency
 from schemas.errors import Refusal
 from tests.keys_tooling.officer_place import Place
 from tests.simulated_world import World
@@ -49,15 +54,28 @@ async def refused(work: Any) -> str:
     return found.value.code
 
 
+async def carried(line: Relay, own: OwnSide, here: Console, make: Callable[[Agency], Plan]) -> bool:
+    """Whether the plan had anything to publish; it is published then."""
+    plan, size = await planned(
+        line, own, here, lambda reading, _own: make(reading.view.agencies[own.admin.agency])
+    )
+    if plan.says:
+        done = await apply(line, own, journals.begin(own.folder, plan, size), (), here, print)
+        assert done.posted == len(plan.says)
+    return bool(plan.says)
+
+
 async def test_a_new_officer_is_published_after_her_number_was_read_aloud(
     world: World, line: Relay, tmp_path: Path
 ):
     keys, card = make_officer(secrets.token_bytes)
     own, here = administrator(world), console(world)
     wrong = card_number(make_officer(secrets.token_bytes)[1])
-    assert await refused(officers.publish(line, own, card, wrong, here)) == "FINGERPRINT"
-    assert await officers.publish(line, own, card, card_number(card), here)
-    assert not await officers.publish(line, own, card, card_number(card).replace(" ", "-"), here)
+    with pytest.raises(Refusal, match="FINGERPRINT"):
+        officers.check_number(card, wrong)
+    officers.check_number(card, card_number(card).replace(" ", "-"))
+    assert await carried(line, own, here, lambda agency: officers.publish(agency, (), card, world.now))
+    assert not await carried(line, own, here, lambda agency: officers.publish(agency, (), card, world.now))
     async with world.session() as http:
         # Whoever seals from now on seals to her: the sender reads the directory first.
         page = await line.directory(len(world.statements))
@@ -77,9 +95,13 @@ async def test_the_last_officer_stays_and_another_may_go(world: World, line: Rel
     old = OfficerCard(first.ig.public, first.auth.public)
     _, card = make_officer(secrets.token_bytes)
     own, here = administrator(world), console(world)
-    assert await refused(officers.end(line, own, old, here, "left")) == "OFFICERS"
-    assert await refused(officers.end(line, own, card, here, "left")) == "UNKNOWN_KEY"
-    await officers.publish(line, own, card, card_number(card), here)
-    assert await officers.end(line, own, old, here, "left")
-    assert not await officers.end(line, own, old, here, "left")
-    assert await refused(officers.end(line, own, card, here, "left")) == "OFFICERS"
+
+    def ended(which: OfficerCard) -> Callable[[Agency], Plan]:
+        return lambda agency: officers.end(agency, (), which, world.now, "left")
+
+    assert await refused(carried(line, own, here, ended(old))) == "OFFICERS"
+    assert await refused(carried(line, own, here, ended(card))) == "UNKNOWN_KEY"
+    assert await carried(line, own, here, lambda agency: officers.publish(agency, (), card, world.now))
+    assert await carried(line, own, here, ended(old))
+    assert not await carried(line, own, here, ended(old))
+    assert await refused(carried(line, own, here, ended(card))) == "OFFICERS"

@@ -51,6 +51,8 @@ def test_two_people_put_the_next_policy_in_force_and_bring_the_old_one_back(worl
         assert (twice["person"], twice["missing_signatures"]) == ("policy-2", 0)
         assert once["digest"] == twice["digest"] == checked["digest"]
         assert told(world, "check", "signed.json", "--dir", "P")["signers"] == ["policy-1", "policy-2"]
+        dry = told(world, "apply", "signed.json", "--partnership-dir", "P", "--dry-run")
+        assert (dry["version"], dry["applied"]) == (2, False)
         applied = told(world, "apply", "signed.json", "--partnership-dir", "P", "--yes")
         assert (applied["version"], applied["was_on_record"]) == (2, False)
         again = told(world, "apply", "signed.json", "--partnership-dir", "P", "--yes")

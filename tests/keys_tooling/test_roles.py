@@ -2,12 +2,14 @@
 
 import json
 import secrets
+import shutil
 import stat
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from keys_tooling import journal as journals
 from keys_tooling.console import World as Outside
 from keys_tooling.keys_main import keys
 from keys_tooling.roles import card_bytes, parse_card
@@ -196,3 +198,48 @@ def test_a_desks_roster_is_put_on_record_and_shown(world: World):
         assert done(world, "desk", desk, *place, "--nobody", "--yes")["posted"] == 1
         assert refused(world, "desk", "elsewhere", *place, "--role", "idva", "--yes") == "UNKNOWN_DESK"
         assert run(world, "desk", desk, *place, "--yes").exit_code == 2
+
+
+async def _away(_self: object, _request: object) -> None:
+    raise Refusal("RELAY_AWAY")
+
+
+def test_each_word_about_a_person_is_a_plan_first_and_goes_on_where_it_was_stopped(world: World, monkeypatch):
+    card, peacock = new(world, "lead", "2"), world.folder / "Peacock"
+    steps = (
+        ("publish", card["card"], "--dir", peacock),
+        (
+            "countersign",
+            card["card"],
+            "--partnership-dir",
+            world.folder / "oversight",
+            "--number",
+            card["number"],
+        ),
+    )
+    with served(world):
+        for words, folder in zip(steps, (peacock, world.folder / "oversight"), strict=True):
+            dry = done(world, *words, "--dry-run")
+            assert (dry["applied"], len(dry["plan"]["publishes"])) == (False, 1)
+            with monkeypatch.context() as away:
+                away.setattr("agent.client.Relay.post_statements", _away)
+                assert refused(world, *words) == "RELAY_AWAY"
+            assert (folder / journals.NAME).exists()
+            assert done(world, *words, "--yes")["posted"] == 1
+            assert not (folder / journals.NAME).exists()
+        assert shown(world) == [("lead-2", "counts later")]
+
+
+def test_what_the_directory_refuses_does_not_wait_for_ever(world: World, monkeypatch):
+    """It was begun, nothing of it was published, and meanwhile another copy of the folder said what forbids it."""
+    author, lead = new(world, "author", "1"), new(world, "lead", "1")
+    folder, other = world.folder / "Peacock", world.folder / "other"
+    shutil.copytree(folder, other)
+    with served(world):
+        with monkeypatch.context() as away:
+            away.setattr("agent.client.Relay.post_statements", _away)
+            assert refused(world, "publish", author["card"], "--dir", folder) == "RELAY_AWAY"
+        assert done(world, "publish", lead["card"], "--dir", other)["posted"] == 1
+        assert refused(world, "publish", author["card"], "--dir", folder) == "ONE_PERSON"
+        assert not (folder / journals.NAME).exists()
+        assert done(world, "publish", new(world, "author", "2")["card"], "--dir", folder)["posted"] == 1

@@ -65,3 +65,26 @@ async def test_everything_is_shown_first_and_then_rotated_by_whoever_holds_it(wo
         _, done = await typed(world, "--use", "op", "--use", "renew")
         assert (done["applied"], done["posted"]) == (True, 3)
     assert list((world.folder / "Peacock").glob("renew-*.fpk"))
+
+
+async def test_check_works_beside_a_running_agent_and_knows_what_it_has_renewed(world: World):
+    """The agent's newer keys are in its store, not in agent.fpk: check asks it, and would miss them without it."""
+    async with world.relay():
+        async with running(world, "Peacock") as peacock:
+            await eventually(lambda: running_keys(peacock))
+            await typed(world, "--use", "msg", "--use", "auth")
+            found = await checked(world)
+            wrong = {one["name"] for one in found["checks"] if not one["ok"]}
+            assert wrong <= {"memory"}, found  # core files are the test's own process's
+            says = {one["name"]: one["say"] for one in found["checks"]}
+            assert says["waiting"] == "0 messages wait to be sent."
+            assert "0 messages wait for somebody" in says["to take on"]
+            assert "msg" not in says.get("not looked at", "")
+        without = {one["name"]: one["say"] for one in (await checked(world))["checks"]}
+        assert "msg" in without["not looked at"]
+        assert "No agent answers here" in without["waiting"]
+
+
+async def checked(world: World) -> dict[str, Any]:
+    result = await asyncio.to_thread(run, world, "check", "--dir", world.folder / "Peacock", "--json")
+    return json.loads(result.stdout.splitlines()[-1])
