@@ -96,6 +96,9 @@ class Rotation:
             try:
                 self._book.view()  # nothing is even drawn on a view that decides nothing any more
                 self._ring.choose(self._book.latest, self._clock())  # what asks for it may have been ended
+                if self.due():
+                    await self._book.refresh()  # a command may have published it while this agent was off
+                    self._ring.choose(self._book.latest, self._clock())
                 await self._carry_out([Step(use) for use in self.due()])
                 self.code = ""
             except Refusal as refusal:

@@ -183,8 +183,8 @@ class Town:
         home = self.at(plan.key)
 
         def answering() -> bool:
-            asked = ("fenpost-agent", "status", "--dir", home, "--json")
-            return (home / "agent.port").exists() and self.run(*asked, expect=None).exit == 0
+            port = home / "agent.port"
+            return port.exists() and answers_to(port.read_text(), (home / "api.token").read_text())
 
         self._until_up(plan.key, answering, f"the agent of {plan.name} answers")
 
@@ -239,6 +239,19 @@ def until(ready: Callable[[], object], what: str, patience: float = PATIENCE) ->
 def answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:
+            return answer.status == 200
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def answers_to(address: str, token: str) -> bool:
+    """Whether an agent answers at "host port" to whoever has this token."""
+    host, port = address.split()
+    headers = {"Authorization": f"Bearer {token.strip()}"}
+    try:
+        with urllib.request.urlopen(
+            urllib.request.Request(f"http://{host}:{port}/v1/status", headers=headers), timeout=2
+        ) as answer:
             return answer.status == 200
     except (urllib.error.URLError, OSError):
         return False

@@ -1,7 +1,8 @@
 """Keys are rotated under traffic while agents and the administrator's command are killed: no message may notice.
 
 Two agents, the relay and `fenpost-keys` as real processes on real stores. Messages are handed to the sending agent at a
-steady pace; meanwhile both agencies replace every running key again and again, and whoever works is killed at random.
+steady pace; meanwhile both agencies replace every running key again and again, now and then the administrator's own key
+and the renew key too, and whoever works is killed at random.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ ROTATIONS = 50
 PACE = 20
 """Messages a second that are handed in."""
 RUNNING = ("msg", "auth", "consent", "prekey", "witness")
+EVERY_KEY = 4
+"""In so many rotations each agency once replaces the operational and the renew key too, and nobody acknowledges it."""
 SETTLING = 300.0
 REFERRAL = {
     "type": "referral.universal",
@@ -56,17 +59,22 @@ def test_no_message_notices_that_every_key_is_replaced_under_it(tmp_path: Path) 
         sender.start()
         killed = {"agent": 0, "command": 0}
         for turn in range(ROTATIONS):
-            rotate(town, (PEACOCK, IDVAS)[turn % 2], draw, killed)
+            every = turn % EVERY_KEY in (EVERY_KEY - 2, EVERY_KEY - 1)  # once at either agency
+            rotate(town, (PEACOCK, IDVAS)[turn % 2], draw, killed, every=every)
         sender.stop()
         until(lambda: not unended(town, sender), "every message was opened at the other agency", SETTLING)
         rejected = [item for item in inbox(town) if item["state"] not in ("opened", "taken-on")]
         assert rejected == []
         assert {item["mid"] for item in inbox(town)} == set(sender.taken)
         for plan in (PEACOCK, IDVAS):
-            town.run("fenpost-keys", "resume", "--dir", town.at(plan.key), "--yes", expect=None)
+            words = ("--dir", town.at(plan.key), "--passphrase-file", town.passphrase(plan.key))
+            town.run("fenpost-keys", "resume", *words)
             state = ask(town, plan, "GET", "/v1/keys/rotation")
-            assert all(key["held"] for key in state["keys"])
+            # A renew key is taken up at the agent's next start.
+            assert all(key["held"] or key["use"] == "renew" for key in state["keys"])
             assert (state["due"], state["code"]) == ([], "")
+            status = ask(town, plan, "GET", "/v1/status")
+            assert (status["own_doubt"], status["own_statements"]) == (None, [])
     finally:
         town.stop_all()
     print(
@@ -112,10 +120,19 @@ class Sender(threading.Thread):
                 time.sleep(0.1)  # it was killed
 
 
-def rotate(town: Town, plan: AgencyPlan, draw: random.Random, killed: dict[str, int]) -> None:
-    """Replace every running key of an agency; half of the times somebody is killed in the middle."""
-    words = [str(BIN / "fenpost-keys"), "rotate", "--dir", str(town.at(plan.key)), "--yes"]
-    words += [word for use in RUNNING for word in ("--use", use)]
+def rotate(
+    town: Town, plan: AgencyPlan, draw: random.Random, killed: dict[str, int], *, every: bool = False
+) -> None:
+    """Replace every running key of an agency, or really every one; half of the times somebody is killed in the middle."""
+    words = [
+        str(BIN / "fenpost-keys"),
+        "rotate",
+        "--dir",
+        str(town.at(plan.key)),
+        "--yes",
+        "--demonstration-cost",
+    ]
+    words += ["--all"] if every else [word for use in RUNNING for word in ("--use", use)]
     words += ["--passphrase-file", str(town.passphrase(plan.key))]
     victim = draw.choice(("agent", "command", "nobody", "nobody"))
     for _ in range(20):
