@@ -185,9 +185,11 @@ class Book:
             raise Refusal("FORM", party="relay", retry=True)
         if said["note"] != note_hash(page.checkpoint):
             raise Refusal("CHECKPOINT")
-        if abs(said["ts"] - self._clock()) > AHEAD:
+        now = self._clock()
+        if abs(said["ts"] - now) > AHEAD:
             raise Refusal("CLOCK")
-        return max(said["ts"], self._fresh)
+        before = self._fresh if self._fresh <= now + AHEAD else 0  # both clocks were ahead once, and are not now
+        return max(said["ts"], before)
 
     async def _keep(self, view: Directory, new: Arriving, fresh: int) -> None:
         before, now = self._view.size, int(self._clock())

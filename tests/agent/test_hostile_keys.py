@@ -1,8 +1,11 @@
 """Thieves, spoiled clocks and kills at the worst moment, against an agency's own keys (PROTOCOL.md G15, G16, K21)."""
 
+import contextlib
 import json
+import os
 import secrets
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
@@ -137,6 +140,16 @@ async def test_an_agent_renews_although_its_administrators_clock_is_minutes_ahea
         assert [row["use"] for row in done["publish"]] == ["auth", "prekey"]
 
 
+async def test_a_relay_that_was_days_ahead_for_an_hour_makes_no_view_last_for_days(world):
+    async with world.relay(), quiet(world, "Peacock") as agent:
+        before = world.clock.now
+        world.clock.now += 10 * DAY  # both machines, by the same wrong time server
+        await agent.book.refresh()
+        world.clock.now = before + 60
+        await agent.book.refresh()
+        assert agent.book.fresh == before + 60
+
+
 # --- a witness key that was replaced
 
 
@@ -163,40 +176,63 @@ async def test_a_witness_knows_its_own_lines_after_its_key_was_replaced(world):
 # --- kills while key files change
 
 
-async def test_a_renew_file_that_was_overwritten_and_not_yet_removed_keeps_no_agent_from_starting(
+class Killed(BaseException):
+    """Nothing after this instant happened."""
+
+
+def killing(monkeypatch, at):
+    """From now on the program ends before its `at`th change of a file; gives what counts them."""
+    left = [at]
+
+    def stepping(work):
+        def stepped(*given, **named):
+            left[0] -= 1
+            if left[0] <= 0:
+                raise Killed
+            return work(*given, **named)
+
+        return stepped
+
+    for owner, name in ((os, "fsync"), (Path, "rename"), (Path, "unlink"), (taking_up, "_overwrite")):
+        monkeypatch.setattr(owner, name, stepping(getattr(owner, name)))
+    return left
+
+
+async def test_a_kill_at_any_change_of_the_key_files_loses_no_key_and_keeps_no_agent_from_starting(
     world, monkeypatch
 ):
     home = folder_of(world, "Peacock")
-    key = SigningKey(secrets.token_bytes(32))
-    said = {"agency": world.parties["Peacock"].id, "renew": b64(key.seed())}
-    put(home / "renew-1.fpk", keyfile.lock(said, "renew", PASSPHRASE, keyfile.QUICK, secrets.token_bytes))
-
-    class Killed(BaseException):
-        pass
-
-    for step in ("before", "after"):
-        overwrite = taking_up._overwrite
-
-        def killed(file, step=step, overwrite=overwrite):
-            if step == "after":
-                overwrite(file)
-            raise Killed
-
-        monkeypatch.setattr(taking_up, "_overwrite", killed)
+    first, given = read_keys(home / "agent.fpk", PASSPHRASE), set()
+    for at in range(1, 40):
+        key = SigningKey(secrets.token_bytes(32))
+        said = {"agency": world.parties["Peacock"].id, "renew": b64(key.seed())}
+        sealed = keyfile.lock(said, "renew", PASSPHRASE, keyfile.QUICK, secrets.token_bytes)
+        put(home / f"renew-{at}.fpk", sealed)
+        (home / "agent.fpk").unlink()
+        put(
+            home / "agent.fpk",
+            keyfile.lock(first.to_json(), first.HOLDS, PASSPHRASE, keyfile.QUICK, secrets.token_bytes),
+        )
+        given.add(key.kid)
         agent = await open_agent(world, "Peacock")
         try:
-            with pytest.raises(Killed):
-                await agent.take_up(home / "agent.fpk", PASSPHRASE, read_keys(home / "agent.fpk", PASSPHRASE))
+            with monkeypatch.context() as patched:
+                left = killing(patched, at)
+                with contextlib.suppress(Killed):
+                    await agent.take_up(home / "agent.fpk", PASSPHRASE, first)
         finally:
             await agent.close()
-            monkeypatch.undo()
-    agent = await open_agent(world, "Peacock")
-    try:
-        await agent.take_up(home / "agent.fpk", PASSPHRASE, read_keys(home / "agent.fpk", PASSPHRASE))
-        assert key.kid in agent.rotation._ring.kids
-    finally:
-        await agent.close()
-    assert not [file.name for file in home.iterdir() if "renew" in file.name]
+        agent = await open_agent(world, "Peacock")
+        try:
+            await agent.take_up(home / "agent.fpk", PASSPHRASE, read_keys(home / "agent.fpk", PASSPHRASE))
+            assert given | {p.key.kid for p in first.prekeys} <= agent.rotation._ring.kids, at
+        finally:
+            await agent.close()
+        assert read_keys(home / "agent.fpk", PASSPHRASE).prekeys == ()
+        assert not [file.name for file in home.iterdir() if "renew" in file.name or "part" in file.suffix], at
+        if left[0] > 0:
+            break
+    assert at > 6
 
 
 # --- a key that somebody else took first
