@@ -1,4 +1,4 @@
-"""fenpost-keys backup, restore and recover shares. Parses the command line; the work is in the modules beside it."""
+"""fenpost-keys backup and recover shares. Parses the command line; the work is in the modules beside it."""
 
 from __future__ import annotations
 
@@ -8,18 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from keys_tooling.console import World, paragraphs, report, tell
+from keys_tooling.backup_opening import BY_SHARES, ROOTS, SHARE_FILE, opened
+from keys_tooling.console import World, report, tell
 from keys_tooling.options import DEMONSTRATION, FILE, JSON
-from schemas.errors import Refusal
 
 if TYPE_CHECKING:
-    from keys_tooling.backup import Backup, Head, Kept, Opened
-    from keys_tooling.shares import Share39
+    from keys_tooling.backup import Head, Kept, Opened
     from schemas.keyfile import Cost
 
-TRIES = 5
-ROOTS = re.compile(r"(next-)?roots?(-[^/]*)?\.fpk")
-"""Root keys: the founding's, a holder's own, a recovery's. In a backup only when named, and one file alone."""
 SPENT = re.compile(r"old-[^/]*")
 """Replaced key files, which are to be destroyed."""
 _shares = click.option("--shares", "pages", type=FILE, help="A new folder for the shares, one page each.")
@@ -39,16 +35,6 @@ _new = click.option(
     "--backup-passphrase-file",
     type=FILE,
     help="A file with the backup's own passphrase, readable by you only. Asked for otherwise.",
-)
-_share_file = click.option(
-    "--share-file",
-    "share_files",
-    type=FILE,
-    multiple=True,
-    help="A file with one share, readable by you only. Repeatable. Without any, shares are typed.",
-)
-_by_shares = click.option(
-    "--by-shares", is_flag=True, help="Open it with shares, though it has a passphrase."
 )
 
 
@@ -132,77 +118,14 @@ def backup(
     _said(head, out, pages, as_json=as_json)
 
 
-@click.command("restore")
-@click.argument("backup_file", metavar="BACKUP", type=FILE)
-@click.option("--dir", "folder", type=FILE, required=True, help="The folder to put key files into.")
-@click.option("--file", "chosen", multiple=True, help="Only this file of the backup. Repeatable.")
-@click.option(
-    "--passphrase-file", type=FILE, help="A file with the backup's passphrase. Asked for otherwise."
-)
-@_share_file
-@_by_shares
-@click.option(
-    "--new-passphrase-file",
-    type=FILE,
-    help="A file with the passphrase that the restored key files get. Asked for otherwise.",
-)
-@DEMONSTRATION
-@JSON
-@click.pass_obj
-def restore(
-    world: World,
-    backup_file: Path,
-    folder: Path,
-    chosen: tuple[str, ...],
-    passphrase_file: Path | None,
-    share_files: tuple[Path, ...],
-    by_shares: bool,
-    new_passphrase_file: Path | None,
-    demonstration_cost: bool,
-    as_json: bool,
-) -> None:
-    """Put a backup's key files back. Nothing is overwritten; stopped half-way, run it again.
-
-    \b
-    Example:
-      fenpost-keys restore /media/safe/peacock.fpb --dir peacock
-    """
-    from keys_tooling import backup_files
-    from keys_tooling.demonstration import cost
-    from keys_tooling.passphrases import new_passphrase
-
-    opened = _opened(backup_file, passphrase_file, share_files, by_shares=by_shares)
-    unknown = sorted(set(chosen) - set(opened.head.files))
-    if unknown:
-        raise click.UsageError(f"The backup holds no {unknown[0]}. It holds: {', '.join(opened.head.files)}")
-    kept = [one for one in opened.files if not chosen or one.name in chosen]
-    new = None
-    if any(one.holds is not None for one in kept):
-        passphrase = new_passphrase(new_passphrase_file, "the restored key files")
-        new = backup_files.NewLock(passphrase, cost(demonstration_cost))
-    done = backup_files.restore(folder, kept, new, world)
-    steps = next_steps([one.name for one in kept])
-    facts = {
-        "backup": opened.head.id,
-        "made": list(done.made),
-        "next": steps,
-        "taken": opened.head.taken,
-        "there": list(done.there),
-    }
-    lines = [f"{name}: restored" for name in done.made] + [
-        f"{name}: was there already" for name in done.there
-    ]
-    report(facts, "\n".join([*lines, "", "Now:", *(f"- {step}" for step in steps)]), as_json=as_json)
-
-
 @click.command("shares")
 @click.argument("backup_file", metavar="BACKUP", type=FILE)
 @click.option("--out", type=FILE, required=True, help="The new backup to make.")
 @click.option(
     "--passphrase-file", type=FILE, help="A file with the old backup's passphrase. Asked for otherwise."
 )
-@_share_file
-@_by_shares
+@SHARE_FILE
+@BY_SHARES
 @_shares
 @_need
 @_of
@@ -244,41 +167,12 @@ def recover_shares(
     if pages is None:
         raise click.UsageError("Say where the new pages go, with --shares.")
     _check_shares(pages, need, of, shares_only=shares_only)
-    old = _opened(backup_file, passphrase_file, share_files, by_shares=by_shares)
+    old = opened(backup_file, passphrase_file, share_files, by_shares=by_shares)
     head = _head(world, old.head.files, old.head.agency, old.head.taken, world.now(), need, of)
     new = Opened(head, old.files, world.draw(32))
     _write(world, new, out, pages, shares_only, backup_passphrase_file, cost(demonstration_cost), pdf=pdf)
     tell(f"Destroy the old backup {old.head.id}, every copy of it, and its old pages.")
     _said(head, out, pages, as_json=as_json)
-
-
-AGENT_STEPS = paragraphs("""\
-Make sure that the old agent runs nowhere: two agents with the same keys take each other's messages. The relay
-reports it.
-
-The agent's store is not in a backup: what was received and read there is gone from here, and nobody can bring it back.
-Look for a copy of agent.db.
-
-Messages that your agency had confirmed have ended at the relay and do not come again. Those not yet confirmed are
-collected again by themselves.
-
-Receiving keys that the agent had made by itself were in its store. Make new running keys: fenpost-keys recover agent.
-What was sealed to the lost ones nobody can open; its senders are asked to seal it again.
-
-Write the new passphrase into the agent's passphrase file. Then: fenpost-agent init --dir FOLDER, and fenpost-agent run
---dir FOLDER""")
-
-
-def next_steps(files: list[str]) -> list[str]:
-    """What people must do after these files were restored."""
-    steps = list(AGENT_STEPS) if "agent.fpk" in files else []
-    if "relay/relay.fpk" in files:
-        steps.append("Write the new passphrase into the file that relay.toml names (passphrase_file).")
-    if any(ROOTS.fullmatch(name) for name in files):
-        steps.append(
-            "Take the root keys off this machine again, roots.fpk and next-roots.fpk to different places."
-        )
-    return [*steps, "Look whether everything fits: fenpost-keys check --dir FOLDER"]
 
 
 def _check_shares(pages: Path | None, need: int, of: int, *, shares_only: bool) -> None:
@@ -363,77 +257,6 @@ def _write(
             for name, text in made:
                 beside.secret(name, text)
         files.secret(out.name, data)
-
-
-def _opened(
-    path: Path, passphrase_file: Path | None, share_files: tuple[Path, ...], *, by_shares: bool
-) -> Opened:
-    from keys_tooling.backup import MOST, Backup
-    from keys_tooling.keyfiles import read_public
-    from keys_tooling.passphrases import known_passphrase
-
-    found = Backup.parse(read_public(path, MOST))
-    tell(f"Backup {found.head.id}, as it says of itself. It holds: {', '.join(found.head.files)}")
-    if share_files or by_shares or not found.slot:
-        return found.open(_from_shares(found, share_files))
-    return found.open(found.secret(known_passphrase(passphrase_file, "the backup")))
-
-
-def _from_shares(found: Backup, share_files: tuple[Path, ...]) -> bytes:
-    from keys_tooling.backup_files import read_share
-    from keys_tooling.shares import combine
-
-    if found.head.need is None:
-        raise click.UsageError("This backup has no shares. It opens with its passphrase.")
-    if share_files:
-        given = [read_share(path) for path in share_files]
-        for name, share in given:
-            _check_set(found, name, share.set)
-        return combine(given)
-    return combine(_typed(found))
-
-
-def _typed(found: Backup) -> list[tuple[str, Share39]]:
-    """Shares from the terminal, unseen, each checked at once, so that its holder can look at her page again."""
-    import sys
-
-    if not sys.stdin.isatty():
-        raise click.UsageError("There is no terminal to type shares at: give --share-file.")
-    given: list[tuple[str, Share39]] = []
-    while len(given) < (found.head.need or 0):
-        given.append(_one_share(found, given))
-        tell(f"Share {given[-1][1].number} is right.")
-    return given
-
-
-def _one_share(found: Backup, given: list[tuple[str, Share39]]) -> tuple[str, Share39]:
-    from keys_tooling.shares import read
-
-    name = f"share {len(given) + 1} of the {found.head.need} needed"
-    for left in range(TRIES, 0, -1):
-        text: str = click.prompt(f"Type {name}: all its words in one line, unseen", hide_input=True, err=True)
-        try:
-            share = read(text, f"What you typed as {name}")
-            _check_set(found, f"What you typed as {name}", share.set)
-            if any(share.number == other.number for _, other in given):
-                raise Refusal(
-                    "SHARE", f"Share {share.number} was typed already. Another holder must type hers."
-                )
-        except Refusal as refusal:
-            if left == 1:
-                raise
-            tell(f"{refusal.code}: {refusal.say}")
-        else:
-            return f"share {share.number}", share
-    raise Refusal("SHARE")
-
-
-def _check_set(found: Backup, name: str, shares: int) -> None:
-    if shares != found.head.set:
-        raise Refusal(
-            "SHARE",
-            f"{name} is of another backup, or of a set that was replaced. Look for the page that says {found.head.id}.",
-        )
 
 
 def _said(head: Head, out: Path, pages: Path | None, *, as_json: bool) -> None:

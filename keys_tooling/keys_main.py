@@ -8,7 +8,7 @@ import time
 import click
 
 from keys_tooling.agency_main import agency
-from keys_tooling.backup_main import backup, restore
+from keys_tooling.backup_main import backup
 from keys_tooling.changing_main import resume, revoke, rotate
 from keys_tooling.check_main import check
 from keys_tooling.console import World, run
@@ -19,6 +19,7 @@ from keys_tooling.officers_main import officer
 from keys_tooling.partnership_main import partnership
 from keys_tooling.policy_main import policy
 from keys_tooling.recover_main import recover
+from keys_tooling.restore_main import restore
 from keys_tooling.roles_main import role
 from keys_tooling.token_main import token
 from keys_tooling.token_pins import PIN_FILE

@@ -38,11 +38,11 @@ def reminders(agency: Agency, now: int) -> tuple[Reminder, ...]:
 
 
 def due(agency: Agency, key: Key, now: int) -> list[Reminder]:
-    """What is due about one key; nothing of its end where its holder has a later one."""
+    """What is due about one key; nothing of its end where its holder has a later one, nothing to look at without her."""
     found, looked = list[Reminder](), agency.certified(key.kid)
     if key.exp - now <= SOON and not _followed(agency, key):
         found.append(Reminder(key, "ends", key.exp, key.exp - now <= URGENT))
-    if now - looked >= QUARTER:
+    if key.person is not None and now - looked >= QUARTER:
         found.append(Reminder(key, "look", looked, urgent=True))
     return found
 

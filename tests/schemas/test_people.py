@@ -56,6 +56,14 @@ def test_a_quarter_after_the_last_look_somebody_looks_again():
     assert due(world, NOW + DAY + QUARTER) == [("look", NOW + DAY, True)]
 
 
+def test_a_key_that_names_nobody_cannot_be_looked_over():
+    world = Staffed()
+    key = named("an officer's")
+    world.take(world.alder.add_key(Use.IG_AUTH, key.public, NOW, NOW + 300 * DAY, NOW))
+    found = reminders(world.view.agencies[ALDER.id], NOW + 290 * DAY)
+    assert [one.why for one in found if one.key.kid == key.kid] == ["ends"]
+
+
 def test_running_keys_are_the_agents_to_renew(world: Staffed):
     for at in (EXP - SOON, EXP - URGENT, NOW + QUARTER):
         found = reminders(world.view.agencies[ALDER.id], at)
