@@ -42,6 +42,8 @@ LONGEST = {0: 15.0, 1: 120.0, 2: 300.0}
 """The longest pause between tries, in seconds, by colour: a red one is never far from its next try."""
 STALE_SEAL = 240
 """Seconds after which a seal that was never accepted is too old for the relay's clock rule."""
+HINDERED = 5.0
+"""Seconds until it is looked again whether what stops all sending is over: people or the directory may have ended it."""
 MAX_TURNS = 4
 FRESH_SEAL = frozenset({"ID_CLASH", "STATUS_STALE", "STALE_KEY", "UNKNOWN_KEY", "REVOKED_KEY", "OFFICERS"})
 ABOUT_US = frozenset({"UNAUTHENTICATED", "AUTHORITY", "METHOD", "MEDIA", "NOT_FOUND"})
@@ -139,7 +141,9 @@ class Outbox:
             .limit(1)
         )
         at = await self._store.run(lambda c: c.execute(soonest).scalar())
-        return 3600.0 if at is None or self._trust.hindrance else max(0.0, at - self._clock())
+        if at is not None and self._trust.hindrance:
+            return HINDERED
+        return 3600.0 if at is None else max(0.0, at - self._clock())
 
     async def _post(self, rows: Sequence[Row[Any]]) -> None:
         if not rows:

@@ -9,6 +9,7 @@ import pytest
 from agent import own_chain
 from agent.announced import MADE
 from agent.doctor import examine
+from agent.outbox import HINDERED
 from agent.own import Acknowledge
 from agent.twin import SETTLING
 from schemas.directory_statement import statement_hash
@@ -109,6 +110,7 @@ async def test_a_replaced_administrators_key_stops_sending_until_somebody_knows_
             assert agent.trust.hindrance == "OWN_STATEMENT"  # a restart forgets nothing
             (waits,) = await agent.book.own_statements()
             assert waits["grave"]
+            assert await agent.outbox.flush() <= HINDERED  # nobody rings when it is over
             await agent.office.own.acknowledge(Acknowledge(statements=(waits["n"],)))
             assert agent.trust.hindrance is None
             await agent.outbox.flush()
