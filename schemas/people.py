@@ -38,7 +38,7 @@ def reminders(agency: Agency, now: int) -> tuple[Reminder, ...]:
 
 
 def due(agency: Agency, key: Key, now: int) -> list[Reminder]:
-    """What is due about one key; nothing of its end where its holder has a later one, nothing to look at without her."""
+    """What is due about one key: not its end where its holder has a later one, and no look where it names nobody."""
     found, looked = list[Reminder](), agency.certified(key.kid)
     if key.exp - now <= SOON and not _followed(agency, key):
         found.append(Reminder(key, "ends", key.exp, key.exp - now <= URGENT))

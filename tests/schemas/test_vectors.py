@@ -385,6 +385,7 @@ def test_some_days_later_the_view_is_as_published():
         row["op"],
         row["certified"],
     )
+    assert alder.roster(row["roster"]["desk"], alder.ts) == tuple(row["roster"]["roles"])
     left = view.member(row["left"]["member"]).left
     assert (left.stops, left.successor) == (row["left"]["stops"], row["left"]["successor"])
     assert view.moved(row["moved"]["was"], left.stops) == row["moved"]["now"]

@@ -1,4 +1,4 @@
-"""The vectors' directory, some days later: keys renewed, a thief outrun, an agency left and moved (K19-K24)."""
+"""The vectors' directory, some days later: keys renewed, a thief outrun, an agency left and moved (K19-K25)."""
 
 from schemas.canonical import b64
 from schemas.chain import Chain
@@ -37,6 +37,8 @@ def statements() -> tuple[Signed, ...]:
     said.append(own.recertify((LEAD.kid, ALDER.ig.kid), LATER + 400))
     said.append(over.leave(BIRCH.id, LATER + 2 * DAY, CEDAR.id, LATER + 400))
     said.append(over.alias(BIRCH.id, CEDAR.id, LATER + 99 * DAY, LATER + 400))
+    said.append(own.roster("duty", ("manager",), LATER + 500))
+    said.append(own.roster("duty", ("duty-worker", "manager"), LATER + 600))
     return tuple(said)
 
 
@@ -59,6 +61,7 @@ def row() -> dict[str, object]:
         ],
         "certified": {kid: alder.certified(kid) for kid in (LEAD.kid, ALDER.ig.kid)},
         "left": {"member": BIRCH.id, "stops": birch.left.stops, "successor": birch.left.successor},
+        "roster": {"desk": "duty", "roles": alder.roster("duty", LATER + 600)},
         "moved": {"was": BIRCH.id, "now": view.moved(BIRCH.id, LATER)},
     }  # fmt: skip
 
@@ -94,5 +97,7 @@ def invalid() -> list[tuple[str, Signed, str]]:
         ("another agency's leaving", by(own, ALDER.op).leave(BIRCH.id, T0, None, T0), "NOT_ALLOWED"),
         ("an alias that an agency says", by(own, ALDER.op).alias(BIRCH.id, CEDAR.id, T0, T0), "NOT_ALLOWED"),
         ("a running key certified", by(own, ALDER.op).recertify((ALDER.msg.kid,), T0), "KEY"),
+        ("a roster of no desk of its", by(own, ALDER.op).roster("nowhere", ("manager",), T0), "UNKNOWN_DESK"),
+        ("an agency that names who speaks for oversight", by(own, ALDER.op).add_key(Use.PERSON, LEAD.public, T0, T0 + DAY, T0, "oversight-1"), "NOT_ALLOWED"),
         ("a name in two scripts", over.admit(CEDAR.id, "C\u0435dar Council", ("housing",), {"public_authority": True, "s16la_member": True, "cda_relevant": True}, T0, "housing"), "NAME"),
     ]  # fmt: skip
