@@ -43,7 +43,7 @@ LONGEST = {0: 15.0, 1: 120.0, 2: 300.0}
 STALE_SEAL = 240
 """Seconds after which a seal that was never accepted is too old for the relay's clock rule."""
 HINDERED = 5.0
-"""Seconds until it is looked again whether what stops all sending is over: people or the directory may have ended it."""
+"""Seconds after which it looks again whether what stops all sending is over: people or the directory may end it."""
 MAX_TURNS = 4
 FRESH_SEAL = frozenset({"ID_CLASH", "STATUS_STALE", "STALE_KEY", "UNKNOWN_KEY", "REVOKED_KEY", "OFFICERS"})
 ABOUT_US = frozenset({"UNAUTHENTICATED", "AUTHORITY", "METHOD", "MEDIA", "NOT_FOUND"})

@@ -10,6 +10,7 @@ import pytest
 
 from agent.client import Relay
 from agent.forms import Give, Send
+from agent.outbox import HINDERED
 from agent.store import read_kv
 from schemas import api
 from schemas.chain import Chain
@@ -437,7 +438,7 @@ async def test_without_a_quorum_a_day_long_sending_goes_on_with_a_warning_then_s
         with pytest.raises(Refusal) as refused:
             await send(agent)
         assert refused.value.code == "QUORUM"
-        assert await agent.outbox.flush() == 3600.0
+        assert await agent.outbox.flush() == HINDERED
         assert (await agent.showing.message(queued["mid"]))["desks"][0]["state"] != "queued"
         assert (await agent.showing.status())["witnesses"]["state"] == "stopped"
 
