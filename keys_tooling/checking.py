@@ -142,13 +142,18 @@ def operational(seen: Seen, own: Agency) -> list[Check]:
 
 
 def published(seen: Seen, own: Agency) -> list[Check]:
-    """Each standing key of the agency's is held somewhere that was looked at."""
+    """Each standing key of the agency's is held somewhere that was looked at.
+
+    Where no agent answers, receiving keys are not looked for: it moved them into its store, where they can be erased.
+    """
     missing, unseen, found = list[Key](), list[Key](), 0
     renew = {key.kid for key in own.keys.values() if key.use == Use.RENEW}
     for key in _standing(own, seen.now):
         if key.kid in seen.held.kids or (seen.running or {}).get(key.kid):
             found += 1
-        elif key.use in RUNNING and (seen.running is not None or key.by not in renew):
+        elif key.use in RUNNING and (
+            seen.running is not None or (key.by not in renew and key.use is not Use.PREKEY)
+        ):
             missing.append(key)
         else:
             unseen.append(key)
@@ -171,6 +176,7 @@ def published(seen: Seen, own: Agency) -> list[Check]:
 def unpublished(seen: Seen, own: Agency) -> list[Check]:
     """Held keys that the directory never heard of, or that were revoked."""
     checks = []
+    stolen: dict[str, list[Key]] = {}
     known = {key.kid: key for key in own.keys.values()}
     for kid, file in seen.held.kids.items():
         if seen.held.admin is not None and kid == seen.held.admin.op.kid:
@@ -181,9 +187,25 @@ def unpublished(seen: Seen, own: Agency) -> list[Check]:
                 Check("published", False, f"{file} holds a key that is not published ({kid[:12]}…).")
             )
         elif key is not None and key.revoked is not None and key.reason == "compromised":
-            say = f"{file} holds a {key.use} key that was revoked as compromised. Destroy that file."
-            checks.append(Check("published", False, say))
-    return checks
+            stolen.setdefault(file, []).append(key)
+    return checks + [_stolen(file, keys, seen, known) for file, keys in stolen.items()]
+
+
+def _stolen(file: str, keys: list[Key], seen: Seen, known: Mapping[str, Key]) -> Check:
+    """Keys of a file that were revoked as compromised: never "destroy" of a file that still opens what waits."""
+    uses = ", ".join(sorted({str(key.use) for key in keys}))
+    held = [known[kid] for kid, other in seen.held.kids.items() if other == file and kid in known]
+    if not any(key.stands(seen.now) for key in held):
+        say = f"{file} holds only keys that ended, as compromised: {uses}. Destroy that file."
+        return Check("published", False, say)
+    if all(key.use is Use.PREKEY for key in keys):
+        say = f"{file} still opens what waits here, sealed to {len(keys)} receiving keys that ended as compromised."
+        return Check("published", True, say)
+    say = (
+        f"{file} holds keys that were revoked as compromised: {uses}. Make new ones: "
+        "fenpost-keys recover agent --copied. Keep the file until then."
+    )
+    return Check("published", False, say)
 
 
 def dates(own: Agency, now: int) -> list[Check]:

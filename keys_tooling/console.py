@@ -53,12 +53,11 @@ def run(command: click.Command, world: World) -> NoReturn:
     """Run a program's command line to its end and exit."""
     guard_process()
     try:
-        command.main(obj=world, standalone_mode=False)
+        # Outside its standalone mode click returns a command's exit code, and None at its ordinary end.
+        code = command.main(obj=world, standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
     except (click.Abort, KeyboardInterrupt):
         tell("Stopped.")
         sys.exit(REFUSED)
@@ -73,7 +72,7 @@ def run(command: click.Command, world: World) -> NoReturn:
             f"UNFORESEEN: this was not foreseen ({type(error).__name__}). Please report it. Nothing is shown."
         )
         sys.exit(REFUSED)
-    sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def explain(refusal: Refusal) -> int:

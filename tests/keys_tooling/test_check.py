@@ -4,6 +4,8 @@ import dataclasses
 import json
 import resource
 import secrets
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -128,7 +130,7 @@ WRONG = {
         lambda place: place.says(
             lambda chain: chain.revoke(place.party.member.agent.witness.kid, "compromised", NOW, NOW)
         ),
-        "witness key that was revoked as compromised. Destroy that file",
+        "revoked as compromised: witness. Make new ones: fenpost-keys recover agent --copied. Keep the file",
     ),
     "the wrong passphrase": (
         lambda place: write_secret(place.folder.parent / "pass", b"the words of another\n"), "No key file here opens",
@@ -144,6 +146,38 @@ def test_what_is_wrong_is_said_in_a_sentence_and_ends_with_one(place: Place, nam
     found = place.check()
     assert said in found.wrong, found.said["checks"]
     assert (found.exit, found.said["ok"]) == (1, False)
+
+
+def test_the_program_itself_ends_with_one_when_somebody_must_act(tmp_path: Path):
+    write_secret(tmp_path / "pass", b"the words of nobody\n")
+    words = ("check", "--dir", tmp_path, "--passphrase-file", tmp_path / "pass")
+    done = subprocess.run(
+        [Path(sys.executable).parent / "fenpost-keys", *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    assert "Somebody must see to what is marked LOOK." in done.stdout
+
+
+def test_receiving_keys_that_an_agent_keeps_in_its_store_are_nobodys_fault(place: Place):
+    place.write("agent.fpk", place.party.member.agent.without_prekeys())
+    found = place.check()
+    assert (found.exit, found.wrong) == (0, "")
+
+
+def test_a_file_that_still_opens_what_waits_is_not_to_be_destroyed(place: Place):
+    agent = place.party.member.agent
+    place.says(
+        *(
+            lambda chain, kid=prekey.key.kid: chain.revoke(kid, "compromised", NOW, NOW)
+            for prekey in agent.prekeys
+        )
+    )
+    found = place.check()
+    said = [row["say"] for row in found.said["checks"] if "still opens what waits here" in row["say"]]
+    assert said == [
+        f"agent.fpk still opens what waits here, sealed to {len(agent.prekeys)} receiving keys that ended as compromised."
+    ]
+    assert "Destroy that file" not in str(found.said)
 
 
 def test_people_that_were_not_looked_over_for_90_days_are_named(place: Place):
