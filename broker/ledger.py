@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from schemas.checkpoint import Checkpoint, LogKey, LogProof, open_checkpoint, sign_checkpoint
 from schemas.errors import Refusal
 from schemas.keys import SigningKey
-from schemas.merkle import Frontier, Read, inclusion_proof, leaf_hash, node_hash
+from schemas.merkle import Frontier, Read, leaf_hash, node_hash
 
 TILE = 8
 """Levels in a tile: nodes are stored for levels 8, 16, 24; what lies between follows from 256 of them."""
@@ -27,6 +27,8 @@ class Growth:
     frontier: Frontier
     note: str
     nodes: dict[tuple[int, int], bytes]
+    tails: tuple[bytes, ...]
+    """By level: the hash over the leaves that follow its last whole node, or nothing where none do."""
 
     def stored_nodes(self, before: int) -> list[tuple[int, int, bytes]]:
         """The nodes of stored levels that these leaves completed, after a log of size `before`."""
@@ -41,13 +43,15 @@ class Growth:
         )
 
     def proof(self, leaf: bytes, index: int) -> bytes:
-        """The tlog-proof of one of the new leaves."""
-
-        def read(level: int, at: int) -> bytes:
-            return self.nodes[level, at]
-
-        hashes = tuple(inclusion_proof(index, self.frontier.size, read))
-        return LogProof(leaf, index, hashes, self.note).to_bytes()
+        """The tlog-proof of one of the new leaves: as schemas.merkle.inclusion_proof, its right edge hashed once."""
+        size, path = self.frontier.size, []
+        for level in range((size - 1).bit_length()):
+            sibling = index >> level ^ 1
+            if sibling < size >> level:
+                path.append(self.nodes[level, sibling])
+            elif sibling << level < size:
+                path.append(self.tails[level])
+        return LogProof(leaf, index, tuple(path), self.note).to_bytes()
 
 
 class Ledger:
@@ -66,7 +70,7 @@ class Ledger:
     def grow(self, leaves: Sequence[bytes]) -> Growth:
         """The log after these leaves; this object does not change."""
         frontier, nodes = grown(self.frontier, leaves)
-        return Growth(frontier, sign(self._origin, self._key, frontier), nodes)
+        return Growth(frontier, sign(self._origin, self._key, frontier), nodes, tails(frontier))
 
     def adopt(self, growth: Growth) -> None:
         """Move the edge; call it only after the growth is durable."""
@@ -86,6 +90,17 @@ def grown(frontier: Frontier, leaves: Sequence[bytes]) -> tuple[Frontier, dict[t
         edge.append(digest)
         size += 1
     return Frontier(size, tuple(edge)), nodes
+
+
+def tails(frontier: Frontier) -> tuple[bytes, ...]:
+    """`Growth.tails`: they change with every turn, and all of its proofs end in them."""
+    found, tail, edge = list[bytes](), b"", list(frontier.edge)
+    for level in range(frontier.size.bit_length()):
+        found.append(tail)
+        if frontier.size >> level & 1:
+            left = edge.pop()
+            tail = node_hash(left, tail) if tail else left
+    return tuple(found)
 
 
 def completed(nodes: Mapping[tuple[int, int], bytes], before: int) -> list[tuple[int, int, bytes]]:
