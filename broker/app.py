@@ -9,8 +9,8 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+import orjson
 from aiohttp import web
-from pydantic_core import to_json
 
 from broker import handlers, invites, logs, pages, witnessing
 from broker.allowance import Allowance
@@ -311,6 +311,6 @@ def _ready(relay: Relay, *, whole: bool) -> Callable[[web.Request], Awaitable[we
             raise Refusal("UNAVAILABLE")
         policy = relay.view.policy(relay.clock())  # without one it still carries REDs, so it is ready
         said = {"ready": True, "policy": None if policy is None else policy.version}
-        return answer(to_json(said | ({"short_of_officers": _short(relay)} if whole else {})))
+        return answer(orjson.dumps(said | ({"short_of_officers": _short(relay)} if whole else {})))
 
     return ready

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar, get_args
 
+import orjson
 from aiohttp import web
 from pydantic import ValidationError
-from pydantic_core import to_json
 
 from broker.allowance import Allowance
 from broker.authentication import Asking, Doorkeeper, Requester
@@ -129,7 +129,7 @@ async def post_envelopes(relay: Relay, request: web.Request) -> web.Response:
     relay.buckets.take(requester.agency, len(items))
     results: list[Result] = await relay.sequencer.submit(Submission(requester.nonce, items, len(body)))
     for result in results:
-        relay.metrics.results.labels(result.status).inc()
+        relay.metrics.result(result.status).inc()
     if len(results) == 1 and results[0].refusal is not None and results[0].status == "refused":
         raise results[0].refusal
     for result in results:
@@ -272,4 +272,4 @@ def _model(model: type[Model], body: bytes) -> Model:
 
 
 def _json(value: Any) -> web.Response:
-    return answer(to_json(value))
+    return answer(orjson.dumps(value))

@@ -23,9 +23,10 @@ class Metrics:
         )
         # Looked up once: the library takes a lock and makes texts for each look.
         self.request = lru_cache(maxsize=256)(requests.labels)
-        self.results = Counter(
+        results = Counter(
             "fenpost_envelopes", "Envelopes by what became of them.", ("result",), registry=self.registry
         )
+        self.result = lru_cache(maxsize=16)(results.labels)
         self._size = Histogram(
             "fenpost_turn_items", "Pieces of work in a turn.", buckets=SIZES, registry=self.registry
         )

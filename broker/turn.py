@@ -9,12 +9,12 @@ Rules of this house:
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Protocol
 
+import orjson
 from sqlalchemy import Connection
 
 from broker.drafts import Draft
@@ -316,7 +316,7 @@ class Turn:
             **about,
             "evidence": None if evidence is None else evidence.to_json(),
         }
-        text = _PRINTER.encode(said)
+        text = orjson.dumps(said).decode()
         self.rows.notices.append({"id": said["id"], "agency": agency, "said": text, "ts": self.now})
         self.rings.add(agency)
 
@@ -343,9 +343,6 @@ class Turn:
     def gone(self) -> list[bytes]:
         """Envelopes that every desk has ended."""
         return [held.eid for held in self.held.values() if held.ended and any(d.changed for d in held.desks)]
-
-
-_PRINTER = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 
 
 @lru_cache(maxsize=256)
