@@ -6,7 +6,6 @@ own work is not in the figure.
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import signal
@@ -19,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
+import orjson
 
 from keys_tooling.ceremony import Member
 from schemas import api
@@ -186,22 +186,22 @@ class Peer:
         status, answer = await self.ask("POST", api.ENVELOPES, body, api.BINARY)
         if status != 200:
             raise RuntimeError(f"envelopes: {status} {answer[:300]!r}")
-        results: list[dict[str, Json]] = json.loads(answer)["results"]
+        results: list[dict[str, Json]] = orjson.loads(answer)["results"]
         return results
 
     async def fetch(self, limit: int = 64, wait: int = 0) -> list[str]:
-        """The envelope ids of one mailbox page; its deliveries are read whole and not opened."""
+        """The envelope ids of one mailbox page; its deliveries are fetched whole and not opened."""
         status, answer = await self.ask("GET", api.MAILBOX, query=f"limit={limit}&wait={wait}")
         if status != 200:
             raise RuntimeError(f"mailbox: {status} {answer[:300]!r}")
-        frames = list(Frames(answer).frames(2**24))
-        return [item["eid"] for item in json.loads(frames[0])["items"]]
+        head = Frames(answer).frame(2**24)
+        return [item["eid"] for item in orjson.loads(head)["items"]]
 
     async def post(self, path: str, value: Json) -> Json:
-        status, answer = await self.ask("POST", path, json.dumps(value).encode())
+        status, answer = await self.ask("POST", path, orjson.dumps(value))
         if status != 200:
             raise RuntimeError(f"{path}: {status} {answer[:500]!r}")
-        return json.loads(answer)
+        return orjson.loads(answer)
 
 
 def found(folder: Path, now: int) -> Bench:
