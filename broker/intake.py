@@ -33,6 +33,7 @@ from schemas.references import onward_facts
 from schemas.signing import Check, Purpose
 
 MAX_SKEW = 300
+SEALED_LATE = "The key that this is sealed to was revoked. Fetch the directory and seal it again."
 """How far a message's time may be from the relay's, in seconds."""
 AUTHORISER = 18
 """The row that says what is wrong with an override."""
@@ -52,19 +53,15 @@ HIDDEN: frozenset[Coverage] = frozenset({"outside", "withdrawn", "unknown"})
 class Examined:
     """An upload whose form, wraps and record hold, and its signature once `check` does.
 
-    `officers` are those its record names.
+    `officers` are those its record names; under `mid_key` the relay remembers (sender, mid).
     """
 
     upload: Upload
     header: Header
     eid: bytes
+    mid_key: bytes
     officers: tuple[str, ...]
     check: Check
-
-    @property
-    def mid_key(self) -> bytes:
-        """Under which the relay remembers (sender, mid)."""
-        return labelled("fenpost/v1/seen-mid", f"{self.header.sender.a}\x00{self.header.mid}".encode("ascii"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +123,8 @@ def examine(data: bytes, requester: str, view: Directory) -> Examined:
     if head.w != "hpke" or head.ctx != header.mid:
         raise Refusal("RECORD")
     check = Check.of(key.public, Purpose.ENVELOPE, envelope.transcript, envelope.sig)
-    return Examined(upload, header, envelope.eid, head.to, check)
+    mid_key = labelled("fenpost/v1/seen-mid", f"{header.sender.a}\x00{header.mid}".encode("ascii"))
+    return Examined(upload, header, envelope.eid, mid_key, head.to, check)
 
 
 def judge(
@@ -189,7 +187,11 @@ def check_parties(header: Header, view: Directory, now: int) -> None:
         view.key(header.signer, Use.MSG, at, header.sender.a)
     for recipient in header.to:
         view.addressed(recipient.a, recipient.d, now, person=header.law.pd != "none")
-        view.key(recipient.k, Use.PREKEY, header.ts, recipient.a)
+        key = view.key(recipient.k, Use.PREKEY, header.ts, recipient.a)
+        if (
+            key.revoked is not None and now >= key.revoked
+        ):  # a thief may hold it; sealed afresh, nothing is lost
+            raise Refusal("REVOKED_KEY", SEALED_LATE)
 
 
 def check_officers(item: Examined, view: Directory) -> None:

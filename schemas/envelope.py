@@ -266,33 +266,18 @@ class Envelope:
         self.wm = wm
         self.body = body
         self.sig = sig
+        self.hh = labelled("fenpost/v1/header", header)
+        self.wm_hash = labelled("fenpost/v1/wraps", wm)
+        self.body_hash = labelled("fenpost/v1/body", body)
+        self.transcript = self.hh + self.wm_hash + self.body_hash
+        """t: what the sender signs (E3)."""
+        self.eid = labelled("fenpost/v1/eid", self.transcript)
+        """The envelope id: 32 bytes that name exactly this envelope."""
 
     @cached_property
     def header(self) -> Header:
         """The parsed header; raises as parse_header does."""
         return parse_header(self.header_bytes)
-
-    @cached_property
-    def hh(self) -> bytes:
-        return labelled("fenpost/v1/header", self.header_bytes)
-
-    @cached_property
-    def body_hash(self) -> bytes:
-        return labelled("fenpost/v1/body", self.body)
-
-    @cached_property
-    def wm_hash(self) -> bytes:
-        return labelled("fenpost/v1/wraps", self.wm)
-
-    @cached_property
-    def transcript(self) -> bytes:
-        """t: what the sender signs (E3)."""
-        return self.hh + self.wm_hash + self.body_hash
-
-    @cached_property
-    def eid(self) -> bytes:
-        """The envelope id: 32 bytes that name exactly this envelope."""
-        return labelled("fenpost/v1/eid", self.transcript)
 
     def manifest(self) -> list[tuple[str, bytes]]:
         """(kid, hash of wrap) per recipient, in header order; raises Refusal WRAPS when it does not fit the header."""
