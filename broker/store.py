@@ -141,6 +141,8 @@ def _engine(path: Path, size: int, pragmas: dict[str, str], begin: str) -> Async
 
     @event.listens_for(engine.sync_engine, "begin")
     def begun(connection: Any) -> None:
-        connection.exec_driver_sql(begin)
+        cursor = connection.connection.cursor()  # as broker.statements does, and for its reason
+        cursor.execute(begin)
+        cursor.close()
 
     return engine
