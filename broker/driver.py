@@ -47,6 +47,10 @@ class Connection(aiosqlite.Connection):
             self._conn.execute(f"PRAGMA busy_timeout={PATIENCE}").close()
         return True
 
+    def at_once(self) -> sqlite3.Cursor:
+        """A cursor whose statements run here, without asking whether they belong in the thread: never a commit."""
+        return self._conn.cursor()
+
     async def empty_log(self) -> None:
         """Empty the write-ahead log, in the thread; it works only outside of any transaction."""
 

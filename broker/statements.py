@@ -7,6 +7,7 @@ and give as they are. Errors are the driver's own; broker.store turns them into 
 
 from __future__ import annotations
 
+import sqlite3
 from collections import namedtuple
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Connection, Dialect, Select, Table, bindparam, insert
 from sqlalchemy.sql.expression import Executable
+
+from broker.driver import Connection as Driver
 
 Build = Callable[..., Executable]
 
@@ -45,7 +48,7 @@ class Statement:
     def rows(self, connection: Connection, **values: Any) -> list[Any]:
         """The rows found, with the selected columns as attributes."""
         text, given = self._ready(connection, values)
-        cursor = connection.connection.cursor()
+        cursor = _cursor(connection)
         cursor.execute(text.sql, given)
         found = [text.row(*row) for row in cursor.fetchall()]
         cursor.close()
@@ -54,7 +57,7 @@ class Statement:
     def run(self, connection: Connection, **values: Any) -> int:
         """Change rows; says how many."""
         text, given = self._ready(connection, values)
-        cursor = connection.connection.cursor()
+        cursor = _cursor(connection)
         cursor.execute(text.sql, given)
         changed: int = cursor.rowcount
         cursor.close()
@@ -80,8 +83,13 @@ def store(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) 
     _many(connection, _insertion(connection.dialect, table, tuple(rows[0])), rows)
 
 
+def _cursor(connection: Connection) -> sqlite3.Cursor:
+    driver: Driver = connection.connection.driver_connection  # type: ignore[assignment]  # the store has no other
+    return driver.at_once()
+
+
 def _many(connection: Connection, text: Text, rows: Sequence[dict[str, Any]]) -> None:
-    cursor = connection.connection.cursor()
+    cursor = _cursor(connection)
     pick = text.values if text.fixed or len(text.places) == 1 else itemgetter(*text.places)
     cursor.executemany(text.sql, list(map(pick, rows)))
     cursor.close()
