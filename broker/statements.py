@@ -12,6 +12,7 @@ from collections import namedtuple
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
@@ -25,17 +26,20 @@ Build = Callable[..., Executable]
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A compiled statement: its text, the names of what stands at each place, the values that never change, and how
-    a row that it gives is made."""
+    """A compiled statement: its text, the names of what stands at each place, which of them stand for a whole list,
+    the values that never change, and how a row that it gives is made."""
 
     sql: str
     places: tuple[str, ...]
+    lists: tuple[str, ...]
     fixed: dict[str, Any]
     row: Any
 
-    def values(self, given: dict[str, Any]) -> tuple[Any, ...]:
-        known = self.fixed | given
-        return tuple([known[name] for name in self.places])
+    def values(self, given: dict[str, Any]) -> list[Any]:
+        known, found = self.fixed | given, list[Any]()
+        for name in self.places:
+            found += known[name] if name in self.lists else (known[name],)
+        return found
 
 
 class Statement:
@@ -68,13 +72,10 @@ class Statement:
         text = _compiled(connection.dialect, self._build, ())
         _many(connection, text, rows)
 
-    def _ready(self, connection: Connection, values: dict[str, Any]) -> tuple[Text, tuple[Any, ...]]:
-        counts, given = list[tuple[str, int]](), dict(values)
-        for name in self._lists:
-            items = _rounded(given.pop(name))
-            counts.append((name, len(items)))
-            given |= {f"{name}_{at}": item for at, item in enumerate(items)}
-        text = _compiled(connection.dialect, self._build, tuple(counts))
+    def _ready(self, connection: Connection, values: dict[str, Any]) -> tuple[Text, list[Any]]:
+        given = values | {name: _rounded(values[name]) for name in self._lists}
+        counts = tuple((name, len(given[name])) for name in self._lists)
+        text = _compiled(connection.dialect, self._build, counts)
         return text, text.values(given)
 
 
@@ -107,7 +108,7 @@ def _compiled(dialect: Dialect, build: Build, counts: tuple[tuple[str, int], ...
     binds: dict[str, list[BindParameter[Any]]] = {
         name: [bindparam(f"{name}_{at}") for at in range(count)] for name, count in counts
     }
-    return _text(dialect, build(**binds))
+    return _text(dialect, build(**binds), counts)
 
 
 @lru_cache(maxsize=64)
@@ -115,9 +116,11 @@ def _insertion(dialect: Dialect, table: Table, columns: tuple[str, ...]) -> Text
     return _text(dialect, insert(table).inline().values({name: bindparam(name) for name in columns}))
 
 
-def _text(dialect: Dialect, statement: Any) -> Text:
+def _text(dialect: Dialect, statement: Any, counts: tuple[tuple[str, int], ...] = ()) -> Text:
     compiled = statement.compile(dialect=dialect)
+    list_of = {f"{name}_{at}": name for name, count in counts for at in range(count)}
+    places = [place for place, _ in groupby(compiled.positiontup or (), lambda bind: list_of.get(bind, bind))]
     names = statement.selected_columns.keys() if isinstance(statement, Select) else []
     row: Any = namedtuple("Row", names) if names else tuple
     fixed = {name: value for name, value in compiled.params.items() if value is not None}
-    return Text(str(compiled), tuple(compiled.positiontup or ()), fixed, row)
+    return Text(str(compiled), tuple(places), tuple(name for name, _ in counts), fixed, row)
