@@ -62,7 +62,7 @@ def shortages(rows: list[Row], needs_leads: bool) -> list[str]:
     leads = {
         row.key.person for row in rows if row.state == "counts" and (row.key.person or "").startswith("lead-")
     }
-    officers = sum(row.key.use == Use.IG for row in rows)
+    officers = len({row.key.person or row.key.kid for row in rows if row.key.use == Use.IG})
     found = []
     if needs_leads and len(leads) < 2:
         found.append(f"{len(leads)} safeguarding leads count: two are needed, so that one can be away")

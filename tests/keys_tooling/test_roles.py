@@ -1,9 +1,14 @@
 """fenpost-keys role with a real relay: a person makes her key, her agency publishes it, oversight countersigns it."""
 
 import json
+import os
+import pty
 import secrets
 import shutil
 import stat
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -243,3 +248,31 @@ def test_what_the_directory_refuses_does_not_wait_for_ever(world: World, monkeyp
         assert refused(world, "publish", author["card"], "--dir", folder) == "ONE_PERSON"
         assert not (folder / journals.NAME).exists()
         assert done(world, "publish", new(world, "author", "2")["card"], "--dir", folder)["posted"] == 1
+
+
+def test_at_a_terminal_the_plan_is_shown_and_a_no_changes_nothing(world: World):
+    card, folder = new(world, "lead", "2"), world.folder / "Peacock"
+    outside = textwrap.dedent(f"""
+        import secrets
+        from keys_tooling.console import World, run
+        from keys_tooling.keys_main import keys
+        run(keys, World(lambda: {world.clock()!r}, secrets.token_bytes))
+    """)
+    typed = ["role", "publish", card["card"], "--dir", folder, "--passphrase-file", world.folder / "pass"]
+    with served(world):
+        for answer, code, there in (("n", 1, []), ("y", 0, [("lead-2", "not countersigned")])):
+            mine, hers = pty.openpty()
+            os.write(mine, f"{answer}\n".encode())
+            ended = subprocess.run(
+                [sys.executable, "-c", outside, *map(str, typed)],
+                check=False,
+                stdin=hers,
+                capture_output=True,
+                text=True,
+                timeout=60,
+            )
+            os.close(mine)
+            os.close(hers)
+            assert (ended.returncode, "This will happen:" in ended.stderr) == (code, True), ended.stderr
+            assert shown(world) == there
+        assert not (folder / journals.NAME).exists()
