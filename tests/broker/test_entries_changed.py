@@ -73,7 +73,9 @@ async def test_a_signature_afterwards_is_taken_for_a_desk_that_was_closed_since(
     await one(world, http, other)
     gone = {"a": world.parties["IDVAS"].id, "d": DESK}
     there = [{"a": to.a, "d": to.d} for to in header_of(other).to]
-    more, record = people.override(header_of(other), to=[*there, gone])
+    more, record = people.override(
+        header_of(other), to=sorted([*there, gone], key=lambda to: (to["a"], to["d"]))
+    )
     assert await post_override(world, http, more, record) == ("refused", "UNKNOWN_DESK")
 
 
