@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from broker.intake import SEALED_LATE
 from schemas import api
 from schemas.canonical import b64
 from schemas.chain import Chain
@@ -253,3 +254,20 @@ async def test_signatures_that_do_not_hold_use_up_nothing(world: World):
             said = chain(world, "Peacock").add_key(Use.AUTH, fresh().public, now, now + DAY, now)
             assert await codes(world, http, "Peacock", Signed(said.text, bytes(64))) == ["SIGNATURE"]
         assert await codes(world, http, "Peacock", said) == ["recorded"]
+
+
+async def test_what_was_sealed_to_a_key_before_its_end_is_sealed_afresh_after_it(world: World, http):
+    """A sender that was off for minutes: a thief may hold the old key, and the agency has another."""
+    sealed, own = world.seal("Peacock", "IDVAS"), chain(world, "IDVAS")
+    new, now = OpeningKey(secrets.token_bytes(32)), world.now
+    world.clock.advance(60)
+    said = [
+        own.add_key(Use.PREKEY, new.public, world.now, world.now + DAY, world.now),
+        *(
+            own.revoke(key.key.kid, "compromised", now + 1, world.now)
+            for key in world.parties["IDVAS"].member.agent.prekeys
+        ),
+    ]
+    assert set(await codes(world, http, "IDVAS", *said)) == {"recorded"}
+    answer = (await world.post_envelopes(http, "Peacock", sealed)).json()
+    assert (answer["code"], answer["say"]) == ("REVOKED_KEY", SEALED_LATE)
