@@ -14,7 +14,7 @@ from schemas.envelope import Frozen
 from schemas.errors import Refusal
 from schemas.keys import ED25519, Use, check_public, kid_of
 from schemas.published import Agency
-from schemas.renewing import check_renewal, check_renewed
+from schemas.renewing import check_ended, check_renewal
 from schemas.roots import RotateOp, RotateRoot
 from schemas.signing import Purpose, Signed, verify
 
@@ -70,7 +70,7 @@ def speaker(view: Lookup, agency: Agency, statement: Statement, body: Frozen) ->
     key = view.key(statement.by, Use.RENEW, statement.ts, agency.id)
     check_renewal(statement, body)
     if isinstance(body, Revoke) and body.kid in agency.keys:
-        check_renewed(agency.keys[body.kid].use)
+        check_ended(agency.keys[body.kid].use, statement.ts, body.since)
     return key.public
 
 

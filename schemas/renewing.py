@@ -14,6 +14,8 @@ from schemas.keys import LIFE, RUNNING, Use
 
 AHEAD = 7 * 24 * 3600
 """How long before its first second a renew key may publish a key."""
+LASTS = 24 * 3600
+"""How long a receiving key stands after a renew key ended it: as long as the oldest view that decides anything."""
 BACK = 300
 """How far back of its statement such a key may begin."""
 
@@ -36,6 +38,19 @@ def check_renewed(use: Use) -> None:
     """Whether a renew key may publish, or end, keys of this use. Raises Refusal RENEW."""
     if use not in RUNNING:
         raise Refusal("RENEW")
+
+
+def check_ended(use: Use, ts: int, since: int) -> None:
+    """Whether a renew key may end a key of this use so soon: a receiving key stands for a day more.
+
+    In that day everybody seals to it still, and whoever ended it without a right is found out before his own counts.
+
+    Raises:
+        Refusal: RENEW.
+    """
+    check_renewed(use)
+    if use is Use.PREKEY and since < ts + LASTS:
+        raise Refusal("RENEW", "A renew key ends a receiving key a day later at the earliest.")
 
 
 def _check_key(ts: int, body: AddKey) -> None:

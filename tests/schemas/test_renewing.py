@@ -39,9 +39,10 @@ def test_it_publishes_and_ends_each_running_key(world: tuple[Directory, Chain], 
     view.apply(chain.add_key(use, public_for(use, "later"), NOW + 7 * DAY, NOW + 7 * DAY + 60, NOW))
     kid = next(key.kid for key in view.agencies[ALDER.id].keys.values() if key.nbf == NOW - 300)
     assert view.key(kid, use, NOW).agency == ALDER.id
-    view.apply(chain.revoke(kid, "rotated", NOW + 60, NOW + 60))
+    since = NOW + 60 + (DAY if use is Use.PREKEY else 0)
+    view.apply(chain.revoke(kid, "rotated", since, NOW + 60))
     with pytest.raises(Refusal, match="REVOKED_KEY"):
-        view.key(kid, use, NOW + 60)
+        view.key(kid, use, since)
 
 
 def key(use: Use = Use.AUTH, nbf: int = NOW, life: int | None = None, person: str | None = None):
@@ -67,6 +68,7 @@ REFUSED = [
     ("ends a key as compromised", end(ALDER.msg.kid, "compromised"), "RENEW"),
     ("ends a key as lost", end(ALDER.msg.kid, "lost"), "RENEW"),
     ("ends a key in the past", end(ALDER.msg.kid, since=NOW - 1), "RENEW"),
+    ("ends a receiving key in less than a day", end(ALDER.prekey.kid, since=NOW + DAY - 1), "RENEW"),
     ("ends an officer's key", end(ALDER.ig.kid), "RENEW"),
     ("ends itself", end(RENEW.kid), "RENEW"),
     ("ends another agency's key", end(BIRCH.msg.kid), "UNKNOWN_KEY"),
