@@ -54,7 +54,12 @@ class Outside:
         keys = tuple(_parse(one.key) for one in listed)
         names = {key.name for key in keys}
         materials = {key.public for key in keys}
-        if needed > len(keys) or len(names) < len(keys) or len(materials) < len(keys) or names & {origin, f"{origin}/keys"}:
+        if (
+            needed > len(keys)
+            or len(names) < len(keys)
+            or len(materials) < len(keys)
+            or names & {origin, f"{origin}/keys"}
+        ):
             raise Refusal(
                 "SETTINGS",
                 "The partnership file's outside witnesses do not hold together: each once, and no more needed.",
