@@ -56,7 +56,8 @@ SAYS = {
     ),
     "2. Staff join, move and leave": (
         "lead-3 is countersigned.", "lead-4 is countersigned.", "reason left", "Done: revoke.",
-        "LACKS: 0 safeguarding leads count", "something is due", "Done: role recertify.",
+        "Done: role desk.", "desk referrals: idva, duty-manager", "LACKS: 0 safeguarding leads count", "something is due",
+        "Done: role recertify.",
     ),
     "3. Keys are rotated": (
         "The agent will do this:", "rotate-op: op_key", "Nothing was changed: this was a dry run.",
