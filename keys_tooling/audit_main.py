@@ -46,7 +46,12 @@ _dir = click.option("--dir", "folder", type=FILE, required=True, help="The offic
 
 @audit.command("init")
 @_dir
-@click.option("--person", default="ig", show_default=True, help="The role that the card names, such as ig-3 or deputy-4, never a name.")
+@click.option(
+    "--person",
+    default="ig",
+    show_default=True,
+    help="The role that the card names, such as ig-3 or deputy-4, never a name.",
+)
 @PASSPHRASE
 @click.option("--demonstration-cost", is_flag=True, hidden=True)
 @JSON
