@@ -14,8 +14,8 @@ from sqlalchemy.util import LRUCache
 from tests.ports import WORKERS
 
 LONGEST = (
-    "keys_tooling/test_runbook.py", "stories/test_tour.py", "stories/test_surrender.py", "stories/test_histories.py",
-    "broker/test_races.py", "agent/test_commands.py", "broker/test_settings.py", "keys_tooling/test_every_change.py",
+    "stories/test_stolen_folder.py", "keys_tooling/test_runbook.py", "stories/test_tour.py",
+    "stories/test_surrender.py", "stories/test_histories.py", "broker/test_races.py", "agent/test_commands.py", "broker/test_settings.py", "keys_tooling/test_every_change.py",
     "agent/test_consent_commands.py",
 )  # fmt: skip
 """What takes longest or waits for processes, the longest first."""
