@@ -188,7 +188,9 @@ class Book:
         now = self._clock()
         if abs(said["ts"] - now) > AHEAD:
             raise Refusal("CLOCK")
-        before = self._fresh if self._fresh <= now + AHEAD else 0  # both clocks were ahead once, and are not now
+        before = (
+            self._fresh if self._fresh <= now + AHEAD else 0
+        )  # both clocks were ahead once, and are not now
         return max(said["ts"], before)
 
     async def _keep(self, view: Directory, new: Arriving, fresh: int) -> None:
