@@ -118,7 +118,5 @@ def revoke(kid: str, reason: str, since: int) -> Said:
 
 def standing(agency: Agency, use: str, at: int) -> list[str]:
     """The ids of an agency's keys of a use that stand at a time and whose end nobody has said yet, oldest first."""
-    keys = [
-        key for key in agency.keys.values() if key.use == use and key.stands(at) and key.revoked is None
-    ]
+    keys = [key for key in agency.keys.values() if key.use == use and key.stands(at) and key.revoked is None]
     return [key.kid for key in sorted(keys, key=lambda key: (key.nbf, key.kid))]
