@@ -9,21 +9,25 @@ from agent.doctor import _officers
 from schemas.errors import Refusal
 from tests.agent.agencies import MESSAGE, running
 from tests.agent.test_override_desk import ask, authorise, held, risky
-from tests.broker.leads import HOUR, People
+from tests.broker.leads import DAY, HOUR, People
 from tests.policy_world import next_policy, publish
-from tests.simulated_world import World
+from tests.simulated_world import NOW, World
 
 EMERGENCY = {"agree": "NOT_SOUGHT", "b6": "6f", "why_no": "A", "told": "YES"}
 
 
 @pytest.fixture
 def world(tmp_path):
-    return World.again(tmp_path, "Peacock", "IDVAS")
+    return World.again(tmp_path, "Peacock", "IDVAS", now=NOW - 4 * DAY)
 
 
 @pytest.fixture
 def people(world):
-    return People.of(world)
+    """Whose keys count by then: it is Sunday, 22 November 2026."""
+    found = People.of(world)
+    assert world.clock.now <= NOW
+    world.clock.now = NOW
+    return found
 
 
 @pytest.fixture
