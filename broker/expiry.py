@@ -62,11 +62,12 @@ class Sweeper:
             await self._sequencer.submit(Expiry(found))
         await self._leads(bound)
         await self._delete(bound)
-        if abs(self._clock() - self._pruned) >= PRUNE_EVERY:
+        now = self._clock()  # as it was when this began: what ends meanwhile is for the next time
+        if abs(now - self._pruned) >= PRUNE_EVERY:
             await self._remind()
             await self._sequencer.submit(Pruning())
             await self._sequencer.shrink()
-            self._pruned = self._clock()
+            self._pruned = now
 
     async def _leads(self, bound: dict[str, int]) -> None:
         """What waits for a lead, and what went without one (O12, O16)."""
