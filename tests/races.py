@@ -102,7 +102,8 @@ def relay(world: World) -> Iterator[subprocess.Popen[bytes]]:
 @contextlib.asynccontextmanager
 async def session(world: World) -> AsyncIterator[aiohttp.ClientSession]:
     """Connections to the relay, once it answers."""
-    connector = aiohttp.TCPConnector(limit=0)
+    # Given up before the relay does: a request on a connection that is just being closed would be lost.
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=2)
     async with aiohttp.ClientSession(f"http://127.0.0.1:{world.port}", connector=connector) as http:
         deadline = time.monotonic() + 60
         while True:
