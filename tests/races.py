@@ -21,6 +21,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
@@ -55,7 +56,7 @@ class Race:
     size: int = 0
 
 
-Ending = Callable[[World, aiohttp.ClientSession, Race], Awaitable[None]]
+Ending = Callable[[World, Race], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -102,8 +103,7 @@ def relay(world: World) -> Iterator[subprocess.Popen[bytes]]:
 @contextlib.asynccontextmanager
 async def session(world: World) -> AsyncIterator[aiohttp.ClientSession]:
     """Connections to the relay, once it answers."""
-    # Given up before the relay does: a request on a connection that is just being closed would be lost.
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=2)
+    connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(f"http://127.0.0.1:{world.port}", connector=connector) as http:
         deadline = time.monotonic() + 60
         while True:
@@ -152,26 +152,32 @@ def read(body: bytes, began: float) -> Fetched:
     return Fetched(began, frozenset(item.eid for item in head.items), int(head.checkpoint.split("\n")[1]))
 
 
-async def narrow(world: World, http: aiohttp.ClientSession, race: Race) -> None:
+async def narrow(world: World, race: Race) -> None:
     """A later version of the agreement that no longer is for this message."""
     claims = race.grant.peek()
     fewer = world.grant(
         SENDER, RECIPIENT, gid=claims["gid"], ev=claims["ev"], nbf=claims["nbf"], exp=claims["exp"],
         ver=2, limited=True, cat=["contact"],
     )  # fmt: skip
-    answer = await world.post_statements(http, SENDER, ("grant", fewer))
-    (result,) = answer.json()["results"]
+    result = await _said(world, SENDER, ("grant", fewer))
     assert result["status"] == "recorded", result
     race.acknowledged = time.perf_counter()
 
 
-async def withdraw(world: World, http: aiohttp.ClientSession, race: Race) -> None:
+async def withdraw(world: World, race: Race) -> None:
     """Withdraw by the sender or, as often, by the recipient whom she told."""
     who = secrets.choice((SENDER, RECIPIENT))
-    answer = await world.post_statements(http, who, ("withdraw", world.withdrawal(who, race.grant)))
-    (result,) = answer.json()["results"]
+    result = await _said(world, who, ("withdraw", world.withdrawal(who, race.grant)))
     assert (result["status"], result["stopped"]) == ("recorded", 1), result
     race.acknowledged = time.perf_counter()
+
+
+async def _said(world: World, who: str, statement: tuple[str, Signed]) -> dict[str, Any]:
+    """By a connection of its own: one that carried a page may be broken off with it."""
+    async with world.session() as own:
+        answer = await world.post_statements(own, who, statement)
+    (result,) = answer.json()["results"]
+    return result
 
 
 async def log_size(http: aiohttp.ClientSession, world: World) -> int:
@@ -188,7 +194,7 @@ async def fetch_races(world: World, http: aiohttp.ClientSession, count: int, tal
     async def one(race: Race) -> Fetched:
         ahead = draw.uniform(-SPREAD, SPREAD)
         start = draw.uniform(0, 2 * SPREAD)
-        withdrawing = asyncio.create_task(_after(start + max(0.0, -ahead), withdraw(world, http, race)))
+        withdrawing = asyncio.create_task(_after(start + max(0.0, -ahead), withdraw(world, race)))
         page = await _after(start + max(0.0, ahead), fetch(world, http))
         await withdrawing
         return page
@@ -208,7 +214,7 @@ async def poll_races(world: World, http: aiohttp.ClientSession, count: int, tall
         asyncio.create_task(_after(draw.uniform(0, SPREAD), fetch(world, http, wait=5)))
         for _ in range(POLLS // 2)
     ]
-    await asyncio.gather(*(_after(draw.uniform(0, SPREAD), withdraw(world, http, race)) for race in races))
+    await asyncio.gather(*(_after(draw.uniform(0, SPREAD), withdraw(world, race)) for race in races))
     size = await log_size(http, world)
     for race in races:
         race.size = size
@@ -227,7 +233,7 @@ async def page_races(
     """Pages that are half read when what is in them is withdrawn: they break off, and the next page is without it."""
     races = await prepared(world, http, count, size=60_000)
     reader, writer = await _half_read(world)
-    await asyncio.gather(*(end(world, http, race) for race in races))
+    await asyncio.gather(*(end(world, race) for race in races))
     rest = await asyncio.wait_for(_rest(reader), 60)
     writer.close()
     with contextlib.suppress(ConnectionError):
