@@ -15,10 +15,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select
 
+from agent.directory_tables import arriving, statements
 from agent.logs import log
 from agent.own_chain import New
 from agent.store import Store
-from agent.tables import arriving, statements
 from schemas.canonical import b64, unb64
 from schemas.directory import Directory, Later
 from schemas.directory_statement import Statement

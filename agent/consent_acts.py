@@ -34,7 +34,7 @@ from agent.consent_words import ENDED, NARROWED, says
 from agent.directory import Book
 from agent.endings import withdrawn
 from agent.forms import DAY, Give, Json
-from agent.outbox import stop_resting
+from agent.ladder import stop_resting
 from agent.posting import Posting
 from agent.ring import HeldKeys
 from agent.store import Store, note

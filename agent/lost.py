@@ -16,7 +16,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, select, update
 
 from agent.clock import Clock
-from agent.outbox import Outbox, forget_ended
+from agent.ladder import forget_ended
+from agent.outbox import Outbox
 from agent.store import Store, note
 from agent.tables import ladder, overrides, posts, receipts, sealings
 from schemas.checkpoint import LogProof

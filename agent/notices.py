@@ -22,9 +22,10 @@ from agent.directory import Book
 from agent.endings import keep_early, relay_knows, withdrawn
 from agent.heard_of import may_have_lapsed, over, rests_on
 from agent.holding import KINDS_OF_NOTICE, hear_lead
+from agent.ladder import forget_ended, step, stop_resting
 from agent.logs import log
 from agent.others import mark_withdrawn, remember
-from agent.outbox import Outbox, forget_ended, step, stop_resting
+from agent.outbox import Outbox
 from agent.proofs import verified_grant, verified_recalled, verified_withdrawal
 from agent.recalls import expect_answers, grant_of, heard, narrowed_here, owed_here
 from agent.ring import HeldKeys

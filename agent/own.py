@@ -18,10 +18,10 @@ from sqlalchemy import Connection, Row, delete, insert, select
 
 from agent.clock import Clock
 from agent.directory import Book
+from agent.directory_tables import statements, verified
 from agent.forms import Json
 from agent.ring import HeldKeys
 from agent.store import Store, note
-from agent.tables import statements, verified
 from schemas.directory import Directory
 from schemas.envelope import Frozen
 from schemas.errors import Refusal

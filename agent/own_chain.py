@@ -16,9 +16,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
+from agent.directory_tables import own_statements, posted_statements
 from agent.forms import Json
 from agent.store import note
-from agent.tables import own_statements, posted_statements
 from schemas.canonical import unb64
 from schemas.directory import Agency
 from schemas.directory_statement import AddKey, Statement, parse_statement, statement_hash

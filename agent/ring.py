@@ -14,7 +14,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
-from agent.tables import old_sealers, own_keys
+from agent.directory_tables import old_sealers, own_keys
 from schemas.directory import MAX_AGE, Agency, Directory
 from schemas.keyring import PREKEY_KEPT, AgentKeys, Prekey
 from schemas.keys import RUNNING, OpeningKey, SigningKey, Use

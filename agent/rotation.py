@@ -20,11 +20,11 @@ from agent import own_chain, ring
 from agent.client import Relay
 from agent.clock import Clock
 from agent.directory import Book
+from agent.directory_tables import old_sealers
 from agent.forms import Json
 from agent.logs import log
 from agent.ring import Own, Ring
 from agent.store import Store, note, read_kv, write_kv
-from agent.tables import old_sealers
 from schemas import api
 from schemas.chain import Chain
 from schemas.directory import MAX_AGE, Key

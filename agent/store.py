@@ -22,7 +22,7 @@ from sqlalchemy import Connection, Engine, event, insert, select
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import StaticPool
 
-from agent import tables
+from agent import directory_tables, tables
 from schemas.errors import Refusal
 
 T = TypeVar("T")
@@ -110,7 +110,7 @@ def _open(path: Path, key: bytes) -> Engine:
         with engine.connect() as connection:
             _check_durable(connection)
         with engine.begin() as connection:
-            tables.metadata.create_all(connection)
+            directory_tables.statements.metadata.create_all(connection)  # of all tables, the others too
             _check_schema(connection)
     except DatabaseError as error:
         engine.dispose()

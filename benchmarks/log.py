@@ -33,7 +33,7 @@ from broker.sweeping import Reading
 from broker.tree import open_directory, open_log
 from keys_tooling.audit import verified
 from keys_tooling.audit.index import open_index
-from keys_tooling.audit.mirror import FILE, open_mirror
+from keys_tooling.audit.mirror_file import FILE, open_mirror
 from keys_tooling.audit.opened import MESSAGES
 from keys_tooling.audit.read import read
 from keys_tooling.audit.verify import verify

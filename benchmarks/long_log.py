@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from keys_tooling.audit.mirror import Entry, Mirror, open_mirror
+from keys_tooling.audit.mirror import Entry, Mirror
+from keys_tooling.audit.mirror_file import open_mirror
 from schemas.api import EpochItem
 from schemas.audit import Event, Leaf, event_facts, event_tag, tag_text
 from schemas.canonical import Json, b64

@@ -108,7 +108,7 @@ def audit_pull(
 
     from agent.client import Relay
     from keys_tooling.audit import officer_folder, openings
-    from keys_tooling.audit.mirror import open_mirror
+    from keys_tooling.audit.mirror_file import open_mirror
     from keys_tooling.audit.pull import Pull, Pulled
     from keys_tooling.audit.read import opener
     from keys_tooling.audit.retaining import forget_opened
@@ -202,7 +202,7 @@ def audit_verify(
     if folder is None or evidence is not None:
         raise click.UsageError("Give one: the evidence to verify, or --dir with an officer's folder.")
     from keys_tooling.audit import officer_folder, verified
-    from keys_tooling.audit.mirror import open_mirror
+    from keys_tooling.audit.mirror_file import open_mirror
     from keys_tooling.audit.verify import NOTHING, verify
     from schemas.directory import safety_number
 
@@ -233,7 +233,7 @@ def audit_headers(world: World, at: Occasion) -> None:
       fenpost-audit headers --dir officer > headers.jsonl
     """
     from keys_tooling.audit.headers import header_lines
-    from keys_tooling.audit.mirror import open_mirror
+    from keys_tooling.audit.mirror_file import open_mirror
     from keys_tooling.audit.read import read
 
     session = at.session(world)
@@ -260,7 +260,7 @@ def audit_judge(file: Path, folder: Path, as_json: bool) -> None:
     """
     from keys_tooling.audit import officer_folder
     from keys_tooling.audit.judge import judge
-    from keys_tooling.audit.mirror import open_mirror
+    from keys_tooling.audit.mirror_file import open_mirror
     from keys_tooling.keyfiles import read_public
     from schemas.forked import FILE_LIMIT, TwoNotes
 
@@ -289,7 +289,7 @@ def audit_read(world: World, at: Occasion, as_json: bool) -> None:
     import shutil
 
     from keys_tooling.audit import table
-    from keys_tooling.audit.mirror import open_mirror
+    from keys_tooling.audit.mirror_file import open_mirror
     from keys_tooling.audit.read import read
 
     session = at.session(world)

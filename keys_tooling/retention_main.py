@@ -59,7 +59,7 @@ def retention_plan(
     Example:
       fenpost-audit retention plan --dir officer --out list.json
     """
-    from keys_tooling.audit.mirror import open_mirror
+    from keys_tooling.audit.mirror_file import open_mirror
     from keys_tooling.audit.retaining import on_record, plan, stated
     from schemas.errors import Refusal
     from schemas.retention import SignedRetention
@@ -275,7 +275,7 @@ def retention_deleted(folder: Path, as_json: bool) -> None:
       fenpost-audit retention deleted --dir officer
     """
     from keys_tooling.audit import officer_folder
-    from keys_tooling.audit.mirror import open_mirror
+    from keys_tooling.audit.mirror_file import open_mirror
     from keys_tooling.audit.retaining import deleted_on_schedule
     from keys_tooling.directory_reading import replay
     from keys_tooling.policy_words import moment
@@ -319,7 +319,7 @@ def _opened(session: Session, purpose: Purpose) -> tuple[list[Row], Opener]:
 
 def _agency(session: Session) -> str:
     """Whose officer this is, by the directory in her mirror."""
-    from keys_tooling.audit.mirror import open_mirror
+    from keys_tooling.audit.mirror_file import open_mirror
     from keys_tooling.audit.read import opener
 
     with open_mirror(session.folder, write=False) as mirror:

@@ -18,7 +18,7 @@ from typing import Any
 import aiohttp
 
 from agent.client import Relay
-from keys_tooling.audit.mirror import open_mirror
+from keys_tooling.audit.mirror_file import open_mirror
 from keys_tooling.audit.pull import Pull
 from schemas import api
 from schemas.audit import Leaf, tag_text

@@ -58,7 +58,7 @@ def give(
       fenpost-audit handover give --dir old --to officer.json --out handover.fph
     """
     from keys_tooling.audit import handing
-    from keys_tooling.audit.mirror import open_mirror
+    from keys_tooling.audit.mirror_file import open_mirror
     from keys_tooling.audit.read import opener
     from keys_tooling.keyfiles import new_files, read_public
     from keys_tooling.officer import CARD_LIMIT, parse_card
@@ -118,7 +118,7 @@ def take(world: World, /, file: Path, folder: Path, passphrase_file: Path | None
     import asyncio
 
     from keys_tooling.audit import handing
-    from keys_tooling.audit.mirror import open_mirror
+    from keys_tooling.audit.mirror_file import open_mirror
     from keys_tooling.audit.read import opener
     from keys_tooling.audit.session import Session
     from keys_tooling.keyfiles import read_public

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import sqlcipher3.dbapi2 as sqlcipher
 
 from keys_tooling.audit.handing import taken
-from keys_tooling.audit.mirror import open_mirror
+from keys_tooling.audit.mirror_file import open_mirror
 from keys_tooling.audit.opened import MESSAGES, Row, linked, read_row, row_of, row_text
 from keys_tooling.audit.read import Opener, opener
 from keys_tooling.audit.referring import Carried, References

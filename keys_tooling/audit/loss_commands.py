@@ -35,7 +35,7 @@ def show(file: Path, folder: Path, as_json: bool) -> None:
       fenpost-audit loss show loss-1795305600.json --dir officer
     """
     from keys_tooling.audit import losing, officer_folder
-    from keys_tooling.audit.mirror import open_mirror
+    from keys_tooling.audit.mirror_file import open_mirror
     from keys_tooling.keyfiles import read_public
 
     signed = losing.parse(read_public(file, losing.FILE_LIMIT))
@@ -76,7 +76,7 @@ def accept(
       fenpost-audit loss accept loss-1795305600.json --dir new-folder --lost 12 --out loss-accepted.json
     """
     from keys_tooling.audit import losing
-    from keys_tooling.audit.mirror import open_mirror
+    from keys_tooling.audit.mirror_file import open_mirror
     from keys_tooling.audit.session import Session
     from keys_tooling.keyfiles import read_public
     from schemas.errors import Refusal

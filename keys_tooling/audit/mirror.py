@@ -9,16 +9,11 @@ Rules of this house:
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
-from urllib.parse import quote
 
 from schemas.api import EpochItem
 from schemas.canonical import unb64
@@ -28,7 +23,6 @@ from schemas.merkle import Frontier
 from schemas.ranges import each, ranges_of, spelled, unspelled
 from schemas.signing import Signed
 
-FILE, LOCK = "mirror.db", "mirror.lock"
 VERSION = "1"
 Log = Literal["log", "keys"]
 """Which log a checkpoint is of: the audit log, or the directory's."""
@@ -344,65 +338,3 @@ class Mirror:
 
     def _set(self, name: str, value: str) -> None:
         self._db.execute("INSERT OR REPLACE INTO about VALUES (?, ?)", (name, value))
-
-
-@contextmanager
-def open_mirror(folder: Path, *, write: bool) -> Iterator[Mirror]:
-    """The mirror in an officer's folder; made when it is missing and `write`. One writer at a time.
-
-    Raises:
-        Refusal: MIRROR when it is missing, damaged or of another kind; STORE_BUSY when another pull is running.
-    """
-    path = folder / FILE
-    if not write and not path.exists():
-        raise Refusal("MIRROR", "Nothing was pulled yet. Run: fenpost-audit pull")
-    with _alone(folder) if write else _nobody():
-        try:
-            database = _connect(path, write=write)
-            try:
-                yield Mirror(database)
-            finally:
-                database.close()
-        except sqlite3.DatabaseError as error:
-            if "full" in str(error):
-                raise Refusal("DISK_FULL") from error
-            raise Refusal("MIRROR") from error
-
-
-def _connect(path: Path, *, write: bool) -> sqlite3.Connection:
-    if write:
-        # Made by hand, so that its mode does not depend on the umask.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
-    database = sqlite3.connect(f"file:{quote(str(path))}?mode={'rw' if write else 'ro'}", uri=True, timeout=5)
-    if write:
-        database.execute("PRAGMA synchronous = FULL")
-        database.execute("PRAGMA secure_delete = ON")
-        if not database.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-            database.executescript(f"BEGIN; {SCHEMA} COMMIT;")
-    elif path.stat().st_size < _length(database):
-        # SQLite reads what was cut off as zeros, and where a page ends unused nothing else would show it.
-        database.close()
-        raise Refusal("MIRROR", "The mirror's file was cut off. Keep it, and pull into a new folder.")
-    return database
-
-
-def _length(database: sqlite3.Connection) -> int:
-    pages, size = (database.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
-    return int(pages) * int(size)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as error:
-        raise Refusal("STORE_BUSY", "Another pull is using this folder. Let it end first.") from error
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def _nobody() -> Iterator[None]:
-    yield

@@ -18,6 +18,7 @@ from itertools import islice
 from typing import Protocol, TypeVar
 
 from agent.client import RelayRefusal
+from keys_tooling.audit.bundles import BUNDLE, split_bundle, tile_path
 from keys_tooling.audit.lifetimes import lives
 from keys_tooling.audit.mirror import Entry, Log, Mirror
 from keys_tooling.audit.opened import row_of
@@ -30,7 +31,6 @@ from schemas.audit import Leaf
 from schemas.checkpoint import Checkpoint, open_checkpoint
 from schemas.directory import Directory
 from schemas.errors import Refusal
-from schemas.hashing import Frames
 from schemas.keyring import OfficerKeys
 from schemas.keys import Use
 from schemas.merkle import Frontier, leaf_hash, verify_consistency
@@ -45,9 +45,6 @@ from schemas.witness import ACTIVE
 T = TypeVar("T")
 PATIENCE = 100
 LONGEST_WAIT = 60.0
-BUNDLE = 256
-"""Entries in a full bundle (C2SP tlog-tiles)."""
-LEAF_LIMIT = 1024
 UNKNOWN_OFFICER = (
     "The relay does not know this officer's key. Ask your administrator whether the agency was taken in, "
     "and check this machine's clock."
@@ -243,18 +240,13 @@ class Pull:
     async def _same(self, mine: Checkpoint, head: Checkpoint) -> None:
         """That a head of any age is of the history that is mirrored here."""
         old, new = sorted((mine, head), key=lambda one: one.size)
-        proof: tuple[bytes, ...] = ()
-        if 0 < old.size < new.size:
-            proof = await self._ask(partial(self.relay.consistency, old.size, new.size))
-        try:
-            verify_consistency(old.size, old.root, new.size, new.root, proof)
-        except Refusal as error:
-            raise Refusal(
-                "FORK",
-                f"The head of {head.size} entries that agencies are asked to vouch for is not of the log of "
-                f"{mine.size} entries that the relay shows you. Both signed notes are kept in the mirror. "
-                "Tell oversight.",
-            ) from error
+        await self._continues(
+            old,
+            new,
+            f"The head of {head.size} entries that agencies are asked to vouch for is not of the log of "
+            f"{mine.size} entries that the relay shows you. Both signed notes are kept in the mirror. "
+            "Tell oversight.",
+        )
 
     async def _extends(self, old: Checkpoint, new: Checkpoint) -> None:
         if new.size < old.size:
@@ -263,17 +255,22 @@ class Pull:
                 f"The relay showed a log of {new.size} entries, and {old.size} before. "
                 f"Both signed notes are kept in the mirror. Tell oversight.{AFTER_A_LOSS}",
             )
+        await self._continues(
+            old,
+            new,
+            f"The relay's log of {new.size} entries does not continue the one of {old.size} that it signed "
+            f"before. Both signed notes are kept in the mirror. Tell oversight.{AFTER_A_LOSS}",
+        )
+
+    async def _continues(self, old: Checkpoint, new: Checkpoint, otherwise: str) -> None:
+        """That the relay can prove it. Raises Refusal FORK, which says `otherwise`."""
         proof: tuple[bytes, ...] = ()
         if 0 < old.size < new.size:
             proof = await self._ask(partial(self.relay.consistency, old.size, new.size))
         try:
             verify_consistency(old.size, old.root, new.size, new.root, proof)
         except Refusal as error:
-            raise Refusal(
-                "FORK",
-                f"The relay's log of {new.size} entries does not continue the one of {old.size} that it signed "
-                f"before. Both signed notes are kept in the mirror. Tell oversight.{AFTER_A_LOSS}",
-            ) from error
+            raise Refusal("FORK", otherwise) from error
 
     # --- entries
 
@@ -394,29 +391,3 @@ def roots_of(oversight: str, statements: tuple[Signed, ...]) -> list[bytes]:
         view.apply(signed)
         roots.append(view.frontier.root())
     return roots
-
-
-def tile_path(number: int) -> str:
-    """A tile's number in its C2SP spelling: 1234067 is x001/x234/067."""
-    parts = [f"{number % 1000:03d}"]
-    while number >= 1000:
-        number //= 1000
-        parts.append(f"x{number % 1000:03d}")
-    return "/".join(reversed(parts))
-
-
-def split_bundle(data: bytes) -> list[bytes]:
-    """The leaves of an entry bundle: each behind two bytes of big-endian length.
-
-    Raises:
-        Refusal: FORM, TOO_BIG.
-    """
-    frames, at = Frames(data), 0
-    leaves: list[bytes] = []
-    while at < len(data):
-        size = int.from_bytes(frames.take(2), "big")
-        if size > LEAF_LIMIT or len(leaves) == BUNDLE:
-            raise Refusal("TOO_BIG", party="relay")
-        leaves.append(frames.take(size))
-        at += 2 + size
-    return leaves

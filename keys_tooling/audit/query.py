@@ -17,7 +17,7 @@ from rich.text import Text
 from keys_tooling.audit import inert
 from keys_tooling.audit.extract import LIMIT, read_extract
 from keys_tooling.audit.index import Index, open_index
-from keys_tooling.audit.mirror import open_mirror
+from keys_tooling.audit.mirror_file import open_mirror
 from keys_tooling.audit.openings import Journal, unlogged
 from keys_tooling.audit.purpose import Purpose
 from keys_tooling.audit.queries.question import Answer, Desk, Given, Param, Question, read_time

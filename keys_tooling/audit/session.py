@@ -8,7 +8,7 @@ from pathlib import Path
 
 from agent.client import Relay
 from keys_tooling.audit import handing, officer_folder, openings
-from keys_tooling.audit.mirror import open_mirror
+from keys_tooling.audit.mirror_file import open_mirror
 from keys_tooling.audit.purpose import Purpose
 from keys_tooling.console import World, tell
 from keys_tooling.passphrases import known_passphrase

@@ -16,7 +16,7 @@ from agent.tables import journal, ladder, sealings
 from broker import repairs
 from broker.settings import load
 from keys_tooling.audit import losing
-from keys_tooling.audit.mirror import open_mirror
+from keys_tooling.audit.mirror_file import open_mirror
 from keys_tooling.audit_main import audit
 from keys_tooling.console import World as Outside
 from schemas.canonical import strict_json

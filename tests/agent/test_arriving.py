@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import select
 
 from agent.arriving import Arriving, replay, unseen
+from agent.directory_tables import arriving, statements
 from agent.store import Store
-from agent.tables import arriving, statements
 from schemas.directory import Directory
 from schemas.errors import Refusal
 from schemas.keys import Use

@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, delete, select, text, update
 from agent.doctor import _lists
 from agent.findings import OURS, THEIRS
 from agent.forms import Give, Reject, Send, TakeOn, read_form
-from agent.outbox import step
+from agent.ladder import step
 from agent.pairs import ABSENT, forget_missing, gap_before, missing_from
 from agent.reconciliation import PATIENCE
 from agent.tables import days, findings, inbox, ladder, outbox, pairs, receipts, reports, sealings

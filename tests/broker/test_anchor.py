@@ -17,7 +17,7 @@ from broker import repairs
 from broker.anchor import Anchor, Anchoring, Kept
 from broker.ledger import Ledger, sign
 from broker.settings import load
-from keys_tooling.audit.mirror import FILE, open_mirror
+from keys_tooling.audit.mirror_file import FILE, open_mirror
 from keys_tooling.audit.pull import Pull
 from schemas import api
 from schemas.checkpoint import open_checkpoint

@@ -14,7 +14,7 @@ from typing import Any
 
 from agent.client import Relay
 from keys_tooling.audit.index import open_index
-from keys_tooling.audit.mirror import open_mirror
+from keys_tooling.audit.mirror_file import open_mirror
 from keys_tooling.audit.openings import Journal, unlogged
 from keys_tooling.audit.pull import Pull
 from keys_tooling.audit.queries.catalogue import BY_NAME

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from keys_tooling.audit.mirror import open_mirror
+from keys_tooling.audit.mirror_file import open_mirror
 from keys_tooling.audit.read import Opener, opener, record_key_of, senders_key, unveiled
 from schemas.audit import Leaf, tag_text
 from schemas.errors import Refusal

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from keys_tooling.audit.findings import Report
-from keys_tooling.audit.mirror import FILE, Mirror, open_mirror
+from keys_tooling.audit.mirror import Mirror
+from keys_tooling.audit.mirror_file import FILE, open_mirror
 from keys_tooling.audit.pull import Pull
 from keys_tooling.audit.verify import verify
 from schemas.errors import Refusal

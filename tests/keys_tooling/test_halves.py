@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from keys_tooling.audit import halves
-from keys_tooling.audit.mirror import open_mirror
+from keys_tooling.audit.mirror_file import open_mirror
 from keys_tooling.audit.pull import Pull
 from keys_tooling.audit.read import Reading, opener, read
 from tests.keys_tooling.paper_relay import PaperRelay

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from keys_tooling.audit import verified
-from keys_tooling.audit.mirror import FILE, Mirror, open_mirror
+from keys_tooling.audit.mirror import Mirror
+from keys_tooling.audit.mirror_file import FILE, open_mirror
 from keys_tooling.audit.pull import Pull
 from keys_tooling.audit.verify import verify
 from schemas.checkpoint import Checkpoint, LogProof, sign_checkpoint

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from keys_tooling.audit.judge import judge
-from keys_tooling.audit.mirror import FILE, open_mirror
+from keys_tooling.audit.mirror_file import FILE, open_mirror
 from keys_tooling.audit.pull import Pull
 from schemas.checkpoint import Checkpoint, LogKey, open_checkpoint, sign_checkpoint
 from schemas.directory_statement import statement_leaf

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from keys_tooling.audit.bundles import split_bundle, tile_path
 from keys_tooling.audit.findings import Report
-from keys_tooling.audit.mirror import FILE, open_mirror
-from keys_tooling.audit.pull import Pull, Pulled, split_bundle, tile_path
+from keys_tooling.audit.mirror_file import FILE, open_mirror
+from keys_tooling.audit.pull import Pull, Pulled
 from keys_tooling.audit.verify import verify
 from schemas.errors import Refusal
 from tests.keys_tooling.paper_relay import PaperRelay

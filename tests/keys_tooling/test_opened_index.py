@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from keys_tooling.audit.index import FILE, KEY, open_index, rows
-from keys_tooling.audit.mirror import open_mirror
+from keys_tooling.audit.mirror_file import open_mirror
 from keys_tooling.audit.opened import Row, read_row, row_of, row_text
 from keys_tooling.audit.pull import Pull
 from keys_tooling.audit.read import read

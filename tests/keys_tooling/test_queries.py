@@ -10,7 +10,7 @@ import pytest
 
 from broker import logs
 from keys_tooling.audit import query
-from keys_tooling.audit.mirror import open_mirror
+from keys_tooling.audit.mirror_file import open_mirror
 from keys_tooling.audit.queries.catalogue import BY_NAME, QUESTIONS
 from keys_tooling.audit.queries.question import Answer, read_time, when
 from schemas.audit import Event, Leaf

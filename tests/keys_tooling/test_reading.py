@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from keys_tooling.audit import table
-from keys_tooling.audit.mirror import FILE, open_mirror
+from keys_tooling.audit.mirror_file import FILE, open_mirror
 from keys_tooling.audit.pull import Pull
 from keys_tooling.audit.read import Reading, read
 from keys_tooling.console import shown

@@ -11,7 +11,7 @@ import pytest
 from agent.client import Relay
 from keys_tooling.audit import table
 from keys_tooling.audit.headers import header_lines
-from keys_tooling.audit.mirror import open_mirror
+from keys_tooling.audit.mirror_file import open_mirror
 from keys_tooling.audit.pull import Pull, Pulled
 from keys_tooling.audit.read import Reading, read
 from keys_tooling.audit.verify import verify

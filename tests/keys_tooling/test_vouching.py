@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from keys_tooling.audit.findings import Report
-from keys_tooling.audit.mirror import FILE, open_mirror
+from keys_tooling.audit.mirror_file import FILE, open_mirror
 from keys_tooling.audit.pull import Pull, Pulled
 from keys_tooling.audit.verify import verify
 from keys_tooling.audit.vouching import Vouched

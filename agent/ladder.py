@@ -1,0 +1,64 @@
+"""How far each desk has come with a message, and when its words may leave (PROTOCOL.md D1, G4)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, insert, select, update
+
+from agent.tables import ladder, outbox, sealings
+
+
+def step(
+    c: Connection,
+    eid: str,
+    agency: str,
+    desk: str,
+    state: str,
+    ts: int,
+    *,
+    role: str | None = None,
+    reason: str | None = None,
+    evidence: str | None = None,
+) -> bool:
+    """Write one step of a desk's ladder; False when it stood there already."""
+    done = c.execute(
+        insert(ladder)
+        .prefix_with("OR IGNORE")
+        .values(eid=eid, a=agency, d=desk, state=state, ts=ts, role=role, reason=reason, evidence=evidence)
+    )
+    return bool(done.rowcount)
+
+
+def stop_resting(c: Connection, gids: Sequence[str], now: int) -> int:
+    """Stop what waits here and rests on handles that ended or hold less now; returns how many."""
+    waiting = (sealings.c.gid.in_(gids), sealings.c.state == "waiting", sealings.c.attempts == 0)
+    rows = c.execute(select(sealings).where(*waiting)).all()
+    for row in rows:
+        stopped = {"state": "stopped", "code": "WITHDRAWN", "upload": None}
+        c.execute(update(sealings).where(sealings.c.eid == row.eid).values(**stopped))
+        for agency, desk in json.loads(row.desks):
+            step(c, row.eid, agency, desk, "withdrawn", now)
+        forget_ended(c, row.id)
+    return len(rows)
+
+
+def forget_ended(c: Connection, message: str) -> None:
+    """Wipe the words of a message when no desk can still need them: nothing waits, and every desk has ended."""
+    rows = c.execute(select(sealings).where(sealings.c.id == message)).all()
+    for row in rows:
+        if row.state in ("waiting", "held", "lost"):
+            return
+        if row.state != "accepted":
+            continue
+        steps = c.execute(
+            select(ladder.c.a, ladder.c.d).where(
+                ladder.c.eid == row.eid,
+                ladder.c.state.in_(("taken-on", "rejected", "withdrawn", "expired")),
+            )
+        )
+        ended = {(row.a, row.d) for row in steps}
+        if {(a, d) for a, d in json.loads(row.desks)} - ended:
+            return
+    c.execute(update(outbox).where(outbox.c.id == message).values(draft=None))
