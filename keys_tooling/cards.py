@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +9,11 @@ from pathlib import Path
 import click
 
 from keys_tooling import officer, policy_signers, roles, rotation
+from keys_tooling.card_number import hear
 from keys_tooling.directory_reading import Reading
 from keys_tooling.keyfiles import read_public
 from keys_tooling.own_side import OwnSide
 from keys_tooling.plan import Plan
-from schemas.errors import Refusal
 from schemas.keys import ED25519, kid_of
 
 Given = tuple[tuple[str, str], ...]
@@ -60,13 +58,3 @@ def read(person: Path | None, ig: Path | None, signer: Path | None, number: str 
             lambda reading, own, told, now: rotation.rotate_policy(reading, own, told, held, now),
         )
     return None
-
-
-def hear(right: str, said: str | None) -> None:
-    """Raises Refusal FINGERPRINT unless this is the number that she reads from her own screen."""
-    if said is None and not sys.stdin.isatty():
-        raise click.UsageError("There is no terminal to ask for the number: give --number.")
-    heard = said or click.prompt("Number, as she reads it aloud", err=True)
-    digits = "".join(char for char in heard if char not in " -\t")
-    if not digits.isascii() or not hmac.compare_digest(digits, right.replace(" ", "")):
-        raise Refusal("FINGERPRINT", "That is not this card's number, so nothing was sent. Ring her again.")

@@ -9,35 +9,30 @@ from __future__ import annotations
 import json
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
+from keys_tooling.card_number import Numbered, read
 from keys_tooling.ceremony import OfficerCard
-from schemas.canonical import b64, strict_json, unb64
-from schemas.envelope import Frozen
-from schemas.errors import Refusal
-from schemas.hashing import labelled
+from schemas.canonical import b64, unb64
+from schemas.hashing import digits, labelled
 from schemas.keys import ED25519, XWING, check_public
 
 CARD_LIMIT = 16 * 1024
 NOT_A_CARD = "This is not an officer's card, or it was damaged. Ask the officer for her officer.json again."
 
 
-class Card(Frozen):
-    """officer.json. Keys are base64url; `number` is the card's safety number."""
+class Card(Numbered):
+    """officer.json. Keys are base64url."""
 
-    v: Annotated[int, Field(ge=1, le=1)]
     person: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
     ig: Annotated[str, Field(max_length=2000)]
     auth: Annotated[str, Field(max_length=100)]
-    number: Annotated[str, Field(pattern=r"^[0-9]{5}( [0-9]{5}){5}$")]
 
 
 def card_number(card: OfficerCard) -> str:
     """Six groups of five digits over everything on the card, to be read aloud on a known number."""
     data = card.auth + card.ig + card.person.encode("ascii")
-    digest = int.from_bytes(labelled("fenpost/v1/officer-card", data, size=16), "big")
-    digits = f"{digest % 10**30:030d}"
-    return " ".join(digits[at : at + 5] for at in range(0, 30, 5))
+    return digits(labelled("fenpost/v1/officer-card", data, size=16))
 
 
 def card_bytes(card: OfficerCard) -> bytes:
@@ -58,14 +53,11 @@ def parse_card(data: bytes) -> OfficerCard:
     Raises:
         Refusal: KEY.
     """
-    try:
-        strict_json(data, CARD_LIMIT)
-        given = Card.model_validate_json(data)
-        card = OfficerCard(unb64(given.ig), unb64(given.auth), given.person)
-        check_public(XWING, card.ig)
-        check_public(ED25519, card.auth)
-    except (Refusal, ValidationError) as error:
-        raise Refusal("KEY", NOT_A_CARD) from error
-    if card_number(card) != given.number:
-        raise Refusal("KEY", NOT_A_CARD)
-    return card
+    return _keys(read(Card, data, CARD_LIMIT, NOT_A_CARD, lambda card: card_number(_keys(card))))
+
+
+def _keys(card: Card) -> OfficerCard:
+    found = OfficerCard(unb64(card.ig), unb64(card.auth), card.person)
+    check_public(XWING, found.ig)
+    check_public(ED25519, found.auth)
+    return found

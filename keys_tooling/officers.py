@@ -8,7 +8,6 @@ Rules of this house:
 from __future__ import annotations
 
 from keys_tooling.ceremony import BACKDATE, OfficerCard
-from keys_tooling.officer import card_number
 from keys_tooling.plan import Plan, add_key, revoke
 from schemas.canonical import b64
 from schemas.directory import Agency, Key
@@ -17,14 +16,6 @@ from schemas.keys import ALGORITHM, ED25519, XWING, Use, kid_of
 
 Given = tuple[tuple[str, str], ...]
 LIFE = 365 * 24 * 3600
-
-
-def check_number(card: OfficerCard, number: str) -> None:
-    """Raises Refusal FINGERPRINT unless this is the number that the card's holder reads."""
-    if _digits(number) != _digits(card_number(card)):
-        raise Refusal(
-            "FINGERPRINT", "That is not this card's number, so nothing was published. Ring her again."
-        )
 
 
 def publish(agency: Agency, given: Given, card: OfficerCard, now: int) -> Plan:
@@ -61,7 +52,3 @@ def end(agency: Agency, given: Given, card: OfficerCard, now: int, reason: str) 
 
 def _stands(key: Key, now: int) -> bool:
     return key.use == Use.IG and key.stands(now)
-
-
-def _digits(text: str) -> str:
-    return text.replace(" ", "").replace("-", "")

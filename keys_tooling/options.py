@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import fields
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import click
 
+Command = Callable[..., Any]
+Option = Callable[[Command], Command]
 FILE = click.Path(path_type=Path)
+AGENCY = click.option("--dir", "folder", type=FILE, required=True, help="The agency's folder.")
+OVERSIGHT = click.option("--partnership-dir", "folder", type=FILE, required=True, help="Oversight's folder.")
 PASSPHRASE = click.option(
     "--passphrase-file",
     type=FILE,
@@ -24,3 +32,26 @@ OFFICERS = click.option(
     multiple=True,
     help="An IG officer's card (officer.json from fenpost-audit init). May be given several times.",
 )
+
+
+def as_one(name: str, kind: type, *options: Option) -> Option:
+    """Options that several commands take together, and that reach them as one value.
+
+    Args:
+        name: the command's parameter.
+        kind: a dataclass; an option has the name of each of its fields.
+    """
+    parts = [field.name for field in fields(kind)]
+
+    def add(command: Command) -> Command:
+        @wraps(command)
+        def typed(**words: Any) -> Any:
+            value = kind(**{part: words.pop(part) for part in parts})
+            return command(**words, **{name: value})
+
+        whole: Command = typed
+        for option in reversed(options):
+            whole = option(whole)
+        return whole
+
+    return add

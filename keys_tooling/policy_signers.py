@@ -9,7 +9,6 @@ Rules of this house:
 from __future__ import annotations
 
 import copy
-import hmac
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,17 +16,17 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
+from keys_tooling import card_number
 from keys_tooling.admission import Oversight
 from keys_tooling.console import World
 from keys_tooling.directory_reading import Reading
 from keys_tooling.keyfiles import new_files
 from keys_tooling.policy import Line, own_chain, post_one, read_own
 from schemas import api
-from schemas.canonical import b64, strict_json, unb64
+from schemas.canonical import b64, unb64
 from schemas.directory import Directory, Key
-from schemas.envelope import Frozen
 from schemas.errors import Refusal
-from schemas.hashing import labelled
+from schemas.hashing import digits, labelled
 from schemas.keyfile import Cost, lock
 from schemas.keyring import PolicyKey
 from schemas.keys import ED25519, LIFE, SigningKey, Use, check_public
@@ -38,13 +37,11 @@ CARD_LIMIT = 4096
 NOT_A_CARD = "This is not a policy signer's card, or it was damaged. Ask her for it again."
 
 
-class Card(Frozen):
-    """A signer's card. `key` is base64url; `number` is the card's safety number."""
+class Card(card_number.Numbered):
+    """A signer's card. `key` is base64url."""
 
-    v: Annotated[int, Field(ge=1, le=1)]
     person: Annotated[str, Field(pattern=r"^policy-[1-9][0-9]{0,3}$")]
     key: Annotated[str, Field(max_length=100)]
-    number: Annotated[str, Field(pattern=r"^[0-9]{5}( [0-9]{5}){5}$")]
 
     @property
     def public(self) -> bytes:
@@ -84,29 +81,17 @@ def card_path(out: Path) -> Path:
 
 def read_card(data: bytes) -> Card:
     """Raises Refusal KEY."""
-    try:
-        strict_json(data, CARD_LIMIT)
-        card = Card.model_validate_json(data)
+
+    def right(card: Card) -> str:
         check_public(ED25519, card.public)
-    except (Refusal, ValidationError) as error:
-        raise Refusal("KEY", NOT_A_CARD) from error
-    if card.number != number_of(card.person, card.public):
-        raise Refusal("KEY", NOT_A_CARD)
-    return card
+        return number_of(card.person, card.public)
+
+    return card_number.read(Card, data, CARD_LIMIT, NOT_A_CARD, right)
 
 
 def number_of(person: str, public: bytes) -> str:
     """Six groups of five digits over everything on a card, to be read aloud on a known number."""
-    digest = labelled("fenpost/v1/policy-card", public + person.encode("ascii"), size=16)
-    digits = f"{int.from_bytes(digest, 'big') % 10**30:030d}"
-    return " ".join(digits[at : at + 5] for at in range(0, 30, 5))
-
-
-def check_number(card: Card, said: str) -> None:
-    """Raises Refusal FINGERPRINT unless this is what she reads from her own screen; blanks and hyphens do not count."""
-    digits = "".join(char for char in said if char not in " -\t")
-    if not digits.isascii() or not hmac.compare_digest(digits, card.number.replace(" ", "")):
-        raise Refusal("FINGERPRINT", "That is not this card's number, so nothing was sent. Ring her again.")
+    return digits(labelled("fenpost/v1/policy-card", public + person.encode("ascii"), size=16))
 
 
 async def name_signer(line: Line, oversight: Oversight, card: Card, world: World) -> Named:

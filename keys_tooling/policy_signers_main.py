@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -95,13 +94,12 @@ def signer_name(
         --fingerprint "01234 56789 01234 56789 01234 56789"
     """
     from keys_tooling import policy_signers as work
+    from keys_tooling.card_number import hear
     from keys_tooling.keyfiles import read_public
     from keys_tooling.policy_words import moment
 
     found = work.read_card(read_public(card, work.CARD_LIMIT))
-    if fingerprint is None and not sys.stdin.isatty():
-        raise click.UsageError("There is no terminal to ask for the number: give --fingerprint.")
-    work.check_number(found, fingerprint or click.prompt("Number, as she reads it aloud", err=True))
+    hear(found.number, fingerprint, "--fingerprint")
     named = _asked(
         world, folder, passphrase_file, lambda line, own: work.name_signer(line, own, found, world)
     )

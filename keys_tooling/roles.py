@@ -16,15 +16,16 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
+from keys_tooling import card_number
 from keys_tooling.ceremony import BACKDATE
 from keys_tooling.console import World
 from keys_tooling.keyfiles import new_files
 from keys_tooling.plan import Plan, Said, add_key
-from schemas.canonical import Json, b64, strict_json, unb64
+from schemas.canonical import Json, b64, unb64
 from schemas.directory import Agency, Directory, Key
-from schemas.envelope import AgencyId, Frozen
+from schemas.envelope import AgencyId
 from schemas.errors import Refusal
-from schemas.hashing import labelled
+from schemas.hashing import digits, labelled
 from schemas.keyfile import Cost, lock
 from schemas.keyring import PersonKeys
 from schemas.keys import ED25519, Signer, SigningKey, Use, check_public, kid_of
@@ -36,14 +37,12 @@ CARD_LIMIT = 4096
 NOT_A_CARD = "This is not a person's card, or it was damaged. Ask the person for it again."
 
 
-class Card(Frozen):
-    """The public half of a person's key, as she hands it over. `number` is read aloud."""
+class Card(card_number.Numbered):
+    """The public half of a person's key, as she hands it over."""
 
-    v: Annotated[int, Field(ge=1, le=1)]
     agency: AgencyId
     person: Annotated[str, Field(max_length=32)]
     pub: Annotated[str, Field(min_length=43, max_length=43)]
-    number: Annotated[str, Field(pattern=r"^[0-9]{5}( [0-9]{5}){5}$")]
 
     @property
     def public(self) -> bytes:
@@ -59,15 +58,14 @@ class Card(Frozen):
 
 
 def card_of(keys: PersonKeys) -> Card:
-    number = card_number(keys.agency, keys.tag, keys.key.public)
+    number = number_of(keys.agency, keys.tag, keys.key.public)
     return Card(v=1, agency=keys.agency, person=keys.tag, pub=b64(keys.key.public), number=number)
 
 
-def card_number(agency: str, tag: str, public: bytes) -> str:
+def number_of(agency: str, tag: str, public: bytes) -> str:
     """Six groups of five digits over everything on the card."""
     data = public + f"{agency}\x00{tag}".encode("ascii")
-    digits = f"{int.from_bytes(labelled('fenpost/v1/person-card', data, size=16), 'big') % 10**30:030d}"
-    return " ".join(digits[at : at + 5] for at in range(0, 30, 5))
+    return digits(labelled("fenpost/v1/person-card", data, size=16))
 
 
 def card_bytes(card: Card) -> bytes:
@@ -76,14 +74,12 @@ def card_bytes(card: Card) -> bytes:
 
 def parse_card(data: bytes) -> Card:
     """Raises Refusal KEY, PERSON_TAG."""
-    try:
-        strict_json(data, CARD_LIMIT)
-        card = Card.model_validate_json(data)
+
+    def right(card: Card) -> str:
         check_public(ED25519, card.public)
-    except (Refusal, ValidationError) as error:
-        raise Refusal("KEY", NOT_A_CARD) from error
-    if card.number != card_number(card.agency, card.person, card.public):
-        raise Refusal("KEY", NOT_A_CARD)
+        return number_of(card.agency, card.person, card.public)
+
+    card = card_number.read(Card, data, CARD_LIMIT, NOT_A_CARD, right)
     read_tag(card.person)
     return card
 

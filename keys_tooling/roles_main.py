@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from keys_tooling.change import CHANGE, Change
 from keys_tooling.console import World, report
-from keys_tooling.options import DRY, FILE, JSON, PASSPHRASE, YES
+from keys_tooling.options import AGENCY, DEMONSTRATION, FILE, JSON, OVERSIGHT, PASSPHRASE
 from keys_tooling.roster_main import role_desk, role_recertify, role_roster
 from schemas.roles import ROLES, Role
 
@@ -49,7 +49,7 @@ def role() -> None:
 @click.option("--token", help="Make the key on the token of this name, from where it cannot be copied.")
 @click.option("--module", type=FILE, help="With --token: its PKCS#11 library.")
 @PASSPHRASE
-@click.option("--demonstration-cost", is_flag=True, hidden=True)
+@DEMONSTRATION
 @JSON
 @click.pass_obj
 def role_new(
@@ -98,15 +98,10 @@ def role_new(
 
 @role.command("publish")
 @click.argument("card", type=FILE)
-@click.option("--dir", "folder", type=FILE, required=True, help="The agency's folder.")
-@YES
-@DRY
-@PASSPHRASE
-@JSON
+@AGENCY
+@CHANGE
 @click.pass_obj
-def role_publish(
-    world: World, card: Path, folder: Path, yes: bool, dry: bool, passphrase_file: Path | None, as_json: bool
-) -> None:
+def role_publish(world: World, card: Path, folder: Path, change: Change) -> None:
     """Publish a person's key for your agency. It counts for nothing until oversight has countersigned it.
 
     \b
@@ -114,14 +109,11 @@ def role_publish(
       fenpost-keys role publish lead-2.json --dir peacock
     """
     from keys_tooling import roles
-    from keys_tooling.carrying_out import carry_out, given
+    from keys_tooling.carrying_out import given
     from keys_tooling.keyfiles import read_public
-    from keys_tooling.own_side import OwnSide
-    from keys_tooling.passphrases import known_passphrase
 
     found = roles.parse_card(read_public(card, roles.CARD_LIMIT))
-    passphrase = known_passphrase(passphrase_file, "the administrator's keys")
-    own, told = OwnSide.open(folder, passphrase), given(kid=found.kid)
+    told = given(kid=found.kid)
 
     def plan(reading: Reading, side: OwnSide) -> Plan:
         return roles.publish(reading.view.agencies[side.admin.agency], told, found, world.now())
@@ -131,30 +123,21 @@ def role_publish(
         facts = {"kid": found.kid, "person": found.person, "was_published": not plan.says}
         return facts, f"{found.person} {said}"
 
-    carry_out(
-        world, own, passphrase, "role publish", told, plan, yes=yes, dry=dry, as_json=as_json, words=words,
-        unasked=True,
-    )  # fmt: skip
+    change.by_administrator(world, folder, "role publish", told, plan, words, unasked=True)
 
 
 @role.command("countersign")
 @click.argument("card", type=FILE)
-@click.option("--partnership-dir", "folder", type=FILE, required=True, help="Oversight's folder.")
+@OVERSIGHT
 @click.option("--number", help="The card's number, as the person read it aloud. Asked for otherwise.")
-@YES
-@DRY
-@PASSPHRASE
-@JSON
+@CHANGE
 @click.pass_obj
 def role_countersign(
     world: World,
     card: Path,
     folder: Path,
     number: str | None,
-    yes: bool,
-    dry: bool,
-    passphrase_file: Path | None,
-    as_json: bool,
+    change: Change,
 ) -> None:
     """Say, as oversight, that this person has this role. Ring her on a number that you know; she reads hers to you.
 
@@ -164,20 +147,13 @@ def role_countersign(
         --number "01234 56789 01234 56789 01234 56789"
     """
     from keys_tooling import roles
-    from keys_tooling.admission import Oversight
-    from keys_tooling.carrying_out import carry_out, given
+    from keys_tooling.card_number import hear
+    from keys_tooling.carrying_out import given
     from keys_tooling.keyfiles import read_public
-    from keys_tooling.passphrases import known_passphrase
-    from schemas.errors import Refusal
 
     found = roles.parse_card(read_public(card, roles.CARD_LIMIT))
-    if number is None and not sys.stdin.isatty():
-        raise click.UsageError("There is no terminal to ask for the number: give --number.")
-    said = number or click.prompt("Number, as the person reads it aloud", err=True)
-    if said.replace(" ", "").replace("-", "") != found.number.replace(" ", ""):
-        raise Refusal("FINGERPRINT", "That is not this card's number, so nothing was said. Ring her again.")
-    passphrase = known_passphrase(passphrase_file, "oversight's keys")
-    own, told = Oversight.open(folder, passphrase), given(kid=found.kid)
+    hear(found.number, number)
+    told = given(kid=found.kid)
 
     def plan(reading: Reading, _side: OwnSide) -> Plan:
         return roles.countersign(reading.view, told, found)
@@ -187,10 +163,7 @@ def role_countersign(
         facts = {"kid": found.kid, "person": found.person, "was_countersigned": not plan.says}
         return facts, f"{found.person} {new if plan.says else 'was countersigned already.'}"
 
-    carry_out(
-        world, own, passphrase, "role countersign", told, plan, yes=yes, dry=dry, as_json=as_json, words=words,
-        unasked=True,
-    )  # fmt: skip
+    change.by_oversight(world, folder, "role countersign", told, plan, words, unasked=True)
 
 
 @role.command("show")

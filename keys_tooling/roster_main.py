@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from keys_tooling.change import CHANGE, Change
 from keys_tooling.console import REFUSED, World, report
-from keys_tooling.options import DRY, FILE, JSON, PASSPHRASE, YES
+from keys_tooling.options import AGENCY, JSON, PASSPHRASE
 
 if TYPE_CHECKING:
     from keys_tooling.directory_reading import Reading
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command("roster")
-@click.option("--dir", "folder", type=FILE, required=True, help="The agency's folder.")
+@AGENCY
 @PASSPHRASE
 @JSON
 @click.pass_obj
@@ -83,13 +84,10 @@ def role_roster(world: World, folder: Path, passphrase_file: Path | None, as_jso
 
 @click.command("desk")
 @click.argument("desk")
-@click.option("--dir", "folder", type=FILE, required=True, help="The agency's folder.")
+@AGENCY
 @click.option("--role", "roles", multiple=True, help="A role that works there, such as idva. Repeatable.")
 @click.option("--nobody", is_flag=True, help="Nobody works there now.")
-@YES
-@DRY
-@PASSPHRASE
-@JSON
+@CHANGE
 @click.pass_obj
 def role_desk(
     world: World,
@@ -97,10 +95,7 @@ def role_desk(
     folder: Path,
     roles: tuple[str, ...],
     nobody: bool,
-    yes: bool,
-    dry: bool,
-    passphrase_file: Path | None,
-    as_json: bool,
+    change: Change,
 ) -> None:
     """Put on record which roles work at a desk, so that officers see when another one takes something on.
 
@@ -111,39 +106,30 @@ def role_desk(
       fenpost-keys role desk referrals --dir peacock --role idva --role duty-manager
     """
     from keys_tooling import roster
-    from keys_tooling.carrying_out import carry_out, given
-    from keys_tooling.own_side import OwnSide
-    from keys_tooling.passphrases import known_passphrase
+    from keys_tooling.carrying_out import given
 
     if nobody == bool(roles):
         raise click.UsageError("Say who works there, with --role, or --nobody.")
-    passphrase = known_passphrase(passphrase_file, "the administrator's keys")
-    own, told = OwnSide.open(folder, passphrase), given(desk=desk, roles=",".join(roles))
+    told = given(desk=desk, roles=",".join(roles))
 
     def plan(reading: Reading, side: OwnSide) -> Plan:
         return roster.desk(reading.view.agencies[side.admin.agency], told, desk, roles)
 
-    carry_out(world, own, passphrase, "role desk", told, plan, yes=yes, dry=dry, as_json=as_json)
+    change.by_administrator(world, folder, "role desk", told, plan)
 
 
 @click.command("recertify")
-@click.option("--dir", "folder", type=FILE, required=True, help="The agency's folder.")
+@AGENCY
 @click.option(
     "--person", "only", multiple=True, help="Only this person, such as lead-2. [default: everybody]"
 )
-@YES
-@DRY
-@PASSPHRASE
-@JSON
+@CHANGE
 @click.pass_obj
 def role_recertify(
     world: World,
     folder: Path,
     only: tuple[str, ...],
-    yes: bool,
-    dry: bool,
-    passphrase_file: Path | None,
-    as_json: bool,
+    change: Change,
 ) -> None:
     """Say that your people's keys are still theirs, once a quarter. Look at role roster first.
 
@@ -152,15 +138,12 @@ def role_recertify(
       fenpost-keys role recertify --dir peacock
     """
     from keys_tooling import roster
-    from keys_tooling.carrying_out import carry_out, given
-    from keys_tooling.own_side import OwnSide
-    from keys_tooling.passphrases import known_passphrase
+    from keys_tooling.carrying_out import given
 
-    passphrase = known_passphrase(passphrase_file, "the administrator's keys")
-    own, told = OwnSide.open(folder, passphrase), given(only=",".join(sorted(only)))
+    told = given(only=",".join(sorted(only)))
 
     def plan(reading: Reading, side: OwnSide) -> Plan:
         agency = reading.view.agencies[side.admin.agency]
         return roster.recertify(agency, roster.roster(reading.view, agency, world.now(), 0), told, only)
 
-    carry_out(world, own, passphrase, "role recertify", told, plan, yes=yes, dry=dry, as_json=as_json)
+    change.by_administrator(world, folder, "role recertify", told, plan)

@@ -30,6 +30,12 @@ def _prefix(label: str) -> bytes:
     return label.encode("ascii") + b"\x00"
 
 
+def digits(digest: bytes) -> str:
+    """A digest as six groups of five digits, to be read aloud."""
+    text = f"{int.from_bytes(digest, 'big') % 10**30:030d}"
+    return " ".join(text[at : at + 5] for at in range(0, 30, 5))
+
+
 def framed(data: bytes) -> bytes:
     """L32(data): four bytes of big-endian length, then the data."""
     return len(data).to_bytes(4, "big") + data

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from schemas.directory_statement import Flags
-from schemas.hashing import labelled
+from schemas.hashing import digits, labelled
 from schemas.keys import Use
 from schemas.sectors import Sector
 
@@ -217,6 +217,4 @@ def settled(key: Key, ends: tuple[End, ...]) -> Key:
 
 def safety_number(agency: str) -> str:
     """Six groups of five digits of an agency's id, to be read aloud on a known number (K10)."""
-    digest = int.from_bytes(labelled("fenpost/v1/safety", agency.encode("ascii"), size=16), "big")
-    digits = f"{digest % 10**30:030d}"
-    return " ".join(digits[at : at + 5] for at in range(0, 30, 5))
+    return digits(labelled("fenpost/v1/safety", agency.encode("ascii"), size=16))

@@ -145,9 +145,9 @@ def test_a_card_is_for_one_agency_and_one_role(world: World):
 def test_oversight_does_not_countersign_another_role_than_the_card_says(world: World):
     card = new(world, "author", "1")
     held = parse_card(Path(card["card"]).read_bytes())
-    from keys_tooling.roles import card_number
+    from keys_tooling.roles import number_of
 
-    number = card_number(held.agency, "lead-1", held.public)
+    number = number_of(held.agency, "lead-1", held.public)
     other = held.model_copy(update={"person": "lead-1", "number": number})
     changed = world.folder / "changed.json"
     changed.write_bytes(card_bytes(other))
