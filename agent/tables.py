@@ -63,7 +63,7 @@ sealings = Table(
     ),  # JSON: the running number of each of them, or nothing
     Column("rank", Integer, nullable=False),  # 0 RED, 1 AMBER, 2 GREEN
     Column("gid", String),
-    Column("ts", Integer, nullable=False),
+    Column("ts", Integer, nullable=False, index=True),
     Column("exp", Integer, nullable=False),
     Column("header", Text),  # what a lead's signature is held against
     Column("due", Integer, nullable=False, default=0),  # it went, and the lead has still to sign
@@ -100,13 +100,13 @@ inbox = Table(
     Column("eid", String, nullable=False),
     Column("d", String, nullable=False),
     Column("mid", String, nullable=False),
-    Column("thr", String, nullable=False),
+    Column("thr", String, nullable=False, index=True),
     Column("from_a", String, nullable=False),
     Column("from_d", String, nullable=False),
     Column("cls", String, nullable=False),
     Column("rag", String, nullable=False),
     Column("gid", String, index=True),
-    Column("ts", Integer, nullable=False),
+    Column("ts", Integer, nullable=False, index=True),
     Column("exp", Integer, nullable=False),
     Column("received", Integer, nullable=False),
     Column("state", String, nullable=False),  # collected, opened, taken-on, rejected, withdrawn, expired
@@ -131,11 +131,14 @@ inbox = Table(
     Column(
         "limited", Integer
     ),  # when we heard that the agreement leaves it out by now, after we had shown it
-    Column("recalled", Integer),  # 0 while the case system is still to be told of it
+    Column("recalled", Integer, index=True),  # 0 while the case system is still to be told of it
     Column("role", String),
     Column("reason", String),
     Column("subject", String, index=True),  # keyed hash of our own reference, given while taking it on
     UniqueConstraint("eid", "d"),
+    Index(
+        "inbox_open", "state", "received"
+    ),  # what ended is most of it, and nobody asks for that at each poll
 )
 receipts = Table(
     "receipts",
@@ -152,6 +155,7 @@ receipts = Table(
     Column("record", Text),
     Column("rk", String),
     UniqueConstraint("eid", "d", "state"),
+    Index("receipts_waiting", "posted", "n"),
 )
 seen = Table(
     "seen",
@@ -273,13 +277,14 @@ posts = Table(
     metadata,
     Column("n", Integer, primary_key=True, autoincrement=True),
     Column("kind", String, nullable=False),
-    Column("gid", String, nullable=False),
+    Column("gid", String, nullable=False, index=True),
     Column("sig", String, nullable=False),
     Column("text", Text, nullable=False),
     Column("posted", Integer, nullable=False, default=0),
     Column("code", String),
     Column("stopped", Integer, nullable=False, default=0),
     Column("record", Text),  # sealed to officers, where the statement has one
+    Index("posts_waiting", "posted", "n"),
 )
 undisclosed = Table(
     "undisclosed",  # decisions not to share, with their words, which stay here
