@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,31 +11,59 @@ import click
 
 from keys_tooling.backup_opening import BY_SHARES, ROOTS, SHARE_FILE, opened
 from keys_tooling.console import World, report, tell
-from keys_tooling.options import DEMONSTRATION, FILE, JSON
+from keys_tooling.options import DEMONSTRATION, FILE, JSON, as_one
 
 if TYPE_CHECKING:
     from keys_tooling.backup import Head, Kept, Opened
-    from schemas.keyfile import Cost
 
 SPENT = re.compile(r"old-[^/]*")
 """Replaced key files, which are to be destroyed."""
-_shares = click.option("--shares", "pages", type=FILE, help="A new folder for the shares, one page each.")
-_need = click.option(
-    "--need",
-    type=click.IntRange(2, 16),
-    default=3,
-    show_default=True,
-    help="How many shares open the backup.",
-)
-_of = click.option(
-    "--of", type=click.IntRange(2, 16), default=5, show_default=True, help="How many shares there are."
-)
-_only = click.option("--shares-only", is_flag=True, help="No passphrase opens the backup, only its shares.")
-_pdf = click.option("--pdf", is_flag=True, help="Write each page as PDF too (needs the extra 'pdf').")
-_new = click.option(
-    "--backup-passphrase-file",
-    type=FILE,
-    help="A file with the backup's own passphrase, readable by you only. Asked for otherwise.",
+
+
+@dataclass(frozen=True, slots=True)
+class Locks:
+    """What is to open a new backup, and how it is told."""
+
+    pages: Path | None
+    need: int
+    of: int
+    shares_only: bool
+    backup_passphrase_file: Path | None
+    pdf: bool
+    demonstration_cost: bool
+    as_json: bool
+
+    def check(self) -> None:
+        """Raises click.UsageError when nothing would open it."""
+        if self.shares_only and self.pages is None:
+            raise click.UsageError("--shares-only needs --shares, or nothing would open the backup.")
+        if self.need > self.of:
+            raise click.UsageError("--need cannot be more than --of.")
+
+
+_locks = as_one(
+    "locks",
+    Locks,
+    click.option("--shares", "pages", type=FILE, help="A new folder for the shares, one page each."),
+    click.option(
+        "--need",
+        type=click.IntRange(2, 16),
+        default=3,
+        show_default=True,
+        help="How many shares open the backup.",
+    ),
+    click.option(
+        "--of", type=click.IntRange(2, 16), default=5, show_default=True, help="How many shares there are."
+    ),
+    click.option("--shares-only", is_flag=True, help="No passphrase opens the backup, only its shares."),
+    click.option(
+        "--backup-passphrase-file",
+        type=FILE,
+        help="A file with the backup's own passphrase, readable by you only. Asked for otherwise.",
+    ),
+    click.option("--pdf", is_flag=True, help="Write each page as PDF too (needs the extra 'pdf')."),
+    DEMONSTRATION,
+    JSON,
 )
 
 
@@ -55,14 +84,7 @@ _new = click.option(
     help="A passphrase that opens key files. Repeatable, where they have several. Asked for otherwise.",
 )
 @click.option("--keep-locked", is_flag=True, help="Keep each key file under its own passphrase, unopened.")
-@_shares
-@_need
-@_of
-@_only
-@_new
-@_pdf
-@DEMONSTRATION
-@JSON
+@_locks
 @click.pass_obj
 def backup(
     world: World,
@@ -71,14 +93,7 @@ def backup(
     chosen: tuple[str, ...],
     passphrase_files: tuple[Path, ...],
     keep_locked: bool,
-    pages: Path | None,
-    need: int,
-    of: int,
-    shares_only: bool,
-    backup_passphrase_file: Path | None,
-    pdf: bool,
-    demonstration_cost: bool,
-    as_json: bool,
+    locks: Locks,
 ) -> None:
     """Keep a folder's key files in one locked file, and its secret as shares on paper.
 
@@ -92,7 +107,6 @@ def backup(
     """
     from keys_tooling.backup import Opened
     from keys_tooling.backup_files import gathered, names
-    from keys_tooling.demonstration import cost
     from keys_tooling.passphrases import known_passphrase
 
     files = chosen or tuple(
@@ -104,7 +118,7 @@ def backup(
         raise click.UsageError(
             "roots.fpk and next-roots.fpk never go into one backup: whoever had it had both."
         )
-    _check_shares(pages, need, of, shares_only=shares_only)
+    locks.check()
     passphrases = (
         () if keep_locked else tuple(known_passphrase(file, "the key files") for file in passphrase_files)
     )
@@ -112,10 +126,9 @@ def backup(
         passphrases = (known_passphrase(None, "the key files"),)
     kept = gathered(folder, files, passphrases, keep_locked=keep_locked)
     now = world.now()
-    head = _head(world, files, _agency(kept), now, now, need if pages else None, of)
-    opened = Opened(head, kept, world.draw(32))
-    _write(world, opened, out, pages, shares_only, backup_passphrase_file, cost(demonstration_cost), pdf=pdf)
-    _said(head, out, pages, as_json=as_json)
+    head = _head(world, files, _agency(kept), now, now, locks)
+    _write(world, Opened(head, kept, world.draw(32)), out, locks)
+    _said(head, out, locks)
 
 
 @click.command("shares")
@@ -126,14 +139,7 @@ def backup(
 )
 @SHARE_FILE
 @BY_SHARES
-@_shares
-@_need
-@_of
-@_only
-@_new
-@_pdf
-@DEMONSTRATION
-@JSON
+@_locks
 @click.pass_obj
 def recover_shares(
     world: World,
@@ -142,14 +148,7 @@ def recover_shares(
     passphrase_file: Path | None,
     share_files: tuple[Path, ...],
     by_shares: bool,
-    pages: Path | None,
-    need: int,
-    of: int,
-    shares_only: bool,
-    backup_passphrase_file: Path | None,
-    pdf: bool,
-    demonstration_cost: bool,
-    as_json: bool,
+    locks: Locks,
 ) -> None:
     """A share was lost or seen: make the backup anew, under a new secret with new shares.
 
@@ -162,40 +161,25 @@ def recover_shares(
       fenpost-keys recover shares old.fpb --out new.fpb --shares new-shares --by-shares
     """
     from keys_tooling.backup import Opened
-    from keys_tooling.demonstration import cost
 
-    if pages is None:
+    if locks.pages is None:
         raise click.UsageError("Say where the new pages go, with --shares.")
-    _check_shares(pages, need, of, shares_only=shares_only)
+    locks.check()
     old = opened(backup_file, passphrase_file, share_files, by_shares=by_shares)
-    head = _head(world, old.head.files, old.head.agency, old.head.taken, world.now(), need, of)
-    new = Opened(head, old.files, world.draw(32))
-    _write(world, new, out, pages, shares_only, backup_passphrase_file, cost(demonstration_cost), pdf=pdf)
+    head = _head(world, old.head.files, old.head.agency, old.head.taken, world.now(), locks)
+    _write(world, Opened(head, old.files, world.draw(32)), out, locks)
     tell(f"Destroy the old backup {old.head.id}, every copy of it, and its old pages.")
-    _said(head, out, pages, as_json=as_json)
-
-
-def _check_shares(pages: Path | None, need: int, of: int, *, shares_only: bool) -> None:
-    if shares_only and pages is None:
-        raise click.UsageError("--shares-only needs --shares, or nothing would open the backup.")
-    if need > of:
-        raise click.UsageError("--need cannot be more than --of.")
+    _said(head, out, locks)
 
 
 def _head(
-    world: World,
-    files: tuple[str, ...],
-    agency: str | None,
-    taken: int,
-    made: int,
-    need: int | None,
-    of: int,
+    world: World, files: tuple[str, ...], agency: str | None, taken: int, made: int, locks: Locks
 ) -> Head:
     from pydantic import ValidationError
 
     from keys_tooling.backup import Head, new_name
 
-    shared = need is not None
+    shared = locks.pages is not None
     try:
         return Head(
             v=1,
@@ -204,8 +188,8 @@ def _head(
             made=made,
             taken=taken,
             files=files,
-            need=need,
-            of=of if shared else None,
+            need=locks.need if shared else None,
+            of=locks.of if shared else None,
             set=int.from_bytes(world.draw(2), "big") >> 1 if shared else None,
         )
     except ValidationError:
@@ -221,61 +205,52 @@ def _agency(kept: tuple[Kept, ...]) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _write(
-    world: World,
-    opened: Opened,
-    out: Path,
-    pages: Path | None,
-    shares_only: bool,
-    passphrase_file: Path | None,
-    cost: Cost,
-    *,
-    pdf: bool,
-) -> None:
+def _write(world: World, opened: Opened, out: Path, locks: Locks) -> None:
     from contextlib import ExitStack
 
     from keys_tooling.backup import make
+    from keys_tooling.demonstration import cost
     from keys_tooling.keyfiles import new_files
     from keys_tooling.passphrases import new_passphrase
     from keys_tooling.share_pages import SharePage
     from keys_tooling.shares import split
 
     head = opened.head
-    passphrase = None if shares_only else new_passphrase(passphrase_file, "the backup")
+    passphrase = None if locks.shares_only else new_passphrase(locks.backup_passphrase_file, "the backup")
     printed = []
     if head.need is not None and head.of is not None and head.set is not None:
         printed = [SharePage(head, share) for share in split(opened.secret, head.need, head.of, head.set)]
     made = [(f"{page.name}.txt", page.text().encode()) for page in printed]
-    made += [(f"{page.name}.pdf", page.pdf()) for page in printed if pdf]
-    data = make(head, opened, passphrase, cost, world.draw)
+    made += [(f"{page.name}.pdf", page.pdf()) for page in printed if locks.pdf]
+    data = make(head, opened, passphrase, cost(locks.demonstration_cost), world.draw)
     with ExitStack() as stack:
         files = stack.enter_context(new_files(out.parent))
         files.absent(out.name)
-        if pages is not None:
-            beside = stack.enter_context(new_files(pages))
+        if locks.pages is not None:
+            beside = stack.enter_context(new_files(locks.pages))
             beside.absent(*(name for name, _ in made))
             for name, text in made:
                 beside.secret(name, text)
         files.secret(out.name, data)
 
 
-def _said(head: Head, out: Path, pages: Path | None, *, as_json: bool) -> None:
+def _said(head: Head, out: Path, locks: Locks) -> None:
     facts = {
         "backup": head.id,
         "files": list(head.files),
         "need": head.need,
         "of": head.of,
         "out": str(out),
-        "shares": None if pages is None else str(pages),
+        "shares": None if locks.pages is None else str(locks.pages),
     }
     lines = [f"Backup {head.id} is made: {out}", f"It holds: {', '.join(head.files)}"]
-    if pages is not None:
+    if locks.pages is not None:
         lines += [
-            f"{head.of} pages are in {pages}, one share on each; any {head.need} of them open the backup.",
+            f"{head.of} pages are in {locks.pages}, one share on each; any {head.need} of them open the backup.",
             "Print each, check it word by word, give each to another person or safe, then delete that folder.",
         ]
     lines += [
         "Keep the backup on two disks that are not in one building.",
         "Try it once: fenpost-keys restore into an empty folder, then delete that folder.",
     ]
-    report(facts, "\n".join(lines), as_json=as_json)
+    report(facts, "\n".join(lines), as_json=locks.as_json)
