@@ -11,23 +11,26 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from keys_tooling import journal as journals
-from keys_tooling.console import World
+from keys_tooling.console import AWAY_CODES, World
 from keys_tooling.directory_reading import Reading, Source
 from keys_tooling.journal import Journal
 from keys_tooling.own_agent import announce
 from keys_tooling.own_side import OwnSide, check_own_chain, own_chain, read_own
 from keys_tooling.plan import Plan, Said
 from schemas import api
-from schemas.canonical import b64
+from schemas.canonical import Json, b64
 from schemas.chain import Chain
+from schemas.directory import Directory
+from schemas.directory_statement import statement_hash
 from schemas.errors import Refusal
 from schemas.keys import Signer
 from schemas.kinds import KINDS
+from schemas.names import check_unlike
 from schemas.signing import Signed
 
 ATTEMPTS = 20
@@ -44,10 +47,25 @@ class Line(Source, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What applying did: statements posted by this run, and all of the plan."""
+    """What applying did: statements posted by this run, all of the plan, and the directory as it is then."""
 
     posted: int
     plan: Plan
+    view: Directory
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """A signed statement, and the text that the relay is handed with it."""
+
+    signed: Signed
+    text: str | None = None
+
+    def item(self) -> api.StatementIn:
+        signed = api.SignedJson(**self.signed.to_json())
+        if self.text is None:
+            return api.StatementIn(kind="directory", signed=signed)
+        return api.StatementIn(kind="policy", signed=signed, body=self.text)
 
 
 async def apply(
@@ -62,27 +80,43 @@ async def apply(
         Refusal: CONFLICT (others change the chain all the time), OP_KEY, ROLLBACK, FORK; what the directory refuses;
             RELAY_AWAY and the relay's own. Run again, it goes on.
     """
-    posted, whole = 0, len(journal.plan.says)
+    posted, plan = 0, journal.plan
     for _ in range(ATTEMPTS):
         reading = await read_own(line, own, world)
         check_own_chain(reading, own.admin)
-        missing = outstanding(reading, journal)
-        if not missing:
+        missing, theirs = outstanding(reading, journal), not_recorded(reading, plan)
+        if not missing and not theirs:
             journals.finish(own.folder, journal)
-            return Applied(posted, journal.plan)
+            return Applied(posted, plan, reading.view)
+        whole = len(plan.says) + len(plan.brings)
         if whole > 1:
-            tell(f"{whole - len(missing)} of {whole} recorded")
+            tell(f"{whole - len(missing) - len(theirs)} of {whole} recorded")
         try:
-            statements = await built(reading, own, held, missing, world.now())
+            stated = await built(reading, own, held, missing, world.now(), theirs)
+            announce(own.folder, tuple(one.signed for one in stated[len(theirs) :]))
+            posted += await post(line, stated)
         except Refusal as refusal:
-            if len(missing) == whole and not journal.plan.files and not refusal.retry:
-                journals.drop(own.folder)  # nothing of it is published, and nothing of it ever will be
+            if not refusal.retry and refusal.code not in AWAY_CODES:
+                await _forget_if_untouched(line, own, journal, world)
             raise
-        announce(own.folder, statements)
-        posted += await post(line, statements)
     raise Refusal(
         "CONFLICT", "Somebody else was changing the directory at the same time. Run it again.", retry=True
     )
+
+
+async def _forget_if_untouched(line: Line, own: OwnSide, journal: Journal, world: World) -> None:
+    """What was refused for good and never begun waits for nobody: the next command finds the folder free."""
+    if journal.plan.files:
+        return
+    reading = await read_own(line, own, world)
+    if len(outstanding(reading, journal)) == len(journal.plan.says):
+        journals.drop(own.folder)
+
+
+def not_recorded(reading: Reading, plan: Plan) -> tuple[Signed, ...]:
+    """What others signed and the directory does not hold yet. Pure."""
+    have = reading.hashes()
+    return tuple(signed for signed in plan.brings if statement_hash(signed) not in have)
 
 
 def outstanding(reading: Reading, journal: Journal) -> list[Said]:
@@ -103,18 +137,40 @@ def outstanding(reading: Reading, journal: Journal) -> list[Said]:
 
 
 async def built(
-    reading: Reading, own: OwnSide, held: tuple[Signer, ...], missing: list[Said], now: int
-) -> tuple[Signed, ...]:
-    """The missing statements on the chain's present place, each tried on a copy of the view."""
-    chain, trial = _begun(reading, own, held, missing[0]), copy.deepcopy(reading.view)
+    reading: Reading,
+    own: OwnSide,
+    held: tuple[Signer, ...],
+    missing: list[Said],
+    now: int,
+    theirs: tuple[Signed, ...] = (),
+) -> tuple[Stated, ...]:
+    """What others signed, then the missing statements on the chain's present place; each tried on a copy of the view.
+
+    Raises:
+        Refusal: OP_KEY, NAME (a member has taken such a name meanwhile), and as Directory.apply.
+    """
+    trial = copy.deepcopy(reading.view)
+    for signed in theirs:
+        trial.apply(signed)
+    made = [Stated(signed) for signed in theirs]
+    if not missing:
+        return tuple(made)
+    chain = _begun(reading, own, held, missing[0])
     now = max(now, trial.agencies[chain.agency].ts)  # a chain is never dated backwards
-    made = []
     for said in missing:
+        if said.op == "admit":
+            check_free_name(trial, own, said.body)
         signed = chain.state(said.op, said.body, now)
         trial.apply(signed)
-        made.append(signed)
+        made.append(Stated(signed, said.text))
         chain = _following(chain, trial.agencies[chain.agency].op, (own.admin.op, *held))
     return tuple(made)
+
+
+def check_free_name(view: Directory, own: OwnSide, body: Json) -> None:
+    """Raises Refusal NAME when an agency to be admitted is called like a member, or like the partnership."""
+    others = [one.name for one in view.agencies.values() if one.member and one.id != body["member"]]
+    check_unlike(body["name"], [*others, own.partnership.charter.name])
 
 
 def _begun(reading: Reading, own: OwnSide, held: tuple[Signer, ...], first: Said) -> Chain:
@@ -133,20 +189,17 @@ def _following(chain: Chain, op: bytes, keys: tuple[Signer, ...]) -> Chain:
     return Chain(chain.agency, key, chain.seq, chain.head)
 
 
-async def post(line: Line, statements: tuple[Signed, ...]) -> int:
+async def post(line: Line, stated: Sequence[Stated]) -> int:
     """How many were recorded; a chain that moved ends it early, and the caller reads the directory again.
 
     Raises:
         Refusal: what the relay refuses with.
     """
     recorded = 0
-    for start in range(0, len(statements), api.BATCH_STATEMENTS):
-        batch = statements[start : start + api.BATCH_STATEMENTS]
-        items = tuple(
-            api.StatementIn(kind="directory", signed=api.SignedJson(**signed.to_json())) for signed in batch
-        )
+    for start in range(0, len(stated), api.BATCH_STATEMENTS):
+        items = tuple(one.item() for one in stated[start : start + api.BATCH_STATEMENTS])
         answer = await line.post_statements(api.StatementsRequest(statements=items))
-        if len(answer.results) != len(batch):
+        if len(answer.results) != len(items):
             raise Refusal("FORM", party="relay")
         for result in answer.results:
             if result.status == "refused":

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from keys_tooling import journal as journals
-from keys_tooling.applying import Applied, Line, apply, built
+from keys_tooling.applying import Applied, Line, apply, built, not_recorded
 from keys_tooling.console import REFUSED, World, report, tell
 from keys_tooling.directory_reading import Reading
 from keys_tooling.journal import Journal
@@ -18,6 +19,7 @@ from keys_tooling.keyfiles import read_secret
 from keys_tooling.own_side import OwnSide, by_others, check_own_chain, own_chain, reached, read_own
 from keys_tooling.plan import Facts, Plan, described
 from keys_tooling.token_pins import on_token
+from schemas.directory import Directory
 from schemas.keyring import AdminKeys
 from schemas.keys import Signer
 
@@ -61,15 +63,23 @@ def carry_out(
         Refusal: UNFINISHED, and as journal.begin and applying.apply.
         click.UsageError: there is no terminal to ask, and no --yes.
     """
-    with journals.alone(own.folder):
-        plan, done = _carried_out(
-            world, own, passphrase, does, told, make, dry=dry, agree=lambda: agreed(yes=yes, unasked=unasked)
-        )
-    facts, text = words(plan) if words else ({}, "")
-    said(plan, done, {**(more or {}), **facts}, text, dry=dry, as_json=as_json)
+    outcome = carried_out(
+        world, own, passphrase, does, told, make, dry=dry, agree=lambda: agreed(yes=yes, unasked=unasked)
+    )
+    facts, text = words(outcome.plan) if words else ({}, "")
+    said(outcome, {**(more or {}), **facts}, text, dry=dry, as_json=as_json)
 
 
-def _carried_out(
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a command: its plan, the directory as it was last read, and what applying did, if it went on."""
+
+    plan: Plan
+    view: Directory
+    done: Applied | None
+
+
+def carried_out(
     world: World,
     own: OwnSide,
     passphrase: bytes,
@@ -79,27 +89,31 @@ def _carried_out(
     *,
     dry: bool,
     agree: Callable[[], bool],
-) -> tuple[Plan, Applied | None]:
-    begun = journals.unfinished(own.folder)
-    journals.check_free(begun, does, told)
+) -> Outcome:
+    """As carry_out, without its report. Raises as it does."""
+    with journals.alone(own.folder):
+        begun = journals.unfinished(own.folder)
+        journals.check_free(begun, does, told)
 
-    async def work() -> tuple[Plan, Applied | None]:
-        async with reached(own, world) as line:
-            if begun is not None:
-                tell(f"Going on with '{begun.plan.does}', which was begun here.")
-                journal, go = begun, not dry
-            else:
-                plan, size = await planned(line, own, world, make)
-                tell(described(plan))
-                go = not dry and bool(plan.says) and agree()
-                journal = journals.begin(own.folder, plan, size) if go else Journal(plan, size)
-            if not go:
-                return journal.plan, None
-            return journal.plan, await apply(
-                line, own, journal, coming(own.folder, journal, passphrase), world, tell
-            )
+        async def work() -> Outcome:
+            async with reached(own, world) as line:
+                if begun is not None:
+                    tell(f"Going on with '{begun.plan.does}', which was begun here.")
+                    view = (await read_own(line, own, world)).view
+                    journal, go = begun, not dry
+                else:
+                    plan, reading = await planned(line, own, world, make)
+                    view, size = reading.view, len(reading.statements)
+                    tell(described(plan))
+                    go = not dry and bool(plan.says) and agree()
+                    journal = journals.begin(own.folder, plan, size) if go else Journal(plan, size)
+                if not go:
+                    return Outcome(journal.plan, view, None)
+                keys = coming(own.folder, journal, passphrase)
+                done = await apply(line, own, journal, keys, world, tell)
+                return Outcome(journal.plan, done.view, done)
 
-    return asyncio.run(work())
+        return asyncio.run(work())
 
 
 def resume(world: World, own: OwnSide, passphrase: bytes, *, as_json: bool) -> None:
@@ -122,8 +136,8 @@ def resume(world: World, own: OwnSide, passphrase: bytes, *, as_json: bool) -> N
     )
 
 
-async def planned(line: Line, own: OwnSide, world: World, make: Make) -> tuple[Plan, int]:
-    """The plan and the size of the directory that it was made from; says what others added to the chain."""
+async def planned(line: Line, own: OwnSide, world: World, make: Make) -> tuple[Plan, Reading]:
+    """The plan and the directory that it was made from; says what others added to the chain."""
     reading = await read_own(line, own, world)
     check_own_chain(reading, own.admin)
     say_others(by_others(reading, own.admin))
@@ -133,8 +147,9 @@ async def planned(line: Line, own: OwnSide, world: World, make: Make) -> tuple[P
     ):  # the roots' word is for whoever has no operational key
         own_chain(reading, own.admin)
         if plan.says and not plan.files:
-            await built(reading, own, (), list(plan.says), world.now())  # refused before it is begun
-    return plan, len(reading.statements)
+            theirs = not_recorded(reading, plan)
+            await built(reading, own, (), list(plan.says), world.now(), theirs)  # refused before it is begun
+    return plan, reading
 
 
 def say_others(others: list[tuple[int, str, str]]) -> None:
@@ -161,8 +176,9 @@ def coming(folder: Path, journal: Journal, passphrase: bytes) -> tuple[Signer, .
     return tuple(found)
 
 
-def said(plan: Plan, done: Applied | None, more: Facts, words: str, *, dry: bool, as_json: bool) -> None:
+def said(outcome: Outcome, more: Facts, words: str, *, dry: bool, as_json: bool) -> None:
     """Report what came of a plan; ends with exit code 1 when the person said no."""
+    plan, done = outcome.plan, outcome.done
     facts: Facts = {
         "applied": done is not None,
         "plan": plan.to_json(),

@@ -111,8 +111,8 @@ def rotate(
 
 def _ask_agent(folder: Path, uses: tuple[str, ...], *, yes: bool, dry: bool) -> Facts:
     from keys_tooling.carrying_out import agreed
+    from keys_tooling.moments import moment
     from keys_tooling.own_agent import OwnAgent
-    from keys_tooling.policy_words import moment
 
     agent = OwnAgent(folder)
     plan = agent.rotate(uses, dry=True)

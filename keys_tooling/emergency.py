@@ -16,7 +16,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from keys_tooling.applying import ATTEMPTS, Line, post
+from keys_tooling.applying import ATTEMPTS, Line, Stated, post
 from keys_tooling.console import World
 from keys_tooling.directory_reading import Reading, read_directory
 from keys_tooling.keyfiles import read_public, read_secret
@@ -132,7 +132,7 @@ def signed_too(key: Signer, emergency: Emergency, now: int) -> Emergency:
 
 def described(emergency: Emergency, view: Directory | None) -> str:
     """What will end, what that undoes, and who must act then; without the directory, by the keys' ids alone."""
-    from keys_tooling.policy_words import moment
+    from keys_tooling.moments import moment
 
     body, known = emergency.body, {} if view is None else view.agencies[emergency.agency].keys
     named = emergency.agency if view is None else view.agencies[emergency.agency].name or emergency.agency
@@ -184,7 +184,7 @@ async def sign(line: Line, partnership: Partnership, signer: Hand, emergency: Em
         reading.view.copied().apply(
             signed
         )  # what the directory would refuse is refused here, with its reason
-        if await post(line, (signed,)):
+        if await post(line, (Stated(signed),)):
             return 1
     raise Refusal(
         "CONFLICT",

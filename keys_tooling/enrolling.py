@@ -11,19 +11,20 @@ import click
 from keys_tooling import admission, invites, own_side
 from keys_tooling import agency as making
 from keys_tooling.admission import Oversight
-from keys_tooling.carrying_out import agreed
-from keys_tooling.console import REFUSED, World, report, shown, tell
+from keys_tooling.carrying_out import agreed, carried_out, given, said
+from keys_tooling.change import Change
+from keys_tooling.console import World, report, shown, tell
 from keys_tooling.enrolment import Enrolment, check_fingerprint
 from keys_tooling.invite_line import InviteLine
 from keys_tooling.invites_main import asked
 from keys_tooling.keyfiles import read_public
 from keys_tooling.partnership import PARTNERSHIP
 from keys_tooling.passphrases import known_passphrase
+from keys_tooling.plan import Facts
 from schemas.errors import Refusal
 from schemas.invite import enrolling as signed_enrolment
 from schemas.invite import heard
 from schemas.partnership import FILE_LIMIT, Partnership
-from schemas.signing import Signed
 
 FAULTS = {
     "NOT_INVITED": "this folder has no record of the invitation: ask who made it before you take it in",
@@ -74,87 +75,63 @@ def take_in(
     enrolment: Path | None,
     pending: str | None,
     fingerprint: str | None,
-    passphrase_file: Path | None,
-    *,
-    yes: bool,
-    dry: bool,
-    as_json: bool,
+    change: Change,
 ) -> None:
-    """Oversight: hear the safety number, say what will happen, post the agency's statements and its admission.
+    """Oversight: hear the safety number, say what will happen, record the agency's statements and its admission.
 
     Raises:
-        Refusal: FINGERPRINT, INVITE, and as admission.enrol.
+        Refusal: FINGERPRINT, INVITE, and as admission.admit and carrying_out.carry_out.
     """
-    oversight = Oversight.open(folder, known_passphrase(passphrase_file, "oversight's keys"))
-    charter = oversight.partnership.charter
-
-    async def fetched() -> Enrolment:
-        async with InviteLine(
-            charter.relay, charter.authority, oversight.auth, world.clock, world.draw
-        ) as line:
-            row = invites.chosen(await invites.waiting(line, oversight), pending or "")
-        if row.fault:
-            tell(f"Careful: {FAULTS[row.fault]}.")
-        assert row.enrolment is not None  # noqa: S101 -- chosen gives none without
-        return row.enrolment
-
-    found = making.read_enrolment(enrolment) if enrolment is not None else asyncio.run(fetched())
+    passphrase = known_passphrase(change.passphrase_file, "oversight's keys")
+    oversight = Oversight.open(folder, passphrase)
+    found = (
+        making.read_enrolment(enrolment)
+        if enrolment is not None
+        else _fetched(world, oversight, pending or "")
+    )
     tell(making.described(found, number=False))
     if fingerprint is None and not sys.stdin.isatty():
         raise click.UsageError("There is no terminal to ask for the safety number: give --fingerprint.")
     check_fingerprint(
         found, fingerprint or click.prompt("Safety number, as the agency reads it aloud", err=True)
     )
+    id_ = found.particulars.agency
+    told = given(agency=id_)
+    outcome = carried_out(
+        world, oversight, passphrase, "agency enrol", told,
+        lambda reading, own: admission.admit(reading, own, told, found, world.now()),
+        dry=change.dry, agree=lambda: agreed(yes=change.yes, unasked=True),
+    )  # fmt: skip
+    members = sum(agency.member for agency in outcome.view.agencies.values())
+    before = not outcome.plan.says
+    facts: Facts = {
+        "agency": id_,
+        "member": before or outcome.done is not None,
+        "members": members,
+        "publishes": [signed.peek()["op"] for signed in outcome.plan.brings]
+        + [s.op for s in outcome.plan.says],
+        "was_member": before,
+    }
+    state = "was a member already; nothing was changed" if before else "is a member now"
+    text = f"{id_} {state}. Members of the partnership: {members}."
+    said(outcome, facts, text, dry=change.dry, as_json=change.as_json)
 
-    async def enrol() -> tuple[tuple[Signed, ...], admission.Admitted | None]:
+
+def _fetched(world: World, oversight: Oversight, pending: str) -> Enrolment:
+    """The enrolment that came with an invitation."""
+    charter = oversight.partnership.charter
+
+    async def ask() -> invites.Waiting:
         async with InviteLine(
             charter.relay, charter.authority, oversight.auth, world.clock, world.draw
-        ) as relay:
-            coming = await admission.outlook(relay, oversight, found, world)
-            tell(_plan(coming, found))
-            go = not dry and (not coming or agreed(yes=yes, unasked=True))
-            return coming, await admission.enrol(relay, oversight, found, world) if go else None
+        ) as line:
+            return invites.chosen(await invites.waiting(line, oversight), pending)
 
-    coming, done = asyncio.run(enrol())
-    if done is None:
-        _not_done(coming, found, dry=dry, as_json=as_json)
-        return
-    facts = {
-        "agency": found.particulars.agency,
-        "member": True,
-        "members": done.members,
-        "posted": done.posted,
-        "was_member": done.before,
-    }
-    state = "was a member already; nothing was changed" if done.before else "is a member now"
-    text = f"{found.particulars.agency} {state}. Members of the partnership: {done.members}."
-    report(facts, text, as_json=as_json)
-
-
-def _plan(coming: tuple[Signed, ...], found: Enrolment) -> str:
-    if not coming:
-        return "It is a member already: nothing has to be published."
-    said = found.particulars
-    others = sum(signed.peek()["op"] != "admit" for signed in coming)
-    return (
-        "This will happen:\n"
-        + (f"  - {others} statements of the agency's own are recorded\n" if others else "")
-        + f"  - oversight admits it as {shown(said.name)}, {said.sector}, with desks {', '.join(said.desks)}"
-    )
-
-
-def _not_done(coming: tuple[Signed, ...], found: Enrolment, *, dry: bool, as_json: bool) -> None:
-    """It was a dry run, or the person said no."""
-    if not dry:
-        tell("Nothing was changed.")
-        sys.exit(REFUSED)
-    facts = {
-        "agency": found.particulars.agency,
-        "applied": False,
-        "posted": 0,
-        "publishes": [signed.peek()["op"] for signed in coming],
-    }
-    report(facts, "Nothing was changed: this was a dry run.", as_json=as_json)
+    row = asyncio.run(ask())
+    if row.fault:
+        tell(f"Careful: {FAULTS[row.fault]}.")
+    assert row.enrolment is not None  # noqa: S101 -- chosen gives none without
+    return row.enrolment
 
 
 def show_pending(world: World, folder: Path, passphrase_file: Path | None, *, as_json: bool) -> None:

@@ -82,7 +82,7 @@ def invite_new(
     import unicodedata
 
     from keys_tooling import invites, own_side
-    from keys_tooling.policy_words import moment
+    from keys_tooling.moments import moment
     from schemas.invite import spoken
 
     said, until = unicodedata.normalize("NFC", name), world.now() + days * DAY
@@ -122,7 +122,7 @@ def invite_list(world: World, folder: Path, passphrase_file: Path | None, as_jso
       fenpost-keys invite list --partnership-dir partnership
     """
     from keys_tooling import invites
-    from keys_tooling.policy_words import moment
+    from keys_tooling.moments import moment
 
     async def ask(line: InviteLine, oversight: Oversight) -> list[Facts]:
         records, now = invites.known(oversight), world.now()

@@ -24,6 +24,7 @@ from keys_tooling.plan import NewFile, Plan, Said
 from schemas.canonical import strict_json
 from schemas.envelope import Frozen
 from schemas.errors import Refusal
+from schemas.signing import Signed
 
 NAME = "unfinished.json"
 LIMIT = 4 * 1024 * 1024
@@ -33,6 +34,7 @@ Word = Annotated[str, Field(max_length=400)]
 class _Said(Frozen):
     op: Word
     body: dict[str, object]
+    text: str | None = None
 
 
 class _File(Frozen):
@@ -51,6 +53,7 @@ class _Journal(Frozen):
     files: tuple[_File, ...]
     affects: tuple[str, ...]
     after: tuple[str, ...]
+    brings: tuple[dict[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,7 @@ def unfinished(folder: Path) -> Journal | None:
     try:
         strict_json(data, LIMIT)
         held = _Journal.model_validate_json(data)
+        brought = tuple(map(Signed.from_json, held.brings))
     except (Refusal, ValidationError) as error:
         raise Refusal(
             "FILE", f"{NAME} is spoiled. Bring it back from your backup, or ask for help."
@@ -144,10 +148,11 @@ def unfinished(folder: Path) -> Journal | None:
         held.does,
         tuple(sorted(held.given.items())),
         held.agency,
-        tuple(Said(one.op, one.body) for one in held.publishes),
+        tuple(Said(one.op, one.body, one.text) for one in held.publishes),
         tuple(NewFile(one.name, one.final) for one in held.files),
         held.affects,
         held.after,
+        brought,
     )
     return Journal(plan, held.size)
 
@@ -183,7 +188,15 @@ def drop(folder: Path) -> None:
 
 
 def _write(folder: Path, journal: Journal, stage: str) -> None:
-    value = {**journal.plan.to_json(), "size": journal.size, "stage": stage, "v": 1}
+    plan = journal.plan
+    value = {
+        **plan.to_json(),
+        "brings": [signed.to_json() for signed in plan.brings],
+        "publishes": [{**said.to_json(), "text": said.text} for said in plan.says],
+        "size": journal.size,
+        "stage": stage,
+        "v": 1,
+    }
     part = folder / f".{NAME}.part"
     try:
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE)

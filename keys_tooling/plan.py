@@ -9,20 +9,30 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from keys_tooling.moments import moment
 from schemas.canonical import Json
 from schemas.directory import Agency
+from schemas.signing import Signed
 
 Facts = dict[str, Any]
 HIDDEN = 24
 """Longer values are shortened for eyes; --json has them whole."""
+MOMENTS = {
+    "effective": "from", "exp": "to", "nbf": "from", "since": "from", "stops": "from", "ts": "at", "until": "until",
+}  # fmt: skip
+"""Fields of a statement that are Unix seconds, and how they are said; --json has the seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A statement to be published: its operation and body, without its place."""
+    """A statement to be published: its operation and body, without its place.
+
+    `text` is what the relay is handed with it, such as a policy's.
+    """
 
     op: str
     body: Json
+    text: str | None = field(default=None, repr=False)
 
     def to_json(self) -> Json:
         return {"body": self.body, "op": self.op}
@@ -52,6 +62,7 @@ class Plan:
         files: the key files that it makes; their secrets are on disk before anything is published.
         affects: sentences: who notices, and how.
         after: sentences: what people must do then.
+        brings: statements that another agency signed, recorded before these.
     """
 
     does: str
@@ -61,6 +72,7 @@ class Plan:
     files: tuple[NewFile, ...] = ()
     affects: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    brings: tuple[Signed, ...] = ()
 
     def same(self, does: str, given: tuple[tuple[str, str], ...]) -> bool:
         return (self.does, self.given) == (does, given)
@@ -70,6 +82,7 @@ class Plan:
             "affects": list(self.affects),
             "after": list(self.after),
             "agency": self.agency,
+            "brings": [signed.peek()["op"] for signed in self.brings],
             "does": self.does,
             "files": [file.to_json() for file in self.files],
             "given": dict(self.given),
@@ -80,6 +93,8 @@ class Plan:
 def described(plan: Plan) -> str:
     """The plan for eyes: "this will happen"."""
     lines = ["This will happen:"]
+    if plan.brings:
+        lines.append(f"  - {len(plan.brings)} statements of the agency's own are recorded")
     lines += [f"  - {sentence(said)}" for said in plan.says] or ["  - nothing has to be published"]
     lines += [f"  - the key file {file.final} is made" for file in plan.files]
     if plan.affects:
@@ -92,15 +107,22 @@ def described(plan: Plan) -> str:
 def sentence(said: Said) -> str:
     """One statement in a line: its operation and every field."""
     body = said.body if isinstance(said.body, dict) else {}
-    fields = ", ".join(f"{name} {_short(value)}" for name, value in sorted(body.items()) if value is not None)
-    return f"{said.op}: {fields}"
+    return f"{said.op}: {_fields(body)}"
+
+
+def _fields(body: dict[str, Json]) -> str:
+    return ", ".join(
+        f"{MOMENTS[name]} {moment(value)}" if name in MOMENTS else f"{name} {_short(value)}"
+        for name, value in sorted(body.items())
+        if value is not None
+    )
 
 
 def _short(value: Json) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_short, value))}]"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{name} {_short(one)}" for name, one in sorted(value.items())) + "}"
+        return "{" + _fields(value) + "}"
     text = str(value)
     return text if len(text) <= HIDDEN * 2 else f"{text[:HIDDEN]}…"
 

@@ -2,24 +2,25 @@
 
 Rules of this house:
 - what is in force is read from the relay's directory, replayed, and from texts held against their digests;
-- a draft and a signed policy are files; none is ever overwritten, and signing needs no relay;
-- before anything is posted, all of it is tried on a copy of the directory.
+- a draft and a signed policy are files; none is ever overwritten, and signing needs no relay.
 """
 
 from __future__ import annotations
 
-import copy
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from keys_tooling import own_side
 from keys_tooling.admission import Oversight
+from keys_tooling.applying import Stated, post
 from keys_tooling.console import World
 from keys_tooling.directory_reading import Reading, Source, read_directory
 from keys_tooling.keyfiles import new_files, read_public, read_secret
 from keys_tooling.partnership import AGENT, PARTNERSHIP
+from keys_tooling.plan import Plan, Said
 from keys_tooling.token_pins import on_token
 from schemas import api
 from schemas.canonical import Json, encode, strict_json
@@ -32,11 +33,20 @@ from schemas.keys import SigningKey
 from schemas.kinds import KINDS
 from schemas.partnership import FILE_LIMIT as PARTNERSHIP_LIMIT
 from schemas.partnership import Partnership
-from schemas.policing import FILE_LIMIT, LATE, SIGNERS, Entry, PolicyBody, SignedPolicy, check_signers
+from schemas.policing import (
+    FILE_LIMIT,
+    LATE,
+    SIGNERS,
+    Entry,
+    PolicyBody,
+    SignedPolicy,
+    check_signers,
+    statement_body,
+)
 from schemas.policy import Policy
 from schemas.shelf import read_policy
-from schemas.signing import Signed
 
+Given = tuple[tuple[str, str], ...]
 NOT_ONE = "This is neither a policy's draft nor a signed policy. Make one with: fenpost-keys policy new"
 
 
@@ -100,6 +110,33 @@ def draft(policy: Policy, version: int, effective: int) -> bytes:
     return text.encode("utf-8") + b"\n"
 
 
+def is_there(path: Path, data: bytes) -> bool:
+    """Whether a file of these very bytes is there, as a command that was killed after it wrote them leaves it.
+
+    Raises:
+        Refusal: EXISTS (another file is there), FILE.
+    """
+    if not os.path.lexists(path):
+        return False
+    if read_public(path, FILE_LIMIT) != data:
+        raise Refusal("EXISTS")
+    return True
+
+
+def drafted_before(path: Path, policy: Policy, version: int, effective: int) -> int | None:
+    """The first second of the draft at `path`, when it is this one, made minutes ago. Raises Refusal EXISTS, FILE."""
+    if not os.path.lexists(path):
+        return None
+    try:
+        begins = Policy.parse(read_draft(read_public(path, FILE_LIMIT)).text).effective
+    except Refusal as refusal:
+        raise Refusal("EXISTS") from refusal
+    if abs(begins - effective) > LATE:
+        raise Refusal("EXISTS")
+    is_there(path, draft(policy, version, begins))
+    return begins
+
+
 def write_new(path: Path, data: bytes) -> None:
     """Raises Refusal EXISTS, FILE, DISK_FULL."""
     with new_files(path.parent) as files:
@@ -154,44 +191,52 @@ def read_signer(path: Path, passphrase: bytes) -> PolicyKey:
     return PolicyKey.from_json(read_secret(path, PolicyKey.HOLDS, passphrase), on_token)
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """What putting in force did; `before` says that it was in the directory already."""
-
-    entry: Entry
-    before: bool
-
-
-async def plan(line: Line, oversight: Oversight, found: SignedPolicy, world: World) -> Entry:
-    """What putting this policy in force would put on record, or what is on record of it; nothing is posted.
+def put_in_force(view: Directory, given: Given, found: SignedPolicy, now: int) -> Plan:
+    """Oversight's word that a policy counts from its first second on; nothing where it is on record.
 
     Raises:
-        Refusal: as Directory.apply, POLICY_FAULT, FORM of a text that is no policy, FORK, ROLLBACK.
+        Refusal: POLICY_PAST, POLICY_FAULT, FORM of a text that is no policy.
     """
-    reading = await read_own(line, oversight, world)
-    return _recorded(reading, found) or _tried(reading, oversight, found, world.now())[1]
-
-
-async def apply(
-    line: Line, oversight: Oversight, found: SignedPolicy, expected: Entry, world: World
-) -> Applied:
-    """Put a policy in force as planned, or hand its text in again when it is on record.
-
-    Raises:
-        Refusal: as `plan`, CONFLICT when something else was recorded meanwhile, and the relay's own.
-    """
-    reading = await read_own(line, oversight, world)
-    entry, signed = _recorded(reading, found), None
-    if entry is None:
-        signed, entry = _tried(reading, oversight, found, world.now())
-    else:
-        signed = _statement(reading, entry)
-    if (entry.digest, entry.version, entry.signers) != (expected.digest, expected.version, expected.signers):
-        raise Refusal("CONFLICT")
-    item = api.StatementIn(
-        kind="policy", signed=api.SignedJson(**signed.to_json()), body=found.text.decode("ascii")
+    body, policy = found.body(), Policy.parse(found.text)
+    here = recorded(view, found) is not None
+    if not here and body.effective < now - LATE:
+        raise Refusal("POLICY_PAST")
+    return Plan(
+        "policy apply",
+        given,
+        view.oversight,
+        () if here else (Said("policy", statement_body(found), found.text.decode("ascii")),),
+        affects=("the relay is handed its text again",)
+        if here
+        else (f"every member: from then on version {policy.version} decides",),
     )
-    return Applied(entry, before=await post_one(line, item) == "repeat")
+
+
+def recorded(view: Directory, found: SignedPolicy) -> Entry | None:
+    """The entry of this policy, if it is on record."""
+    body = found.body()
+    return next(
+        (e for e in view.policies.entries if (e.digest, e.version) == (body.digest, body.version)), None
+    )
+
+
+def entry_of(view: Directory, found: SignedPolicy, now: int) -> Entry:
+    """What is on record of this policy, or would be. Raises Refusal as check_signers and Timeline.after."""
+    body = found.body()
+    people = () if (here := recorded(view, found)) else check_signers(body, lambda kid: view.signer(kid, now))
+    return here or view.policies.after(body, now, people).entries[-1]
+
+
+async def hand_in_again(line: Line, oversight: Oversight, found: SignedPolicy, world: World) -> None:
+    """A relay that lost the text of a policy on record is given it again. Raises Refusal NOT_FOUND, and the relay's."""
+    reading = await read_own(line, oversight, world)
+    body = found.body()
+    for signed in reading.statements:
+        said = parse_statement(signed)[1]
+        if isinstance(said, PolicyBody) and (said.digest, said.version) == (body.digest, body.version):
+            await post(line, (Stated(signed, found.text.decode("ascii")),))
+            return
+    raise Refusal("NOT_FOUND")
 
 
 async def post_one(line: Line, item: api.StatementIn) -> str:
@@ -210,31 +255,6 @@ async def read_own(line: Line, oversight: Oversight, world: World) -> Reading:
     reading = await own_side.read_own(line, oversight, world)
     own_side.check_own_chain(reading, oversight.admin)
     return reading
-
-
-def _recorded(reading: Reading, found: SignedPolicy) -> Entry | None:
-    body = found.body()
-    entries = reading.view.policies.entries
-    return next((e for e in entries if (e.digest, e.version) == (body.digest, body.version)), None)
-
-
-def _statement(reading: Reading, entry: Entry) -> Signed:
-    """The very statement that put this policy on record."""
-    for signed in reading.statements:
-        _, body = parse_statement(signed)
-        if isinstance(body, PolicyBody) and body.version == entry.version:
-            return signed
-    raise Refusal("NOT_FOUND")
-
-
-def _tried(reading: Reading, oversight: Oversight, found: SignedPolicy, now: int) -> tuple[Signed, Entry]:
-    """The statement, tried on a copy of the directory, and what it puts on record."""
-    Policy.parse(found.text)
-    if found.body().effective < now - LATE:
-        raise Refusal("POLICY_PAST")
-    signed, view = own_chain(reading, oversight).policy(found, now), copy.deepcopy(reading.view)
-    view.apply(signed)
-    return signed, view.policies.entries[-1]
 
 
 def own_chain(reading: Reading, oversight: Oversight) -> Chain:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from keys_tooling.console import World, report
+from keys_tooling.console import REFUSED, World, report, tell
 
 if TYPE_CHECKING:
     from agent.client import Relay
+    from keys_tooling.change import Change
     from keys_tooling.policy import Member
     from schemas.canonical import Json
     from schemas.directory import Directory
@@ -24,18 +25,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def agreed(yes: bool) -> bool:
-    """Whether the person at the terminal says go on; --yes says it for her."""
-    if yes:
-        return True
-    if not sys.stdin.isatty():
-        raise click.UsageError("There is no terminal to ask: read the plan above, then give --yes.")
-    return click.confirm("Put it in force", err=True)
-
-
 def plan_text(plan: Entry) -> str:
     """What applying will put on record, for eyes."""
-    from keys_tooling.policy_words import moment
+    from keys_tooling.moments import moment
 
     return (
         f"Version        {plan.version}, from {moment(plan.effective)}\n"
@@ -91,39 +83,77 @@ def read_file(file: Path) -> SignedPolicy:
 
 
 def write_draft(
-    world: World,
-    folder: Path,
-    source: str,
-    effective: str | None,
-    later: int,
-    out: Path,
-    passphrase_file: Path | None,
-    as_json: bool,
+    world: World, folder: Path, source: str, effective: str | None, later: int, out: Path, change: Change
 ) -> None:
     """Write the next version's draft from a version on record or a file; without `effective` it begins `later`."""
     from keys_tooling import policy as work
-    from keys_tooling.policy_words import moment
+    from keys_tooling.moments import moment
+    from keys_tooling.policy_words import changes
+    from schemas.errors import Refusal
     from schemas.policy import Policy
 
     first = world.now() + later if effective is None else read_moment(effective, world.now())
 
-    async def ask(line: Relay, member: Member) -> tuple[int, Policy]:
-        view = await view_of(line, member, world)
+    async def ask(line: Relay, member: Member) -> tuple[int, Policy, Policy | None]:
+        view, now = await view_of(line, member, world), world.now()
+        entry = view.policies.in_force(now)
+        try:
+            force = None if entry is None else await work.text_of(line, entry)
+        except Refusal as refusal:
+            if refusal.code != "NOT_FOUND":
+                raise
+            force = None  # a relay that lost it: the draft can be made all the same
         entries = view.policies.entries
         following = (entries[-1].version if entries else 0) + 1
         if not source.isascii() or not source.isdigit():
-            return following, Policy.parse(read_file(Path(source)).text)
-        return following, await work.text_of(line, view.policies.version(int(source)))
+            return following, Policy.parse(read_file(Path(source)).text), force
+        return following, await work.text_of(line, view.policies.version(int(source))), force
 
-    version, found = asking(world, folder, passphrase_file, ask)
-    work.write_new(out, work.draft(found, version, first))
-    facts: dict[str, Json] = {"effective": first, "from": source, "out": str(out), "version": version}
+    version, found, force = asking(world, folder, change.passphrase_file, ask)
+    before = work.drafted_before(out, found, version, first)
+    first = before or first
+    origin = f"version {source}" if source.isdigit() else source
+    said = () if force is None else changes(force, found)
+    tell(
+        f"This will happen:\n  - {out} is written: version {version}, from {moment(first)}, with the text of {origin}\n"
+        + "\n".join((compared(force, said), *(f"  - {sentence}" for sentence in said)))
+    )
+    facts: dict[str, Json] = {
+        "changes": list(said), "effective": first, "from": source, "out": str(out), "version": version,
+        "was_written": before is not None,
+    }  # fmt: skip
     text = (
         f"Version        {version}, from {moment(first)}\n"
         f"Draft          {out}\n\n"
         f"Edit it, then:\n  fenpost-keys policy check {out} --dir {folder}"
     )
-    report(facts, text, as_json=as_json)
+    one_file(
+        change,
+        facts,
+        text,
+        None if before else lambda: work.write_new(out, work.draft(found, version, first)),
+    )
+
+
+def one_file(change: Change, facts: dict[str, Json], text: str, write: Callable[[], None] | None) -> None:
+    """The end of a command that writes one file, whole or not at all: asked, written and reported.
+
+    Args:
+        write: None when the file was written before, by this command, which was killed then.
+    """
+    from keys_tooling.carrying_out import agreed
+
+    if change.dry:
+        report(
+            {**facts, "applied": False}, "Nothing was changed: this was a dry run.", as_json=change.as_json
+        )
+        return
+    if write is not None:
+        if not agreed(yes=change.yes, unasked=True):
+            tell("Nothing was changed.")
+            sys.exit(REFUSED)
+        write()
+    report({**facts, "applied": True}, text, as_json=change.as_json)
 
 
 def read_moment(text: str, now: int) -> int:
@@ -161,7 +191,7 @@ def entry_facts(entry: Entry) -> dict[str, Json]:
 
 def entry_line(entry: Entry) -> str:
     """A policy on record, for eyes."""
-    from keys_tooling.policy_words import moment
+    from keys_tooling.moments import moment
 
     return f"version {entry.version}, from {moment(entry.effective)}, digest {aloud(entry.digest)}"
 

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from keys_tooling.console import REFUSED, World, report, tell
-from keys_tooling.options import DRY, FILE, JSON, PASSPHRASE, YES
+from keys_tooling.change import CHANGE, Change
+from keys_tooling.console import World, report, tell
+from keys_tooling.options import FILE, JSON, OVERSIGHT, PASSPHRASE
 from keys_tooling.policy_asking import (
-    agreed,
     aloud,
     asking,
     compared,
     entry_facts,
     entry_line,
     in_force,
+    one_file,
     plan_text,
     read_file,
     view_of,
@@ -27,7 +27,9 @@ from keys_tooling.policy_asking import (
 from keys_tooling.policy_signers_main import signer
 
 if TYPE_CHECKING:
-    from schemas.policing import Entry
+    from keys_tooling.directory_reading import Reading
+    from keys_tooling.own_side import OwnSide
+    from keys_tooling.plan import Plan
 
 WEEK = 7 * 24 * 3600
 
@@ -70,7 +72,7 @@ def policy_show(world: World, folder: Path, passphrase_file: Path | None, as_jso
     Example:
       fenpost-keys policy show --dir partnership
     """
-    from keys_tooling.policy_words import moment
+    from keys_tooling.moments import moment
 
     view = asking(world, folder, passphrase_file, lambda line, member: view_of(line, member, world))
     now = world.now()
@@ -98,8 +100,7 @@ def policy_show(world: World, folder: Path, passphrase_file: Path | None, as_jso
 @click.option("--from", "source", required=True, help="A version on record, or a file with a policy.")
 @_effective
 @_out
-@PASSPHRASE
-@JSON
+@CHANGE
 @click.pass_obj
 def policy_new(
     world: World,
@@ -107,8 +108,7 @@ def policy_new(
     source: str,
     effective: str | None,
     out: Path,
-    passphrase_file: Path | None,
-    as_json: bool,
+    change: Change,
 ) -> None:
     """Write the next version as a text to edit, made from one on record or from a file.
 
@@ -116,7 +116,7 @@ def policy_new(
     Example:
       fenpost-keys policy new --dir partnership --from 1 --effective 2027-01-04T09:00Z --out draft.json
     """
-    write_draft(world, folder, source, effective, WEEK, out, passphrase_file, as_json)
+    write_draft(world, folder, source, effective, WEEK, out, change)
 
 
 @policy.command("rollback")
@@ -124,8 +124,7 @@ def policy_new(
 @_dir
 @click.option("--effective", help="Its first moment: now, or such as 2027-01-04T09:00Z. [default: now]")
 @_out
-@PASSPHRASE
-@JSON
+@CHANGE
 @click.pass_obj
 def policy_rollback(
     world: World,
@@ -133,8 +132,7 @@ def policy_rollback(
     folder: Path,
     effective: str | None,
     out: Path,
-    passphrase_file: Path | None,
-    as_json: bool,
+    change: Change,
 ) -> None:
     """Write an old version's text as the next version. Two people sign it as they sign any other.
 
@@ -142,7 +140,7 @@ def policy_rollback(
     Example:
       fenpost-keys policy rollback 1 --dir partnership --out back.json
     """
-    write_draft(world, folder, str(version), effective, 0, out, passphrase_file, as_json)
+    write_draft(world, folder, str(version), effective, 0, out, change)
 
 
 @policy.command("check")
@@ -159,7 +157,8 @@ def policy_check(world: World, file: Path, folder: Path, passphrase_file: Path |
       fenpost-keys policy check draft.json --dir partnership
     """
     from keys_tooling import policy as work
-    from keys_tooling.policy_words import changes, moment
+    from keys_tooling.moments import moment
+    from keys_tooling.policy_words import changes
     from schemas.policing import policy_digest
 
     found = read_file(file)
@@ -190,10 +189,9 @@ def policy_check(world: World, file: Path, folder: Path, passphrase_file: Path |
 @click.argument("file", type=FILE)
 @click.option("--key", type=FILE, required=True, help="Your own policy key file.")
 @_out
-@PASSPHRASE
-@JSON
-def policy_sign(file: Path, key: Path, out: Path, passphrase_file: Path | None, as_json: bool) -> None:
-    """Sign a draft, or a policy that somebody else signed first. Asks no relay.
+@CHANGE
+def policy_sign(file: Path, key: Path, out: Path, change: Change) -> None:
+    """Sign a draft, or a policy that somebody else signed first. Says first what it will sign. Asks no relay.
 
     Read the digest aloud to the other signer: both must see the same.
 
@@ -203,20 +201,21 @@ def policy_sign(file: Path, key: Path, out: Path, passphrase_file: Path | None, 
       fenpost-keys policy sign once.json --key policy-2.fpk --out signed.json
     """
     from keys_tooling import policy as work
-    from keys_tooling.keyfiles import new_files
+    from keys_tooling.moments import moment
     from keys_tooling.passphrases import known_passphrase
-    from keys_tooling.policy_words import moment
     from schemas.policing import SIGNERS, policy_digest
     from schemas.policy import Policy
 
     found = read_file(file)
-    with new_files(out.parent) as files:
-        files.absent(out.name)
-    signer = work.read_signer(key, known_passphrase(passphrase_file, "your policy key"))
+    signer = work.read_signer(key, known_passphrase(change.passphrase_file, "your policy key"))
     signed, new = found.signed_by(signer.key), Policy.parse(found.text)
-    work.write_new(out, signed.to_bytes())
+    before = work.is_there(out, signed.to_bytes())
     digest = policy_digest(found.text)
     missing = max(0, SIGNERS - len(signed.sigs))
+    tell(
+        f"This will happen:\n  - {signer.person} signs version {new.version}, from {moment(new.effective)}, and {out} "
+        f"is written\n  - digest {aloud(digest)}\n  - what it changes: fenpost-keys policy check {file}"
+    )
     facts = {
         "digest": digest,
         "effective": new.effective,
@@ -224,6 +223,7 @@ def policy_sign(file: Path, key: Path, out: Path, passphrase_file: Path | None, 
         "out": str(out),
         "person": signer.person,
         "version": new.version,
+        "was_written": before,
     }
     text = (
         f"Version        {new.version}, from {moment(new.effective)}\n"
@@ -236,7 +236,7 @@ def policy_sign(file: Path, key: Path, out: Path, passphrase_file: Path | None, 
             else f"\nNext:\n  fenpost-keys policy apply {out} --partnership-dir partnership"
         )
     )
-    report(facts, text, as_json=as_json)
+    one_file(change, facts, text, None if before else lambda: work.write_new(out, signed.to_bytes()))
 
 
 @policy.command("dry-run")
@@ -293,48 +293,55 @@ def policy_dry_run(
 
 @policy.command("apply")
 @click.argument("file", type=FILE)
-@click.option("--partnership-dir", "folder", type=FILE, required=True, help="Oversight's folder.")
-@YES
-@DRY
-@PASSPHRASE
-@JSON
+@OVERSIGHT
+@CHANGE
 @click.pass_obj
-def policy_apply(
-    world: World, file: Path, folder: Path, yes: bool, dry: bool, passphrase_file: Path | None, as_json: bool
-) -> None:
+def policy_apply(world: World, file: Path, folder: Path, change: Change) -> None:
     """Put a policy in force that two people signed: oversight runs this. It says first what it will do, and asks.
 
-    Run again, it changes nothing; a relay that lost the text takes it again.
+    Run again, it changes nothing; a relay that lost the text takes it again. Killed at any moment, run it again.
 
     \b
     Example:
       fenpost-keys policy apply signed.json --partnership-dir partnership
     """
-    from agent.client import Relay
     from keys_tooling import policy as work
     from keys_tooling.admission import Oversight
+    from keys_tooling.carrying_out import agreed, carried_out, given, said
+    from keys_tooling.moments import moment
+    from keys_tooling.own_side import reached
     from keys_tooling.passphrases import known_passphrase
-    from keys_tooling.policy_words import moment
+    from schemas.policing import policy_digest
 
     found = read_file(file)
-    oversight = Oversight.open(folder, known_passphrase(passphrase_file, "oversight's keys"))
-    charter = oversight.partnership.charter
+    passphrase = known_passphrase(change.passphrase_file, "oversight's keys")
+    own, told = Oversight.open(folder, passphrase), given(digest=policy_digest(found.text))
 
-    async def apply() -> tuple[Entry, work.Applied | None]:
-        async with Relay(charter.relay, charter.authority, oversight.auth, world.clock, world.draw) as line:
-            plan = await work.plan(line, oversight, found, world)
-            tell(plan_text(plan))
-            go = not dry and agreed(yes)
-            return plan, await work.apply(line, oversight, found, plan, world) if go else None
+    def plan(reading: Reading, _side: OwnSide) -> Plan:
+        made = work.put_in_force(reading.view, told, found, world.now())
+        tell(plan_text(work.entry_of(reading.view, found, world.now())))
+        return made
 
-    plan, done = asyncio.run(apply())
-    if done is None and dry:
-        facts = {**entry_facts(plan), "applied": False}
-        report(facts, "Nothing was changed: this was a dry run.", as_json=as_json)
-        return
-    if done is None:
-        tell("Nothing was changed.")
-        sys.exit(REFUSED)
-    state = "was on record already; nothing was changed" if done.before else "is on record now"
-    text = f"Version {done.entry.version} {state}. It counts from {moment(done.entry.effective)}."
-    report({**entry_facts(done.entry), "was_on_record": done.before}, text, as_json=as_json)
+    outcome = carried_out(
+        world,
+        own,
+        passphrase,
+        "policy apply",
+        told,
+        plan,
+        dry=change.dry,
+        agree=lambda: agreed(yes=change.yes),
+    )
+    before = not outcome.plan.says
+    if before and not change.dry:
+
+        async def again() -> None:
+            async with reached(own, world) as line:
+                await work.hand_in_again(line, own, found, world)
+
+        asyncio.run(again())
+    entry = work.entry_of(outcome.view, found, world.now())
+    state = "was on record already; nothing was changed" if before else "is on record now"
+    text = f"Version {entry.version} {state}. It counts from {moment(entry.effective)}."
+    facts = {**entry_facts(entry), "was_on_record": before}
+    said(outcome, facts, text, dry=change.dry, as_json=change.as_json)

@@ -96,7 +96,7 @@ def signer_name(
     from keys_tooling import policy_signers as work
     from keys_tooling.card_number import hear
     from keys_tooling.keyfiles import read_public
-    from keys_tooling.policy_words import moment
+    from keys_tooling.moments import moment
 
     found = work.read_card(read_public(card, work.CARD_LIMIT))
     hear(found.number, fingerprint, "--fingerprint")
@@ -120,8 +120,8 @@ def signer_list(world: World, folder: Path, passphrase_file: Path | None, as_jso
     Example:
       fenpost-keys policy signer list --dir partnership
     """
+    from keys_tooling.moments import moment
     from keys_tooling.policy_signers import signers
-    from keys_tooling.policy_words import moment
 
     view = asking(world, folder, passphrase_file, lambda line, member: view_of(line, member, world))
     keys = signers(view)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 
+from keys_tooling.moments import moment
 from schemas.canonical import Json
 from schemas.policy import Policy
 
@@ -127,11 +127,3 @@ def duration(seconds: int) -> str:
         if seconds and not seconds % size:
             return f"{seconds // size} {unit}{'' if seconds == size else 's'}"
     return f"{seconds} seconds"
-
-
-def moment(ts: int) -> str:
-    """A time in UTC, to the minute."""
-    try:
-        return datetime.fromtimestamp(ts, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    except (ValueError, OverflowError):
-        return str(ts)

@@ -136,9 +136,9 @@ def retention_apply(
     from keys_tooling.admission import Oversight
     from keys_tooling.audit import retention_asking as asking
     from keys_tooling.keyfiles import read_public
+    from keys_tooling.moments import moment
     from keys_tooling.passphrases import known_passphrase
     from keys_tooling.policy_asking import aloud
-    from keys_tooling.policy_words import moment
     from schemas.policing import FILE_LIMIT
     from schemas.retention import RetentionList, SignedRetention
 
@@ -246,7 +246,7 @@ def retention_holds(world: World, at: Occasion, as_json: bool) -> None:
       fenpost-audit retention holds --dir officer
     """
     from keys_tooling.audit.retaining import holds
-    from keys_tooling.policy_words import moment
+    from keys_tooling.moments import moment
     from schemas.ranges import count_of, spelled
 
     rows, _ = _opened(at.session(world), at.purpose)
@@ -278,7 +278,7 @@ def retention_deleted(folder: Path, as_json: bool) -> None:
     from keys_tooling.audit.mirror_file import open_mirror
     from keys_tooling.audit.retaining import deleted_on_schedule
     from keys_tooling.directory_reading import replay
-    from keys_tooling.policy_words import moment
+    from keys_tooling.moments import moment
 
     charter = officer_folder.believed(folder).charter
     with open_mirror(folder, write=False) as mirror:
@@ -348,7 +348,7 @@ def _runs(entries: str | None) -> list[tuple[int, int]]:
 
 
 def _plan_text(found: Plan, out: Path | None) -> str:
-    from keys_tooling.policy_words import moment
+    from keys_tooling.moments import moment
 
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(found.going.items()) if count)
     later = "" if found.next_due is None else f" (the next from {moment(found.next_due)})"

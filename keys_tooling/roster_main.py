@@ -34,10 +34,10 @@ def role_roster(world: World, folder: Path, passphrase_file: Path | None, as_jso
       fenpost-keys role roster --dir peacock
     """
     from keys_tooling import roster
+    from keys_tooling.moments import moment
     from keys_tooling.own_side import OwnSide, reached, read_own
     from keys_tooling.passphrases import known_passphrase
     from keys_tooling.policy import text_of
-    from keys_tooling.policy_words import moment
     from schemas.errors import Refusal
     from schemas.override import terms_of
 

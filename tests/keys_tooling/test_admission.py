@@ -2,12 +2,16 @@
 
 import json
 import secrets
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from keys_tooling.admission import Oversight, enrol
+from keys_tooling import journal as journals
+from keys_tooling.admission import Oversight
+from keys_tooling.admission import admit as admission
+from keys_tooling.applying import apply
+from keys_tooling.carrying_out import planned
 from keys_tooling.ceremony import Member, OfficerCard, admit, make_agency, make_officer
 from keys_tooling.console import World as Outside
 from keys_tooling.enrolment import Enrolment, check_fingerprint, make_enrolment, parse_enrolment
@@ -64,8 +68,27 @@ def enrolment(world: World, name: str = "Peterborough IDVAS", **changes: object)
     )
 
 
-async def taken(relay: PaperRelay, oversight: Oversight, new: Enrolment):
-    return await enrol(relay, oversight, new, Outside(relay.world.clock, secrets.token_bytes))
+@dataclass(frozen=True)
+class Taken:
+    posted: int
+    before: bool
+    members: int
+
+
+async def taken(relay: PaperRelay, oversight: Oversight, new: Enrolment, clock=None) -> Taken:
+    """As `agency enrol` does it: planned, or what was begun before, and applied."""
+    outside = Outside(clock or relay.world.clock, secrets.token_bytes)
+    begun, posted, before = journals.unfinished(oversight.folder), 0, False
+    if begun is None:
+        plan, reading = await planned(
+            relay, oversight, outside, lambda reading, own: admission(reading, own, (), new, outside.now())
+        )
+        before, view = not plan.says, reading.view
+        begun = journals.begin(oversight.folder, plan, len(reading.statements)) if plan.says else None
+    if begun is not None:
+        done = await apply(relay, oversight, begun, (), outside, lambda _text: None)
+        posted, view = done.posted, done.view
+    return Taken(posted, before, sum(agency.member for agency in view.agencies.values()))
 
 
 async def test_an_enrolled_agency_is_a_member_with_its_desks(relay, oversight, world):
@@ -106,7 +129,9 @@ async def test_statements_that_arrived_without_the_admission_are_not_posted_agai
     assert (await taken(relay, oversight, new)).posted == len(new.statements) - 4 + 1
 
 
-async def test_another_admission_in_the_same_moment_is_no_conflict(relay, oversight, world):
+async def test_another_admission_in_the_same_moment_is_no_conflict(relay, oversight, world, tmp_path):
+    (tmp_path / "another").mkdir()
+    colleague = replace(oversight, folder=tmp_path / "another")
     one, other, honest = enrolment(world), enrolment(world, "IMPAKT DASS"), relay.post_statements
     first = True
 
@@ -115,7 +140,7 @@ async def test_another_admission_in_the_same_moment_is_no_conflict(relay, oversi
         if first:
             first = False
             relay.post_statements = honest
-            await taken(relay, oversight, other)
+            await taken(relay, colleague, other)
         return await honest(request)
 
     relay.post_statements = overtaken
@@ -199,9 +224,8 @@ async def test_oversights_own_chain_rewritten_is_refused(relay, oversight, world
 
 
 async def test_a_relay_whose_clock_is_off_is_refused(relay, oversight, world):
-    outside = Outside(lambda: world.now + 301, secrets.token_bytes)
     with pytest.raises(Refusal, match="CLOCK"):
-        await enrol(relay, oversight, enrolment(world), outside)
+        await taken(relay, oversight, enrolment(world), lambda: world.now + 301)
 
 
 async def test_a_changed_note_of_what_was_seen_is_refused(relay, oversight, world):

@@ -11,6 +11,7 @@ from agent.client import Relay
 from keys_tooling import journal as journals
 from keys_tooling import officers
 from keys_tooling.applying import apply
+from keys_tooling.card_number import check
 from keys_tooling.carrying_out import planned
 from keys_tooling.ceremony import OfficerCard, make_officer
 from keys_tooling.console import World as Console
@@ -56,11 +57,12 @@ async def refused(work: Any) -> str:
 
 async def carried(line: Relay, own: OwnSide, here: Console, make: Callable[[Agency], Plan]) -> bool:
     """Whether the plan had anything to publish; it is published then."""
-    plan, size = await planned(
+    plan, reading = await planned(
         line, own, here, lambda reading, _own: make(reading.view.agencies[own.admin.agency])
     )
     if plan.says:
-        done = await apply(line, own, journals.begin(own.folder, plan, size), (), here, print)
+        begun = journals.begin(own.folder, plan, len(reading.statements))
+        done = await apply(line, own, begun, (), here, print)
         assert done.posted == len(plan.says)
     return bool(plan.says)
 
@@ -72,8 +74,8 @@ async def test_a_new_officer_is_published_after_her_number_was_read_aloud(
     own, here = administrator(world), console(world)
     wrong = card_number(make_officer(secrets.token_bytes)[1])
     with pytest.raises(Refusal, match="FINGERPRINT"):
-        officers.check_number(card, wrong)
-    officers.check_number(card, card_number(card).replace(" ", "-"))
+        check(card_number(card), wrong)
+    check(card_number(card), card_number(card).replace(" ", "-"))
     assert await carried(line, own, here, lambda agency: officers.publish(agency, (), card, world.now))
     assert not await carried(line, own, here, lambda agency: officers.publish(agency, (), card, world.now))
     async with world.session() as http:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from keys_tooling.policy_words import changes, duration, moment
+from keys_tooling.moments import moment
+from keys_tooling.policy_words import changes, duration
 from schemas.canonical import encode
 from schemas.policy import Policy, founding
 
