@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from keys_tooling.change import CHANGE, Change
 from keys_tooling.console import World, report
-from keys_tooling.options import DEMONSTRATION, DRY, FILE, JSON, OFFICERS, PASSPHRASE, YES
+from keys_tooling.options import DEMONSTRATION, FILE, JSON, OFFICERS, OVERSIGHT, PASSPHRASE
 from keys_tooling.partnership_main import NEXT, offline
 from schemas.sectors import SECTORS, Sector
 
@@ -133,10 +134,7 @@ def agency_show(enrolment: Path, as_json: bool) -> None:
 @click.option("--dir", "own", type=FILE, help="The agency's folder: it hands its enrolment in itself.")
 @click.option("--invite", "invitation", type=FILE, help="The agency: oversight's invitation, as a file.")
 @click.option("--typed", "is_typed", is_flag=True, help="The agency: type the invitation's line instead.")
-@YES
-@DRY
-@PASSPHRASE
-@JSON
+@CHANGE
 @click.pass_obj
 def agency_enrol(
     world: World,
@@ -147,10 +145,7 @@ def agency_enrol(
     own: Path | None,
     invitation: Path | None,
     is_typed: bool,
-    yes: bool,
-    dry: bool,
-    passphrase_file: Path | None,
-    as_json: bool,
+    change: Change,
 ) -> None:
     """Hand an enrolment in (at the agency, with an invitation), or take an agency in (oversight).
 
@@ -166,13 +161,11 @@ def agency_enrol(
     """
     from keys_tooling import enrolling
 
-    handed = own is not None and folder is None and enrolment is None and not dry
+    handed = own is not None and folder is None and enrolment is None and not change.dry
     if own is not None and handed and (invitation is not None) != is_typed:
-        enrolling.hand_in(world, own, invitation, as_json=as_json)
+        enrolling.hand_in(world, own, invitation, as_json=change.as_json)
     elif folder is not None and own is None and (enrolment is not None) != (pending is not None):
-        enrolling.take_in(
-            world, folder, enrolment, pending, fingerprint, passphrase_file, yes=yes, dry=dry, as_json=as_json
-        )
+        enrolling.take_in(world, folder, enrolment, pending, fingerprint, change)
     else:
         raise click.UsageError(
             "At the agency: --dir and --invite, and no --dry-run. Oversight: --partnership-dir, and an enrolment or "
@@ -186,10 +179,7 @@ def agency_enrol(
 @click.option("--stops", help="From when nobody may write to it: now, or such as 2027-01-04T09:00Z.")
 @click.option("--successor", help="Who does its work then, by name or id. [default: nobody]")
 @click.option("--finish", is_flag=True, help="Last of all, after that moment: end every key.")
-@YES
-@DRY
-@PASSPHRASE
-@JSON
+@CHANGE
 @click.pass_obj
 def agency_leave(
     world: World,
@@ -198,10 +188,7 @@ def agency_leave(
     stops: str | None,
     successor: str | None,
     finish: bool,
-    yes: bool,
-    dry: bool,
-    passphrase_file: Path | None,
-    as_json: bool,
+    change: Change,
 ) -> None:
     """Leave the partnership: first nobody writes to the agency anew, then it finishes, and its keys end last.
 
@@ -211,17 +198,13 @@ def agency_leave(
       fenpost-keys agency leave --dir peacock --finish
     """
     from keys_tooling import leaving
-    from keys_tooling.carrying_out import carry_out, given
+    from keys_tooling.carrying_out import given
     from keys_tooling.own_agent import status_of
-    from keys_tooling.own_side import OwnSide
-    from keys_tooling.passphrases import known_passphrase
     from keys_tooling.policy_asking import read_moment
 
     if finish == (stops is not None) or (finish and (member or successor)):
         raise click.UsageError("Say from when on: --stops; or, when all is done, --finish alone.")
-    passphrase = known_passphrase(passphrase_file, "the administrator's keys")
-    own, status = OwnSide.open(folder, passphrase), status_of(folder)
-    told = given(member=member, stops=stops, successor=successor, finish=finish)
+    status, told = status_of(folder), given(member=member, stops=stops, successor=successor, finish=finish)
 
     def plan(reading: Reading, side: OwnSide) -> Plan:
         now = world.now()
@@ -231,21 +214,18 @@ def agency_leave(
         return leaving.leave(reading, side, told, leaver, read_moment(stops or "", now), successor, status)
 
     does = "agency leave --finish" if finish else "agency leave"
-    carry_out(world, own, passphrase, does, told, plan, yes=yes, dry=dry, as_json=as_json)
+    change.by_administrator(world, folder, does, told, plan)
 
 
 @agency.command("merge")
-@click.option("--partnership-dir", "folder", type=FILE, required=True, help="Oversight's folder.")
+@OVERSIGHT
 @click.option("--was", required=True, help="The agency that becomes another, by name or id.")
 @click.option("--now", "now_is", required=True, help="What it is now: a member, by name or id.")
 @click.option(
     "--until", required=True, help="Until when the old one leads to the new, such as 2028-04-01T00:00Z."
 )
 @click.option("--stops", default="now", show_default=True, help="From when nobody may write to the old one.")
-@YES
-@DRY
-@PASSPHRASE
-@JSON
+@CHANGE
 @click.pass_obj
 def agency_merge(
     world: World,
@@ -254,10 +234,7 @@ def agency_merge(
     now_is: str,
     until: str,
     stops: str,
-    yes: bool,
-    dry: bool,
-    passphrase_file: Path | None,
-    as_json: bool,
+    change: Change,
 ) -> None:
     """An agency is merged into another, or carries on under a new name: oversight says so. Agreements do not follow.
 
@@ -269,24 +246,20 @@ def agency_merge(
         --until 2028-04-01T00:00Z
     """
     from keys_tooling import leaving
-    from keys_tooling.admission import Oversight
-    from keys_tooling.carrying_out import carry_out, given
-    from keys_tooling.passphrases import known_passphrase
+    from keys_tooling.carrying_out import given
     from keys_tooling.policy_asking import read_moment
 
-    passphrase = known_passphrase(passphrase_file, "oversight's keys")
-    own = Oversight.open(folder, passphrase)
     told = given(was=was, now=now_is, until=until, stops=stops)
 
     def plan(reading: Reading, side: OwnSide) -> Plan:
         at = world.now()
         return leaving.merge(reading, side, told, was, now_is, read_moment(until, at), read_moment(stops, at))
 
-    carry_out(world, own, passphrase, "agency merge", told, plan, yes=yes, dry=dry, as_json=as_json)
+    change.by_oversight(world, folder, "agency merge", told, plan)
 
 
 @agency.command("pending")
-@click.option("--partnership-dir", "folder", type=FILE, required=True, help="Oversight's folder.")
+@OVERSIGHT
 @PASSPHRASE
 @JSON
 @click.pass_obj
