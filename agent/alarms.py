@@ -8,6 +8,7 @@ Rules of this house:
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 from pydantic import Field
@@ -72,6 +73,7 @@ class AlarmDesk:
         self._outbox = outbox
         self._keys_log = keys_log
         self._clock = clock
+        self._resuming = asyncio.Lock()
 
     async def show(self) -> Json:
         """The alarm with the sizes of its two heads, and the losses that were gone on from."""
@@ -127,8 +129,9 @@ class AlarmDesk:
         }
 
     async def resume(self) -> int:
-        """Seal anew what was lost and is not on its way yet."""
-        return await send_again(self._store, self._outbox, self._clock)
+        """Seal anew what was lost and is not on its way yet: one at a time, or two would each seal the same."""
+        async with self._resuming:
+            return await send_again(self._store, self._outbox, self._clock)
 
     async def _newest(self, loss: Accepted, *, known: bool) -> tuple[str, list[Checkpoint]]:
         """The relay's newest head, and which of all that were seen it does not continue: the loss must explain each.

@@ -9,11 +9,10 @@ Rules of this house:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, select, update
 
 from agent.clock import Clock
 from agent.ladder import forget_ended
@@ -26,6 +25,8 @@ from schemas.loss import Accepted
 
 HAVE = ("collected", "opened", "taken-on", "rejected", "withdrawn", "expired")
 """Steps after which a desk has the message, or will never need it."""
+GOING = ("waiting", "held", "accepted", "lost")
+"""States of a sealing that is on its way to its desks, or there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,16 @@ class Gone:
 
 def mark_lost(c: Connection, loss: Accepted, now: int) -> Gone:
     """Find what of ours the relay has lost, and put it where it is sent again."""
-    gone = [row for row in _of(c, sealings, "accepted", loss) if _wanting(c, row)]
+    accepted = select(sealings.c.eid, sealings.c.id, sealings.c.turn, sealings.c.desks, sealings.c.proof)
+    accepted = accepted.where(sealings.c.state == "accepted", sealings.c.proof.is_not(None))
+    gone = [row for row in _behind(c, accepted, loss) if _wanting(c, row)]
     for row in gone:
         c.execute(update(sealings).where(sealings.c.eid == row.eid).values(state="lost", code="LOST"))
         note(c, now, "lost", "LOST", row.eid)
-    signed = [row.n for row in _of(c, receipts, None, loss)]
-    c.execute(update(receipts).where(receipts.c.n.in_(signed)).values(posted=0))
+    proven = select(receipts.c.n, receipts.c.proof).where(receipts.c.proof.is_not(None))
+    signed = [{"of": row.n} for row in _behind(c, proven, loss)]
+    if signed:
+        c.execute(update(receipts).where(receipts.c.n == bindparam("of")).values(posted=0), signed)
     # Statements keep no proof: all that may still count are posted again.
     said = c.execute(
         update(posts).where(posts.c.posted == 1, posts.c.code.is_(None)).values(posted=0)
@@ -69,7 +74,7 @@ async def send_again(store: Store, outbox: Outbox, clock: Clock) -> int:
             if len(desks) == len(json.loads(row.desks)):
                 sent = await outbox.seal_again(row, None)
             else:
-                sent = all([await outbox.seal_again(row, desk) for desk in desks])
+                sent = bool(desks) and all([await outbox.seal_again(row, desk) for desk in desks])
             state, code = ("replaced" if len(desks) == len(json.loads(row.desks)) else "accepted"), None
             count += sent
         except Refusal as refusal:
@@ -88,18 +93,16 @@ def _settled(c: Connection, row: Row[Any], state: str, code: str | None, now: in
         forget_ended(c, row.id)
 
 
-def _of(c: Connection, table: Any, state: str | None, loss: Accepted) -> Iterable[Row[Any]]:
-    """Rows whose proof stands behind the head that the relay went back to."""
-    asked = select(table).where(table.c.proof.is_not(None))
-    if state is not None:
-        asked = asked.where(table.c.state == state)
-    return [
-        row for row in c.execute(asked).all() if LogProof.parse(row.proof.encode()).index >= loss.now.size
-    ]
+def _behind(c: Connection, asked: Select[Any], loss: Accepted) -> list[Row[Any]]:
+    """Rows whose proof stands behind the head that the relay went back to; the others are not kept in memory."""
+    return [row for row in c.execute(asked) if LogProof.parse(row.proof.encode()).index >= loss.now.size]
 
 
 def _wanting(c: Connection, row: Row[Any]) -> list[tuple[str, str]]:
-    """The desks of a sealing that are not known to have it."""
+    """The desks of a sealing that are not known to have it, and to which no later one goes: a kill may have cut in."""
     steps = c.execute(select(ladder.c.a, ladder.c.d).where(ladder.c.eid == row.eid, ladder.c.state.in_(HAVE)))
     have = {(step.a, step.d) for step in steps}
+    later = (sealings.c.id == row.id) & (sealings.c.turn > row.turn) & sealings.c.state.in_(GOING)
+    for desks in c.execute(select(sealings.c.desks).where(later)).scalars():
+        have |= {(agency, desk) for agency, desk in json.loads(desks)}
     return [(agency, desk) for agency, desk in json.loads(row.desks) if (agency, desk) not in have]

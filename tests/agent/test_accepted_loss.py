@@ -8,10 +8,11 @@ from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from agent.__main__ import main
 from agent.alarms import Lift
+from agent.forms import Give, Send
 from agent.tables import journal, ladder, sealings
 from broker import repairs
 from broker.settings import load
@@ -26,7 +27,7 @@ from schemas.forked import TwoNotes
 from schemas.keyfile import QUICK, lock
 from schemas.loss import Loss, sign_loss, sign_word
 from schemas.signing import Signed
-from tests.agent.agencies import put, quiet
+from tests.agent.agencies import agreement, form, put, quiet
 from tests.agent.test_witness import ROUND, send
 from tests.broker.test_anchor import anchor, copied, pulled, relay_folder, restored
 from tests.broker.test_log import checkpoint
@@ -295,6 +296,50 @@ async def test_a_message_that_arrived_is_not_sent_twice_and_receipts_are_told_ag
         assert (
             len(await two.showing.inbox(every=True)) == 1
         )  # it is kept, though the relay knows nothing of it
+
+
+async def to_both(agent):
+    """A message of Peacock's to two agencies, which IDVAS has by now; afterwards it counts as lost."""
+    both = [{"agency": name, "desk": "intake"} for name in ("IDVAS", "Harbour")]
+    said = {**agreement("IDVAS"), "to": ["IDVAS", "Harbour"]}
+    given = await agent.agreements.give(Give.model_validate_json(json.dumps(said)))
+    asked = form("IDVAS", gid=given["gid"], to=both)
+    await agent.office.send(Send.model_validate_json(json.dumps(asked)))
+    await flushed(agent)
+
+
+async def count_as_lost(agent):
+    await agent.store.run(lambda c: c.execute(update(sealings).values(state="lost", code="LOST")).close())
+
+
+async def going(agent):
+    """Which agencies get a message that is on its way, each as often as it would."""
+    rows = await agent.store.run(lambda c: c.execute(select(sealings)).all())
+    return sorted(a for row in rows if row.state == "waiting" for a, _ in json.loads(row.desks))
+
+
+async def test_what_was_lost_is_sealed_once_though_two_ask_for_it_at_the_same_moment(world):
+    async with world.relay(), quiet(world, "Peacock") as agent:
+        await to_both(agent)
+        await count_as_lost(agent)
+        assert sorted(await asyncio.gather(agent.alarms.resume(), agent.alarms.resume())) == [0, 1]
+        assert await going(agent) == sorted(world.parties[name].id for name in ("IDVAS", "Harbour"))
+
+
+async def test_what_was_lost_on_its_way_to_one_of_two_is_sealed_once_though_the_agent_is_killed_right_after(
+    world,
+):
+    async with world.relay(), quiet(world, "Peacock") as agent, quiet(world, "IDVAS") as other:
+        await to_both(agent)
+        await other.inbox.collect(0)
+        await agent.inbox.collect(0)  # it hears that IDVAS has it
+        await count_as_lost(agent)
+        (row,) = await agent.store.run(lambda c: c.execute(select(sealings)).all())
+        await agent.outbox.seal_again(row, (world.parties["Harbour"].id, "intake"))
+    async with world.relay(), quiet(world, "Peacock") as agent:  # killed there, before it had noted so
+        assert await agent.alarms.resume() == 0
+        assert await going(agent) == [world.parties["Harbour"].id]
+        assert sorted(await states(agent)) == ["accepted", "waiting"]
 
 
 async def test_an_officers_pull_says_what_to_do_and_a_new_folder_follows_the_log_that_goes_on(world):
