@@ -8,21 +8,16 @@ Rules of this house:
 
 from __future__ import annotations
 
-import copy
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, ValidationError
 
 from keys_tooling import card_number
-from keys_tooling.admission import Oversight
 from keys_tooling.console import World
-from keys_tooling.directory_reading import Reading
 from keys_tooling.keyfiles import new_files
-from keys_tooling.policy import Line, own_chain, post_one, read_own
-from schemas import api
+from keys_tooling.plan import Plan, add_key, revoke
 from schemas.canonical import b64, unb64
 from schemas.directory import Directory, Key
 from schemas.errors import Refusal
@@ -31,8 +26,8 @@ from schemas.keyfile import Cost, lock
 from schemas.keyring import PolicyKey
 from schemas.keys import ED25519, LIFE, SigningKey, Use, check_public
 from schemas.policing import KEY_DELAY
-from schemas.signing import Signed
 
+Given = tuple[tuple[str, str], ...]
 CARD_LIMIT = 4096
 NOT_A_CARD = "This is not a policy signer's card, or it was damaged. Ask her for it again."
 
@@ -46,14 +41,6 @@ class Card(card_number.Numbered):
     @property
     def public(self) -> bytes:
         return unb64(self.key, 32)
-
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    """A signer's key as the directory has it; `before` says that nothing had to be posted."""
-
-    key: Key
-    before: bool
 
 
 def make_signer(out: Path, person: str, passphrase: bytes, cost: Cost, world: World) -> Card:
@@ -94,49 +81,39 @@ def number_of(person: str, public: bytes) -> str:
     return digits(labelled("fenpost/v1/policy-card", public + person.encode("ascii"), size=16))
 
 
-async def name_signer(line: Line, oversight: Oversight, card: Card, world: World) -> Named:
-    """Publish a signer's key; it counts a day from now.
+def name(view: Directory, given: Given, card: Card, now: int, does: str = "policy signer name") -> Plan:
+    """A signer's key, which counts a day after everybody could see it; nothing where it was published."""
+    first, life = now + KEY_DELAY, LIFE[Use.POLICY]
+    says = (add_key(Use.POLICY, ED25519, card.key, first, first + life, card.person),)
+    return Plan(
+        does,
+        given,
+        view.oversight,
+        () if any(key.public == card.public for key in signers(view)) else says,
+        affects=("every member sees the new signer a day before she can sign",),
+        after=("end the old key when the new one counts: fenpost-keys policy signer end",),
+    )
+
+
+def end(view: Directory, given: Given, kid: str, reason: str, now: int) -> Plan:
+    """A signer's key ends now; nothing where it has ended.
 
     Raises:
-        Refusal: KEY, CONFLICT, ROLLBACK, FORK and the relay's own.
+        Refusal: UNKNOWN_KEY.
     """
-    reading = await read_own(line, oversight, world)
-    known = next((key for key in signers(reading.view) if key.public == card.public), None)
-    if known is not None:
-        return Named(known, before=True)
-    now = world.now()
-    first = now + KEY_DELAY
-    chain = own_chain(reading, oversight)
-    signed = chain.add_key(Use.POLICY, card.public, first, first + LIFE[Use.POLICY], now, card.person)
-    return Named(await _post(line, reading, signed, card.public), before=False)
-
-
-async def end_signer(line: Line, oversight: Oversight, kid: str, reason: str, world: World) -> Named:
-    """Revoke a signer's key from now on.
-
-    Raises:
-        Refusal: UNKNOWN_KEY, CONFLICT, ROLLBACK, FORK and the relay's own.
-    """
-    reading = await read_own(line, oversight, world)
-    key = next((key for key in signers(reading.view) if key.kid == kid), None)
+    key = next((key for key in signers(view) if key.kid == kid), None)
     if key is None:
         raise Refusal("UNKNOWN_KEY", "No policy signer has this key. Look: fenpost-keys policy signer list")
-    if key.revoked is not None:
-        return Named(key, before=True)
-    signed = own_chain(reading, oversight).revoke(kid, reason, world.now(), world.now())
-    return Named(await _post(line, reading, signed, key.public), before=False)
+    return Plan(
+        "policy signer end",
+        given,
+        view.oversight,
+        () if key.revoked is not None else (revoke(kid, reason, now),),
+        affects=(f"{key.person} signs nothing more; what she signed stays in force",),
+    )
 
 
 def signers(view: Directory) -> list[Key]:
     """Every policy key that oversight ever published, in the directory's order."""
     own = view.agencies[view.oversight]
     return [key for key in own.keys.values() if key.use == Use.POLICY]
-
-
-async def _post(line: Line, reading: Reading, signed: Signed, public: bytes) -> Key:
-    view = copy.deepcopy(reading.view)
-    view.apply(signed)
-    item = api.StatementIn(kind="directory", signed=api.SignedJson(**signed.to_json()))
-    await post_one(line, item)
-    own = view.agencies[view.oversight]
-    return next(key for key in own.keys.values() if key.public == public)

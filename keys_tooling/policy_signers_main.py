@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
+from keys_tooling.change import CHANGE, Change
 from keys_tooling.console import World, report
-from keys_tooling.options import FILE, JSON, PASSPHRASE
+from keys_tooling.options import FILE, JSON, OVERSIGHT, PASSPHRASE
 from keys_tooling.policy_asking import asking, view_of
 
 if TYPE_CHECKING:
-    from agent.client import Relay
-    from keys_tooling.admission import Oversight
+    from keys_tooling.carrying_out import Given, Make, Outcome
+    from keys_tooling.directory_reading import Reading
+    from keys_tooling.own_side import OwnSide
+    from keys_tooling.plan import Plan
     from schemas.canonical import Json
     from schemas.directory import Key
-
-T = TypeVar("T")
-_oversight = click.option("--partnership-dir", "folder", type=FILE, required=True, help="Oversight's folder.")
 
 
 @click.group()
@@ -70,19 +68,11 @@ def signer_init(
 
 @signer.command("name")
 @click.argument("card", type=FILE)
-@_oversight
+@OVERSIGHT
 @click.option("--fingerprint", help="The number that she read aloud. Asked for otherwise.")
-@PASSPHRASE
-@JSON
+@CHANGE
 @click.pass_obj
-def signer_name(
-    world: World,
-    card: Path,
-    folder: Path,
-    fingerprint: str | None,
-    passphrase_file: Path | None,
-    as_json: bool,
-) -> None:
+def signer_name(world: World, card: Path, folder: Path, fingerprint: str | None, change: Change) -> None:
     """Name a signer in the directory: oversight runs this. Her key counts a day later, when everybody could see it.
 
     Ring her on a number that you know and let her read her card's number to you. Two signers are two people: nobody
@@ -95,17 +85,26 @@ def signer_name(
     """
     from keys_tooling import policy_signers as work
     from keys_tooling.card_number import hear
+    from keys_tooling.carrying_out import given, said
     from keys_tooling.keyfiles import read_public
     from keys_tooling.moments import moment
 
     found = work.read_card(read_public(card, work.CARD_LIMIT))
     hear(found.number, fingerprint, "--fingerprint")
-    named = _asked(
-        world, folder, passphrase_file, lambda line, own: work.name_signer(line, own, found, world)
-    )
-    state = "is named already" if named.before else "is named"
-    text = f"{found.person} {state}. Her key signs from {moment(named.key.nbf)} to {moment(named.key.exp)}."
-    report({**_facts(named.key), "was_named": named.before}, text, as_json=as_json)
+    told = given(card=found.number)
+
+    def plan(reading: Reading, _own: OwnSide) -> Plan:
+        return work.name(reading.view, told, found, world.now())
+
+    outcome = _carried_out(world, folder, change, "policy signer name", told, plan)
+    key = next((key for key in work.signers(outcome.view) if key.public == found.public), None)
+    if key is None:
+        said(outcome, {"person": found.person}, "", dry=change.dry, as_json=change.as_json)
+        return
+    before = not outcome.plan.says
+    state = "is named already" if before else "is named"
+    text = f"{found.person} {state}. Her key signs from {moment(key.nbf)} to {moment(key.exp)}."
+    said(outcome, {**_facts(key), "was_named": before}, text, dry=change.dry, as_json=change.as_json)
 
 
 @signer.command("list")
@@ -137,19 +136,16 @@ def signer_list(world: World, folder: Path, passphrase_file: Path | None, as_jso
 @click.option(
     "--key-id", "kid", required=True, help="Her key's id, as `signer list` shows it."
 )  # may begin with -
-@_oversight
+@OVERSIGHT
 @click.option(
     "--reason",
     type=click.Choice(("left", "lost", "compromised", "rotated")),
     default="left",
     show_default=True,
 )
-@PASSPHRASE
-@JSON
+@CHANGE
 @click.pass_obj
-def signer_end(
-    world: World, kid: str, folder: Path, reason: str, passphrase_file: Path | None, as_json: bool
-) -> None:
+def signer_end(world: World, kid: str, folder: Path, reason: str, change: Change) -> None:
     """End a signer's key, by its id: it signs nothing from now on. What it signed stays in force.
 
     Name her successor first: with fewer than two signers nothing can be changed until a day after the next is named.
@@ -159,37 +155,32 @@ def signer_end(
       fenpost-keys policy signer end --key-id KEY_ID --partnership-dir partnership --reason left
     """
     from keys_tooling import policy_signers as work
+    from keys_tooling.carrying_out import given, said
 
-    ended = _asked(
-        world, folder, passphrase_file, lambda line, own: work.end_signer(line, own, kid, reason, world)
-    )
-    state = "had ended already" if ended.before else "has ended"
-    report(
-        {**_facts(ended.key), "was_ended": ended.before},
-        f"{ended.key.person}'s key {state}.",
-        as_json=as_json,
-    )
+    told = given(kid=kid, reason=reason)
+
+    def plan(reading: Reading, _own: OwnSide) -> Plan:
+        return work.end(reading.view, told, kid, reason, world.now())
+
+    outcome = _carried_out(world, folder, change, "policy signer end", told, plan)
+    key = next(key for key in work.signers(outcome.view) if key.kid == kid)
+    before = not outcome.plan.says
+    text = f"{key.person}'s key {'had ended already' if before else 'has ended'}."
+    said(outcome, {**_facts(key), "was_ended": before}, text, dry=change.dry, as_json=change.as_json)
 
 
-def _asked(
-    world: World,
-    folder: Path,
-    passphrase_file: Path | None,
-    ask: Callable[[Relay, Oversight], Awaitable[T]],
-) -> T:
-    """What `ask` does at the relay, as oversight."""
-    from agent.client import Relay
+def _carried_out(world: World, folder: Path, change: Change, does: str, told: Given, make: Make) -> Outcome:
+    """A change in oversight's name."""
     from keys_tooling.admission import Oversight
+    from keys_tooling.carrying_out import agreed, carried_out
     from keys_tooling.passphrases import known_passphrase
 
-    own = Oversight.open(folder, known_passphrase(passphrase_file, "oversight's keys"))
-    charter = own.partnership.charter
-
-    async def asked() -> T:
-        async with Relay(charter.relay, charter.authority, own.auth, world.clock, world.draw) as line:
-            return await ask(line, own)
-
-    return asyncio.run(asked())
+    passphrase = known_passphrase(change.passphrase_file, "oversight's keys")
+    own = Oversight.open(folder, passphrase)
+    return carried_out(
+        world, own, passphrase, does, told, make,
+        dry=change.dry, agree=lambda: agreed(yes=change.yes, unasked=True),
+    )  # fmt: skip
 
 
 def _facts(key: Key) -> dict[str, Json]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from keys_tooling import policy_signers
 from keys_tooling.ceremony import BACKDATE, OfficerCard
 from keys_tooling.console import World
 from keys_tooling.directory_reading import Reading
@@ -15,7 +16,6 @@ from keys_tooling.keyfiles import read_secret
 from keys_tooling.own_side import ASK, RENEW_HOLDS, OwnSide
 from keys_tooling.partnership import ADMIN, AGENT
 from keys_tooling.plan import NewFile, Plan, Said, add_key, revoke, standing
-from keys_tooling.policy_signers import Card as SignerCard
 from keys_tooling.roles import Card as PersonCard
 from schemas.canonical import Json, b64
 from schemas.directory import Agency
@@ -23,7 +23,6 @@ from schemas.errors import Refusal
 from schemas.keyfile import Cost, lock
 from schemas.keyring import AdminKeys, AgentKeys
 from schemas.keys import ALGORITHM, LIFE, SigningKey, Use
-from schemas.policing import KEY_DELAY
 
 Given = tuple[tuple[str, str], ...]
 ALONE = {Use.AUTH: 3600, Use.MSG: 26 * 3600, Use.CONSENT: 26 * 3600, Use.WITNESS: 3600}
@@ -190,7 +189,7 @@ def rotate_officer(reading: Reading, own: OwnSide, given: Given, card: OfficerCa
     )
 
 
-def rotate_policy(reading: Reading, own: OwnSide, given: Given, card: SignerCard, now: int) -> Plan:
+def rotate_policy(reading: Reading, own: OwnSide, given: Given, card: policy_signers.Card, now: int) -> Plan:
     """A policy signer's next key, which counts a day after everybody could see it.
 
     Raises:
@@ -199,19 +198,7 @@ def rotate_policy(reading: Reading, own: OwnSide, given: Given, card: SignerCard
     agency = _own(reading, own)
     if agency.id != reading.view.oversight:
         raise Refusal("NOT_ALLOWED", "Only the partnership's oversight names who signs policies.")
-    first = now + KEY_DELAY
-    known = {key.public for key in agency.keys.values()}
-    says = [
-        add_key(Use.POLICY, ALGORITHM[Use.POLICY], card.key, first, first + LIFE[Use.POLICY], card.person)
-    ]
-    return Plan(
-        "rotate",
-        given,
-        agency.id,
-        () if card.public in known else tuple(says),
-        affects=("every member sees the new signer a day before she can sign",),
-        after=("end the old key when the new one counts: fenpost-keys policy signer end",),
-    )
+    return policy_signers.name(reading.view, given, card, now, "rotate")
 
 
 def together(plans: list[Plan], given: Given) -> Plan:
