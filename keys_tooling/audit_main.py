@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,11 +17,15 @@ from keys_tooling.audit.loss_commands import loss
 from keys_tooling.audit.progress import progress_bar
 from keys_tooling.audit.purpose import Occasion, purposed
 from keys_tooling.audit.query_commands import query
-from keys_tooling.console import REFUSED, World, report, run
-from keys_tooling.options import FILE, JSON, PASSPHRASE
+from keys_tooling.console import REFUSED, World, report, run, width
+from keys_tooling.options import DEMONSTRATION, FILE, JSON, OFFICER, PASSPHRASE
 from keys_tooling.report_main import report as reports
 from keys_tooling.retention_main import retention
 from keys_tooling.token_pins import PIN_FILE
+
+if TYPE_CHECKING:
+    from keys_tooling.audit.read import Reading
+    from schemas.reasons import Act
 
 
 def main() -> None:
@@ -41,11 +46,10 @@ def audit() -> None:
 
 
 audit.add_command(retention)
-_dir = click.option("--dir", "folder", type=FILE, required=True, help="The officer's folder.")
 
 
 @audit.command("init")
-@_dir
+@OFFICER
 @click.option(
     "--person",
     default="ig",
@@ -53,7 +57,7 @@ _dir = click.option("--dir", "folder", type=FILE, required=True, help="The offic
     help="The role that the card names, such as ig-3 or deputy-4, never a name.",
 )
 @PASSPHRASE
-@click.option("--demonstration-cost", is_flag=True, hidden=True)
+@DEMONSTRATION
 @JSON
 @click.pass_obj
 def audit_init(
@@ -87,7 +91,7 @@ def audit_init(
 
 
 @audit.command("pull")
-@_dir
+@OFFICER
 @click.option("--partnership", "given", type=FILE, help="partnership.json; needed the first time.")
 @PASSPHRASE
 @JSON
@@ -233,23 +237,15 @@ def audit_headers(world: World, at: Occasion) -> None:
       fenpost-audit headers --dir officer > headers.jsonl
     """
     from keys_tooling.audit.headers import header_lines
-    from keys_tooling.audit.mirror_file import open_mirror
-    from keys_tooling.audit.read import read
 
-    session = at.session(world)
-    with open_mirror(at.folder, write=False) as mirror:
-        size = mirror.size()
-        with progress_bar("Entries") as progress:
-            handed = session.taken()
-            reading = read(mirror, session.partnership, session.keys, lambda n: progress(n, size), handed)
-    session.announce("headers", "", reading.range(), reading.agency.id, reading.view, at.purpose)
+    reading = _opened(world, at, "headers")
     for line in header_lines(reading):
         click.echo(line)
 
 
 @audit.command("judge")
 @click.argument("file", type=FILE)
-@_dir
+@OFFICER
 @JSON
 def audit_judge(file: Path, folder: Path, as_json: bool) -> None:
     """Judge the two-logs.json that an agent wrote when it raised the alarm. Exit code 1 when it proves a forked log.
@@ -286,24 +282,13 @@ def audit_read(world: World, at: Occasion, as_json: bool) -> None:
     Example:
       fenpost-audit read --dir officer
     """
-    import shutil
-
     from keys_tooling.audit import table
-    from keys_tooling.audit.mirror_file import open_mirror
-    from keys_tooling.audit.read import read
 
-    session = at.session(world)
-    with open_mirror(at.folder, write=False) as mirror:
-        size = mirror.size()
-        with progress_bar("Entries") as progress:
-            handed = session.taken()
-            found = read(mirror, session.partnership, session.keys, lambda n: progress(n, size), handed)
-    session.announce("read", "", found.range(), found.agency.id, found.view, at.purpose)
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 200
+    found = _opened(world, at, "read")
     if as_json:
         report(table.facts(found), "", as_json=True)
     else:
-        report({}, table.table(found, width), as_json=False)
+        report({}, table.table(found, width()), as_json=False)
     if found.faulty:
         sys.exit(REFUSED)
 
@@ -313,3 +298,18 @@ audit.add_command(query)
 audit.add_command(handover)
 audit.add_command(loss)
 audit.add_command(reports)
+
+
+def _opened(world: World, at: Occasion, act: Act) -> Reading:
+    """Every entry that she can open, once the log was told that she opened them."""
+    from keys_tooling.audit.mirror_file import open_mirror
+    from keys_tooling.audit.read import read
+
+    session = at.session(world)
+    with open_mirror(at.folder, write=False) as mirror:
+        size = mirror.size()
+        with progress_bar("Entries") as progress:
+            handed = session.taken()
+            found = read(mirror, session.partnership, session.keys, lambda n: progress(n, size), handed)
+    session.announce(act, "", found.range(), found.agency.id, found.view, at.purpose)
+    return found

@@ -92,6 +92,13 @@ def tell(text: str) -> None:
     click.echo(text, err=True)
 
 
+def width() -> int:
+    """How many letters a line of a table may have: the terminal's, and many where nobody looks."""
+    import shutil
+
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 200
+
+
 def shown(text: str) -> str:
     """A text that others wrote, with everything that a terminal could obey or hide made visible."""
     return "".join(

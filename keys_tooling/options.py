@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
 from functools import wraps
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ Command = Callable[..., Any]
 Option = Callable[[Command], Command]
 FILE = click.Path(path_type=Path)
 AGENCY = click.option("--dir", "folder", type=FILE, required=True, help="The agency's folder.")
+OFFICER = click.option("--dir", "folder", type=FILE, required=True, help="The officer's folder.")
 OVERSIGHT = click.option("--partnership-dir", "folder", type=FILE, required=True, help="Oversight's folder.")
 PASSPHRASE = click.option(
     "--passphrase-file",
@@ -34,19 +35,19 @@ OFFICERS = click.option(
 )
 
 
-def as_one(name: str, kind: type, *options: Option) -> Option:
+def as_one(name: str, make: Callable[..., object], *options: Option) -> Option:
     """Options that several commands take together, and that reach them as one value.
 
     Args:
         name: the command's parameter.
-        kind: a dataclass; an option has the name of each of its fields.
+        make: makes the value; each of its parameters has an option of that name.
     """
-    parts = [field.name for field in fields(kind)]
+    parts = list(signature(make).parameters)
 
     def add(command: Command) -> Command:
         @wraps(command)
         def typed(**words: Any) -> Any:
-            value = kind(**{part: words.pop(part) for part in parts})
+            value = make(**{part: words.pop(part) for part in parts})
             return command(**words, **{name: value})
 
         whole: Command = typed

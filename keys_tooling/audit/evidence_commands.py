@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ import click
 
 from keys_tooling.audit.progress import progress_bar
 from keys_tooling.audit.purpose import Occasion, purposed
-from keys_tooling.console import REFUSED, World, explain, report, shown
+from keys_tooling.console import REFUSED, World, explain, report, shown, width
 from keys_tooling.options import FILE, JSON
 from schemas.errors import Refusal
 
@@ -139,5 +138,4 @@ def verify_evidence(path: Path, given: Path | None, *, show: bool, as_json: bool
         f"Logged as      {found.oid}",
         f"Oversight      safety number {number}",
     ]
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 200
-    click.echo("\n".join([*lines, *(["", table.entries(reading, width)] if show else [])]))
+    click.echo("\n".join([*lines, *(["", table.entries(reading, width())] if show else [])]))

@@ -8,9 +8,7 @@ from pathlib import Path
 import click
 
 from keys_tooling.console import World, report
-from keys_tooling.options import FILE, JSON, PASSPHRASE
-
-_dir = click.option("--dir", "folder", type=FILE, required=True, help="The officer's folder.")
+from keys_tooling.options import FILE, JSON, OFFICER, PASSPHRASE
 
 
 @click.group()
@@ -25,7 +23,7 @@ def loss() -> None:
 
 @loss.command("show")
 @click.argument("file", type=FILE)
-@_dir
+@OFFICER
 @JSON
 def show(file: Path, folder: Path, as_json: bool) -> None:
     """Say how much was lost, whether oversight accepted it, and of which log your mirror is.
@@ -46,7 +44,7 @@ def show(file: Path, folder: Path, as_json: bool) -> None:
 
 @loss.command("accept")
 @click.argument("file", type=FILE)
-@_dir
+@OFFICER
 @click.option("--lost", required=True, help="How much is lost, as `loss show` says: a number, or 'unknown'.")
 @click.option(
     "--seen", type=FILE, multiple=True, help="An agent's two-logs.json. May be given several times."

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from keys_tooling.options import FILE, PASSPHRASE
+from keys_tooling.options import OFFICER, PASSPHRASE, as_one
 from schemas.reasons import WHYS, WORDS, Why
 
 if TYPE_CHECKING:
@@ -42,33 +40,20 @@ class Occasion:
         return Session.begin(self.folder, self.passphrase_file, world)
 
 
-OPTIONS = (
-    click.option("--offline", is_flag=True, help="Open although the relay cannot be told first; say why."),
-    click.option("--words", default="", help=f"Why, in your own words ({WORDS} letters); officers read it."),
+def _occasion(folder: Path, passphrase_file: Path | None, why: Why, words: str, *, offline: bool) -> Occasion:
+    return Occasion(folder, passphrase_file, Purpose(why, words, offline))
+
+
+purposed = as_one(
+    "at",
+    _occasion,
+    OFFICER,
+    PASSPHRASE,
     click.option(
         "--reason", "why", type=click.Choice(WHYS), default="routine", show_default=True,
         help="Why you open these entries; it is logged before anything is shown.",
     ),
-    PASSPHRASE,
-    click.option("--dir", "folder", type=FILE, required=True, help="The officer's folder."),
+    click.option("--words", default="", help=f"Why, in your own words ({WORDS} letters); officers read it."),
+    click.option("--offline", is_flag=True, help="Open although the relay cannot be told first; say why."),
 )  # fmt: skip
-
-
-def purposed(command: Callable[..., None]) -> Callable[..., None]:
-    """The options of every command that opens entries; the command gets them as one `at`, an Occasion."""
-
-    @wraps(command)
-    def run(
-        *context: Any,
-        folder: Path,
-        passphrase_file: Path | None,
-        why: Why,
-        words: str,
-        offline: bool,
-        **given: Any,
-    ) -> None:
-        command(*context, at=Occasion(folder, passphrase_file, Purpose(why, words, offline)), **given)
-
-    for option in OPTIONS:
-        run = option(run)
-    return run
+"""The options of every command that opens entries; the command gets them as one `at`, an Occasion."""

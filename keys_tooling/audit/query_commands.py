@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from typing import Any
 
 import click
 
 from keys_tooling.audit.progress import progress_bar
 from keys_tooling.audit.purpose import Occasion, purposed
-from keys_tooling.console import World
+from keys_tooling.console import World, width
 from keys_tooling.options import JSON
 
 
@@ -86,8 +84,7 @@ def _command(question: Any) -> click.Command:
         elif as_csv:
             click.echo(asking.as_csv(answer), nl=False)
         else:
-            width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 200
-            click.echo(asking.as_text(question, answer, width))
+            click.echo(asking.as_text(question, answer, width()))
 
     params = [
         click.Option([f"--{p.name.replace('_', '-')}", p.name], help=p.says, metavar=_metavar(p.kind))
