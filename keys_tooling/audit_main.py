@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,14 +107,13 @@ def audit_pull(
     Example:
       fenpost-audit pull --dir officer --partnership partnership.json
     """
-    import asyncio
-
     from agent.client import Relay
     from keys_tooling.audit import officer_folder, openings
     from keys_tooling.audit.mirror_file import open_mirror
     from keys_tooling.audit.pull import Pull, Pulled
     from keys_tooling.audit.read import opener
     from keys_tooling.audit.retaining import forget_opened
+    from keys_tooling.line import asked
     from keys_tooling.passphrases import known_passphrase
     from schemas.directory import safety_number
 
@@ -123,22 +121,21 @@ def audit_pull(
     keys = officer_folder.open_keys(folder, known_passphrase(passphrase_file, "the officer's keys"))
     charter = partnership.charter
 
-    async def pull(progress: Callable[[int, int], None]) -> Pulled:
-        async with Relay(charter.relay, charter.authority, keys.auth, world.clock, world.draw) as relay:
-            waiting = await openings.tell(relay, journal, world.now())
-            done = await Pull(relay, mirror, partnership, keys, world.now(), progress).run()
-            late = [oid for oid, result in waiting.items() if result.code == "OFFICERS"]
-            if late:  # an officer came meanwhile: what was sealed without her is sealed again
-                officer = opener(mirror, partnership, keys)
-                openings.seal_again(journal, late, officer.agency.id, officer.view, keys, world)
-                waiting |= await openings.tell(relay, journal, world.now())
-            told.extend(result.status for result in waiting.values())
-            return done
+    async def pull(relay: Relay) -> Pulled:
+        waiting = await openings.tell(relay, journal, world.now())
+        done = await Pull(relay, mirror, partnership, keys, world.now(), progress).run()
+        late = [oid for oid, result in waiting.items() if result.code == "OFFICERS"]
+        if late:  # an officer came meanwhile: what was sealed without her is sealed again
+            officer = opener(mirror, partnership, keys)
+            openings.seal_again(journal, late, officer.agency.id, officer.view, keys, world)
+            waiting |= await openings.tell(relay, journal, world.now())
+        told.extend(result.status for result in waiting.values())
+        return done
 
     told: list[str] = []
     journal = openings.Journal(folder)
     with open_mirror(folder, write=True) as mirror, progress_bar("Entries") as progress:
-        done = asyncio.run(pull(progress))
+        done = asked(Relay, charter, keys.auth, world, pull)
     if done.given_up.count:
         forget_opened(folder)
     number = safety_number(charter.oversight)

@@ -104,11 +104,12 @@ async def _seen(world: World, folder: Path, partnership: Partnership, held: Held
     from agent.client import Relay
     from keys_tooling.checking import Seen
     from keys_tooling.directory_reading import read_directory
+    from keys_tooling.line import connected
 
     charter, believed = partnership.charter, _believed(folder, partnership)
     last: Refusal | None = None
     for key in held.requests:
-        async with Relay(charter.relay, charter.authority, key, world.clock, world.draw) as relay:
+        async with connected(Relay, charter, key, world) as relay:
             source = _Heard(relay)
             try:
                 reading = await read_directory(

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
+from keys_tooling.change import CHANGE, Change
 from keys_tooling.console import REFUSED, World, report, tell
-from keys_tooling.options import DRY, FILE, JSON, PASSPHRASE, YES
+from keys_tooling.options import FILE, JSON, PASSPHRASE
 
 if TYPE_CHECKING:
-    from keys_tooling.directory_reading import Reading
     from keys_tooling.emergency import Emergency, Hand
 
 KEY = click.option(
@@ -85,6 +84,7 @@ def emergency_start(
     from agent.client import Relay
     from keys_tooling import emergency as work
     from keys_tooling.keyfiles import new_files, read_public
+    from keys_tooling.line import asked
     from keys_tooling.passphrases import known_passphrase
     from keys_tooling.policy_asking import read_moment
     from schemas.errors import Refusal
@@ -98,11 +98,8 @@ def emergency_start(
     with new_files(out.parent) as files:
         files.absent(out.name)
 
-    async def read() -> Reading:
-        async with Relay(charter.relay, charter.authority, asks, world.clock, world.draw) as line:
-            return await work.read(line, partnership, world)
-
-    view, now = asyncio.run(read()).view, world.now()
+    reading = asked(Relay, charter, asks, world, lambda line: work.read(line, partnership, world))
+    view, now = reading.view, world.now()
     agency = view.find(named)
     keys = work.chosen(agency, kids, uses, now)
     made = work.start(signer.key, agency, keys, reason, read_moment(since, now), now)
@@ -122,10 +119,7 @@ def emergency_start(
 @click.option("--out", type=FILE, help="A lead: the file that she hands back to whoever started it.")
 @KEY
 @PARTNERSHIP_FILE
-@YES
-@DRY
-@PASSPHRASE
-@JSON
+@CHANGE
 @click.pass_obj
 def emergency_sign(
     world: World,
@@ -133,10 +127,7 @@ def emergency_sign(
     out: Path | None,
     key: Path,
     partnership_file: Path,
-    yes: bool,
-    dry: bool,
-    passphrase_file: Path | None,
-    as_json: bool,
+    change: Change,
 ) -> None:
     """The second of two: read what ends, sign it too, and post it. The relay refuses those keys at once.
 
@@ -151,52 +142,51 @@ def emergency_sign(
     from keys_tooling import emergency as work
     from keys_tooling.carrying_out import agreed
     from keys_tooling.keyfiles import read_public
+    from keys_tooling.line import asked
     from keys_tooling.passphrases import known_passphrase
     from schemas.partnership import FILE_LIMIT, Partnership
 
     partnership = Partnership.parse(read_public(partnership_file, FILE_LIMIT))
     found, charter = work.Emergency.parse(read_public(file, work.LIMIT)), partnership.charter
-    signer = work.hand(key, known_passphrase(passphrase_file, "your own key"))
+    signer = work.hand(key, known_passphrase(change.passphrase_file, "your own key"))
     if (signer.asks is None) != (out is not None):
         raise click.UsageError(
             "A lead gives --out, the file that she hands back; an officer or the duty posts."
         )
     if signer.asks is None or out is not None:
-        _hand_back(world, found, signer, out or file, yes=yes, dry=dry, as_json=as_json)
+        _hand_back(world, found, signer, out or file, change)
         return
-    asks = signer.asks
 
-    async def sign() -> int | None:
-        async with Relay(charter.relay, charter.authority, asks, world.clock, world.draw) as line:
-            tell(work.described(found, (await work.read(line, partnership, world)).view))
-            if dry or not agreed(yes=yes):
-                return None
-            return await work.sign(line, partnership, signer, found, world)
+    async def sign(line: Relay) -> int | None:
+        tell(work.described(found, (await work.read(line, partnership, world)).view))
+        if change.dry or not agreed(yes=change.yes):
+            return None
+        return await work.sign(line, partnership, signer, found, world)
 
-    posted = asyncio.run(sign())
-    if posted is None and not dry:
+    posted = asked(Relay, charter, signer.asks, world, sign)
+    if posted is None and not change.dry:
         tell("Nothing was changed.")
         sys.exit(REFUSED)
     text = {None: "Nothing was changed: this was a dry run.", 0: "It was on record already."}.get(
         posted, "Done. The relay refuses these keys from the next request on."
     )
     report(
-        {"agency": found.agency, "applied": posted is not None, "posted": posted or 0}, text, as_json=as_json
+        {"agency": found.agency, "applied": posted is not None, "posted": posted or 0},
+        text,
+        as_json=change.as_json,
     )
 
 
-def _hand_back(
-    world: World, found: Emergency, signer: Hand, out: Path, *, yes: bool, dry: bool, as_json: bool
-) -> None:
+def _hand_back(world: World, found: Emergency, signer: Hand, out: Path, change: Change) -> None:
     from keys_tooling import emergency as work
     from keys_tooling.carrying_out import agreed
     from keys_tooling.keyfiles import new_files
 
     tell(work.described(found, None))
-    if dry or not agreed(yes=yes):
+    if change.dry or not agreed(yes=change.yes):
         tell("Nothing was signed.")
-        sys.exit(0 if dry else REFUSED)
+        sys.exit(0 if change.dry else REFUSED)
     with new_files(out.parent) as files:
         files.public(out.name, work.signed_too(signer.key, found, world.now()).to_bytes())
     text = f"Signed: {out}. Hand it back to whoever started it: she signs it once more, and so posts it."
-    report({"agency": found.agency, "applied": False, "out": str(out)}, text, as_json=as_json)
+    report({"agency": found.agency, "applied": False, "out": str(out)}, text, as_json=change.as_json)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
 
@@ -16,8 +15,9 @@ from keys_tooling.change import Change
 from keys_tooling.console import World, report, shown, tell
 from keys_tooling.enrolment import Enrolment, check_fingerprint
 from keys_tooling.invite_line import InviteLine
-from keys_tooling.invites_main import asked
+from keys_tooling.invites_main import asked_as_oversight
 from keys_tooling.keyfiles import read_public
+from keys_tooling.line import asked
 from keys_tooling.partnership import PARTNERSHIP
 from keys_tooling.passphrases import known_passphrase
 from keys_tooling.plan import Facts
@@ -43,11 +43,7 @@ def hand_in(world: World, folder: Path, invitation: Path | None, *, as_json: boo
     secret = _secret(invitation, charter.oversight)
     said = signed_enrolment(secret, found.to_bytes().decode("ascii"), charter.oversight)
 
-    async def post() -> bool:
-        async with InviteLine(charter.relay, charter.authority, None, world.clock, world.draw) as line:
-            return await line.post_enrolment(said)
-
-    new = asyncio.run(post())
+    new = asked(InviteLine, charter, None, world, lambda line: line.post_enrolment(said))
     text = (
         f"{'Handed in' if new else 'It was handed in before'}: it waits for oversight, who will ring you.\n"
         f"Read this number to oversight, and nobody else: {found.number}"
@@ -119,15 +115,11 @@ def take_in(
 
 def _fetched(world: World, oversight: Oversight, pending: str) -> Enrolment:
     """The enrolment that came with an invitation."""
-    charter = oversight.partnership.charter
 
-    async def ask() -> invites.Waiting:
-        async with InviteLine(
-            charter.relay, charter.authority, oversight.auth, world.clock, world.draw
-        ) as line:
-            return invites.chosen(await invites.waiting(line, oversight), pending)
+    async def ask(line: InviteLine) -> invites.Waiting:
+        return invites.chosen(await invites.waiting(line, oversight), pending)
 
-    row = asyncio.run(ask())
+    row = asked(InviteLine, oversight.partnership.charter, oversight.auth, world, ask)
     if row.fault:
         tell(f"Careful: {FAULTS[row.fault]}.")
     assert row.enrolment is not None  # noqa: S101 -- chosen gives none without
@@ -146,7 +138,7 @@ def show_pending(world: World, folder: Path, passphrase_file: Path | None, *, as
             and not (row.enrolment and (known := members.get(row.enrolment.particulars.agency)) and known.member)
         ]  # fmt: skip
 
-    rows = asked(world, folder, passphrase_file, ask)
+    rows = asked_as_oversight(world, folder, passphrase_file, ask)
     facts = [
         {
             "enrolment": None if row.enrolment is None else _facts(row.enrolment),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from keys_tooling.console import World, report
-from keys_tooling.options import FILE, JSON, PASSPHRASE
+from keys_tooling.options import FILE, JSON, OVERSIGHT, PASSPHRASE
 
 if TYPE_CHECKING:
     from keys_tooling.admission import Oversight
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 DAY = 24 * 3600
-PARTNERSHIP_DIR = click.option(
-    "--partnership-dir", "folder", type=FILE, required=True, help="Oversight's folder."
-)
 
 
 @click.group()
@@ -37,7 +33,7 @@ def invite() -> None:
     """
 
 
-def asked(
+def asked_as_oversight(
     world: World,
     folder: Path,
     passphrase_file: Path | None,
@@ -46,22 +42,15 @@ def asked(
     """What `ask` learns or does at the relay, as oversight."""
     from keys_tooling.admission import Oversight
     from keys_tooling.invite_line import InviteLine
+    from keys_tooling.line import asked
     from keys_tooling.passphrases import known_passphrase
 
-    oversight = Oversight.open(folder, known_passphrase(passphrase_file, "oversight's keys"))
-    charter = oversight.partnership.charter
-
-    async def work() -> T:
-        async with InviteLine(
-            charter.relay, charter.authority, oversight.auth, world.clock, world.draw
-        ) as line:
-            return await ask(line, oversight)
-
-    return asyncio.run(work())
+    own = Oversight.open(folder, known_passphrase(passphrase_file, "oversight's keys"))
+    return asked(InviteLine, own.partnership.charter, own.auth, world, lambda line: ask(line, own))
 
 
 @invite.command("new")
-@PARTNERSHIP_DIR
+@OVERSIGHT
 @click.option("--name", required=True, help="The agency's name, as it will stand in the directory.")
 @click.option(
     "--days", type=click.IntRange(1, 30), default=14, show_default=True, help="How long it is good."
@@ -96,7 +85,7 @@ def invite_new(
         await invites.register(line, record)
         return record
 
-    record = asked(world, folder, passphrase_file, ask)
+    record = asked_as_oversight(world, folder, passphrase_file, ask)
     held = invites.read_invitation(out)
     text = (
         f"Invitation     {out}, for {said}, good until {moment(until)}\n"
@@ -110,7 +99,7 @@ def invite_new(
 
 
 @invite.command("list")
-@PARTNERSHIP_DIR
+@OVERSIGHT
 @PASSPHRASE
 @JSON
 @click.pass_obj
@@ -134,7 +123,7 @@ def invite_list(world: World, folder: Path, passphrase_file: Path | None, as_jso
             rows.append({"mark": one.mark, "name": name, "state": state, "until": one.until})
         return rows
 
-    rows = asked(world, folder, passphrase_file, ask)
+    rows = asked_as_oversight(world, folder, passphrase_file, ask)
     lines = [
         f"{str(row['mark'])[:12]}…  {row['state']:<5} until {moment(int(str(row['until'])))}  "
         f"{row['name'] or 'not made in this folder'}"
@@ -145,7 +134,7 @@ def invite_list(world: World, folder: Path, passphrase_file: Path | None, as_jso
 
 @invite.command("withdraw")
 @click.argument("mark")
-@PARTNERSHIP_DIR
+@OVERSIGHT
 @PASSPHRASE
 @JSON
 @click.pass_obj
@@ -168,5 +157,5 @@ def invite_withdraw(
         await line.post_invite(Invite(act="withdraw", mark=match[0].mark, until=match[0].until))
         return match[0].mark
 
-    found = asked(world, folder, passphrase_file, ask)
+    found = asked_as_oversight(world, folder, passphrase_file, ask)
     report({"mark": found, "withdrawn": True}, f"{found[:12]}… is withdrawn.", as_json=as_json)

@@ -94,10 +94,11 @@ async def reached(own: OwnSide, world: World) -> AsyncIterator[Relay]:
         Refusal: UNAUTHENTICATED, RELAY_AWAY.
     """
     from agent.client import Relay as Line
+    from keys_tooling.line import connected
 
     charter = own.partnership.charter
     for last, key in enumerate((own.auth, *own.spare), start=-len(own.spare)):
-        async with Line(charter.relay, charter.authority, key, world.clock, world.draw) as line:
+        async with connected(Line, charter, key, world) as line:
             try:
                 await line.directory(FAR)
             except Refusal as refusal:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -44,17 +43,12 @@ def asking(
 ) -> T:
     """What `ask` learns of the relay, as the agency whose folder this is."""
     from agent.client import Relay
+    from keys_tooling.line import asked
     from keys_tooling.passphrases import known_passphrase
     from keys_tooling.policy import Member
 
     member = Member.open(folder, known_passphrase(passphrase_file, "this folder's agent.fpk"))
-    charter = member.partnership.charter
-
-    async def asked() -> T:
-        async with Relay(charter.relay, charter.authority, member.auth, world.clock, world.draw) as line:
-            return await ask(line, member)
-
-    return asyncio.run(asked())
+    return asked(Relay, member.partnership.charter, member.auth, world, lambda line: ask(line, member))
 
 
 async def view_of(line: Relay, member: Member, world: World) -> Directory:

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
 from keys_tooling.audit.progress import progress_bar
 from keys_tooling.audit.purpose import Occasion, Purpose, purposed
 from keys_tooling.console import World, report
-from keys_tooling.options import FILE, JSON, PASSPHRASE
+from keys_tooling.options import FILE, JSON, OFFICER, OVERSIGHT, PASSPHRASE
 
 if TYPE_CHECKING:
-    from agent.client import Relay
     from keys_tooling.audit.opened import Row
     from keys_tooling.audit.read import Opener
     from keys_tooling.audit.retaining import Plan
     from keys_tooling.audit.session import Session
-
-T = TypeVar("T")
-
-_dir = click.option("--dir", "folder", type=FILE, required=True, help="The officer's folder.")
 
 
 @click.group()
@@ -118,7 +111,7 @@ def retention_sign(file: Path, key: Path, out: Path, passphrase_file: Path | Non
 
 @retention.command("apply")
 @click.argument("file", type=FILE)
-@click.option("--partnership-dir", "folder", type=FILE, required=True, help="Oversight's folder.")
+@OVERSIGHT
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @PASSPHRASE
 @JSON
@@ -136,6 +129,7 @@ def retention_apply(
     from keys_tooling.admission import Oversight
     from keys_tooling.audit import retention_asking as asking
     from keys_tooling.keyfiles import read_public
+    from keys_tooling.line import asked
     from keys_tooling.moments import moment
     from keys_tooling.passphrases import known_passphrase
     from keys_tooling.policy_asking import aloud
@@ -156,13 +150,8 @@ def retention_apply(
             raise click.UsageError("There is no terminal to ask: read the plan above, then give --yes.")
         click.confirm("Delete them then", abort=True, err=True)
     oversight = Oversight.open(folder, known_passphrase(passphrase_file, "oversight's keys"))
-    charter = oversight.partnership.charter
-
-    async def put() -> asking.Applied:
-        async with Relay(charter.relay, charter.authority, oversight.auth, world.clock, world.draw) as line:
-            return await asking.apply(line, oversight, found, world)
-
-    done = asyncio.run(put())
+    charter, key = oversight.partnership.charter, oversight.auth
+    done = asked(Relay, charter, key, world, lambda line: asking.apply(line, oversight, found, world))
     facts = {
         "begins": done.said.ts + listed.notice, "before": done.before, "count": done.said.count,
         "digest": done.said.digest, "signers": list(done.said.signers), "statement": done.said.at,
@@ -206,7 +195,7 @@ def retention_hold(
         )
     runs = ranges_of(wanted)
     agency = _agency(session)
-    hid = _said(session, lambda line: asking.place(line, session.keys, agency, runs, world))
+    hid = session.asked(lambda line: asking.place(line, session.keys, agency, runs, world))
     facts = {"count": count_of(runs), "hid": hid, "ranges": [list(run) for run in runs]}
     text = f"Hold           {hid}\nEntries        {count_of(runs):,}, kept until you lift it"
     report(facts, text, as_json=as_json)
@@ -214,7 +203,7 @@ def retention_hold(
 
 @retention.command("lift")
 @click.option("--hold", "hid", required=True, help="The hold's id, as `retention holds` shows it.")
-@_dir
+@OFFICER
 @PASSPHRASE
 @JSON
 @click.pass_obj
@@ -230,7 +219,7 @@ def retention_lift(world: World, hid: str, folder: Path, passphrase_file: Path |
 
     session = Session.begin(folder, passphrase_file, world)
     agency = _agency(session)
-    _said(session, lambda line: asking.lift(line, session.keys, agency, hid, world))
+    session.asked(lambda line: asking.lift(line, session.keys, agency, hid, world))
     report({"hid": hid, "lifted": True}, "The hold is lifted.", as_json=as_json)
 
 
@@ -265,7 +254,7 @@ def retention_holds(world: World, at: Occasion, as_json: bool) -> None:
 
 
 @retention.command("deleted")
-@_dir
+@OFFICER
 @JSON
 def retention_deleted(folder: Path, as_json: bool) -> None:
     """What was deleted on schedule, and the proof: which statement, signed by whom, and what of it is gone here.
@@ -324,14 +313,6 @@ def _agency(session: Session) -> str:
 
     with open_mirror(session.folder, write=False) as mirror:
         return opener(mirror, session.partnership, session.keys).agency.id
-
-
-def _said(session: Session, ask: Callable[[Relay], Awaitable[T]]) -> T:
-    async def asked() -> T:
-        async with session.relay() as line:
-            return await ask(line)
-
-    return asyncio.run(asked())
 
 
 def _runs(entries: str | None) -> list[tuple[int, int]]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from agent.client import Relay
 from keys_tooling.audit import handing, officer_folder, openings
 from keys_tooling.audit.mirror_file import open_mirror
 from keys_tooling.audit.purpose import Purpose
 from keys_tooling.console import World, tell
+from keys_tooling.line import asked, connected
 from keys_tooling.passphrases import known_passphrase
 from schemas.directory import Directory
 from schemas.keyring import OfficerKeys
@@ -19,6 +21,7 @@ from schemas.partnership import Partnership
 from schemas.reasons import Act
 from schemas.unsealing import Opening
 
+T = TypeVar("T")
 KEPT = (
     "The relay was not told. This opening is signed and kept in openings.jsonl, and is told at the next pull: do that "
     "as soon as the relay can be reached."
@@ -42,8 +45,11 @@ class Session:
         return cls(folder, partnership, keys, world)
 
     def relay(self) -> Relay:
-        charter = self.partnership.charter
-        return Relay(charter.relay, charter.authority, self.keys.auth, self.world.clock, self.world.draw)
+        return connected(Relay, self.partnership.charter, self.keys.auth, self.world)
+
+    def asked(self, ask: Callable[[Relay], Awaitable[T]]) -> T:
+        """What `ask` learns or does at the relay."""
+        return asked(Relay, self.partnership.charter, self.keys.auth, self.world, ask)
 
     def size(self) -> int:
         """How many entries her mirror holds. Raises Refusal MIRROR."""
@@ -79,9 +85,5 @@ class Session:
             tell(KEPT)
             return oid
 
-        async def ask() -> None:
-            async with self.relay() as relay:
-                await openings.announce(relay, journal, oid, self.world.now())
-
-        asyncio.run(ask())
+        self.asked(lambda relay: openings.announce(relay, journal, oid, self.world.now()))
         return oid
