@@ -53,6 +53,9 @@ class Confirming:
     async def settle(self) -> None:
         """Ask for what is not confirmed; let go what is by now, and give back what nobody confirmed in time."""
         open_questions = await self._store.run(lambda c: {row.gid for row in self._doubtful(c)})
+        for times in (self._asked, self._answered):
+            for gid in times.keys() - open_questions:
+                del times[gid]
         for gid in sorted(open_questions):
             if self._clock() - self._asked.get(gid, 0.0) >= AGAIN and not await self.ask(gid):
                 break  # a relay that is away or slow need not be waited for once for each of them

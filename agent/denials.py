@@ -32,8 +32,7 @@ def deny(c: Connection, eid: str, desk: str, code: str, now: int) -> None:
     here = (inbox.c.eid == eid) & (inbox.c.d == desk) & inbox.c.denied.is_(None) & unseen
     if not c.execute(update(inbox).where(here).values(denied=now)).rowcount:
         return
-    settle(c, now)
-    if _is_kept(c, eid, desk):
+    if not _settled(c, c.execute(select(inbox).where(inbox.c.eid == eid, inbox.c.d == desk)).one(), now):
         note(c, now, "over-unproven", code, eid)
         log.error("over-unproven", code=code, party="relay")
 
@@ -41,12 +40,16 @@ def deny(c: Connection, eid: str, desk: str, code: str, now: int) -> None:
 def settle(c: Connection, now: int) -> None:
     """Drop what by now is shown to be over: its agreement ended or leaves it out, or its own time has passed."""
     for row in denied(c):
-        over = (
-            "expired" if row.exp < now else "withdrawn" if ended(c, parse_header(row.header.encode())) else ""
-        )
-        if over:
-            words = {"state": over, "message": None, "delivery": None}
-            c.execute(update(inbox).where(inbox.c.id == row.id).values(**words))
+        _settled(c, row, now)
+
+
+def _settled(c: Connection, row: Row[Any], now: int) -> bool:
+    ending = ended(c, parse_header(row.header.encode()))
+    over = "expired" if row.exp < now else "withdrawn" if ending else ""
+    if over:
+        words = {"state": over, "message": None, "delivery": None}
+        c.execute(update(inbox).where(inbox.c.id == row.id).values(**words))
+    return bool(over)
 
 
 def denied(c: Connection) -> list[Row[Any]]:

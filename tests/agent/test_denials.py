@@ -3,9 +3,10 @@
 import json
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, insert, select
 
 from agent.client import Relay
+from agent.denials import denied, deny
 from agent.doctor import _kept_back
 from agent.forms import Give, Send
 from agent.tables import inbox
@@ -16,6 +17,7 @@ from tests.agent.test_late_release import DUTY, codes
 from tests.simulated_world import World
 
 DAY = 24 * 3600
+MANY = 20
 
 
 class Liar(Relay):
@@ -141,3 +143,29 @@ async def test_an_honest_end_that_crossed_our_step_is_dropped_at_once(world):
         row = await kept(idvas)
         assert (row.state, row.message, row.handed) == ("withdrawn", None, None)
         assert (await idvas.showing.status())["over_unproven"] == []
+
+
+async def test_each_message_that_is_kept_back_costs_the_same_however_many_are(world):
+    """A relay that calls everything over must not bring the agent to a stand."""
+    async with world.relay(), quiet(world, "Peacock") as peacock, quiet(world, "IDVAS", Liar) as idvas:
+        await sent(peacock)
+        idvas.relay.says = "ENDED"
+        await idvas.inbox.collect(0)
+        row = (await kept(idvas))._asdict()
+        asked = []
+        event.listen(
+            idvas.store._engine, "before_cursor_execute", lambda _c, _cursor, text, *_: asked.append(text)
+        )
+
+        def work(c):
+            for at in range(MANY):
+                fresh = {"id": f"{at}-intake", "eid": f"{at:043d}", "denied": None}
+                c.execute(insert(inbox).values({**row, **fresh}))
+                before = len(asked)
+                deny(c, fresh["eid"], row["d"], "ENDED", world.now)
+                costs.append(len(asked) - before)
+            return len(denied(c))
+
+        costs = []
+        assert await idvas.store.run(work) == MANY + 1
+        assert len(set(costs)) == 1
