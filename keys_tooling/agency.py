@@ -42,16 +42,13 @@ class Locks:
     cost: Cost
 
 
-def init(folder: Path, plan: Plan, locks: Locks, world: World) -> tuple[Enrolment, Partnership]:
+def init(folder: Path, plan: Plan, locks: Locks, world: World) -> None:
     """Make an agency's folder.
 
     Raises:
         Refusal: EXISTS, FILE, NAME, SETTINGS, KEY, OFFICERS, SIGNATURE, DIRECTORY, KEYFILE, DISK_FULL.
     """
-    check_name(plan.name)
-    check_desks(plan.desks)
-    cards = read_cards(plan.officers)
-    partnership = Partnership.parse(read_public(plan.partnership, FILE_LIMIT))
+    partnership, cards = check(plan), read_cards(plan.officers)
     with new_files(folder) as files:
         files.absent(ROOTS, NEXT_ROOTS, ADMIN, AGENT, PARTNERSHIP, ENROLMENT)
         now = world.now()
@@ -60,9 +57,21 @@ def init(folder: Path, plan: Plan, locks: Locks, world: World) -> tuple[Enrolmen
             member, partnership.charter.oversight, plan.name, plan.desks, plan.flags, now, plan.sector
         )
         write_member(files, member, locks.own, locks.agent, locks.cost, world)
-        files.public(PARTNERSHIP, partnership.to_bytes())
         files.public(ENROLMENT, enrolment.to_bytes())
-    return enrolment, partnership
+        files.public(PARTNERSHIP, partnership.to_bytes())  # the last: without it the folder is nobody's yet
+
+
+def makes(folder: Path) -> tuple[Path, tuple[Path, ...]]:
+    """What `init` makes: partnership.json, which is the last, and all before it."""
+    return folder / PARTNERSHIP, tuple(folder / name for name in (ROOTS, NEXT_ROOTS, ADMIN, AGENT, ENROLMENT))
+
+
+def check(plan: Plan) -> Partnership:
+    """What can be refused before anything is asked. Raises as init does."""
+    check_name(plan.name)
+    check_desks(plan.desks)
+    read_cards(plan.officers)
+    return Partnership.parse(read_public(plan.partnership, FILE_LIMIT))
 
 
 def read_enrolment(path: Path) -> Enrolment:

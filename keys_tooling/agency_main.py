@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from keys_tooling.change import CHANGE, Change
-from keys_tooling.console import World, report
-from keys_tooling.options import DEMONSTRATION, FILE, JSON, OFFICERS, OVERSIGHT, PASSPHRASE
+from keys_tooling.console import World, report, shown
+from keys_tooling.options import DEMONSTRATION, FILE, JSON, MEMBER, OFFICERS, OVERSIGHT, PASSPHRASE
 from keys_tooling.partnership_main import NEXT, offline
 from schemas.sectors import SECTORS, Sector
 
@@ -45,14 +45,13 @@ def agency() -> None:
     show_default=True,
     help="What kind of agency it is. It gets what its kind needs; other gets the least.",
 )
-@PASSPHRASE
 @click.option(
     "--agent-passphrase-file",
     type=FILE,
     help="Another passphrase for agent.fpk, which stands on the agent's machine. [default: the same]",
 )
 @DEMONSTRATION
-@JSON
+@CHANGE
 @click.pass_obj
 def agency_init(
     world: World,
@@ -65,12 +64,13 @@ def agency_init(
     s16la_member: bool,
     cda_relevant: bool,
     sector: Sector,
-    passphrase_file: Path | None,
     agent_passphrase_file: Path | None,
     demonstration_cost: bool,
-    as_json: bool,
+    change: Change,
 ) -> None:
     """Make an agency's keys, at the agency, and the enrolment that oversight asks for.
+
+    It says first what it will make. Killed at any moment, run it again.
 
     \b
     Example:
@@ -79,31 +79,45 @@ def agency_init(
     """
     import unicodedata
 
-    from keys_tooling import agency as making
+    from keys_tooling import agency as work
+    from keys_tooling.carrying_out import carry_out, given
     from keys_tooling.demonstration import cost
+    from keys_tooling.making import described, making
     from keys_tooling.passphrases import new_passphrase
     from schemas.directory import safety_number
     from schemas.directory_statement import Flags
 
     flags = Flags(public_authority=public_authority, s16la_member=s16la_member, cda_relevant=cda_relevant)
-    plan = making.Plan(unicodedata.normalize("NFC", name), desks, flags, sector, officers, partnership_file)
-    own = new_passphrase(passphrase_file, "the administrator's keys")
-    agent = new_passphrase(agent_passphrase_file, "the agent's keys") if agent_passphrase_file else own
-    enrolment, joined = making.init(folder, plan, making.Locks(own, agent, cost(demonstration_cost)), world)
-    file = folder / making.ENROLMENT
-    oversight = safety_number(joined.charter.oversight)
-    text = (
-        f"{making.described(enrolment)}\n\n"
-        f"Hand {file} to oversight. Oversight rings you and asks for the safety number above.\n"
-        f"Ask oversight for its own: {oversight}\n"
-        f"{offline(folder)}\n"
-        f"{NEXT}fenpost-agent init --dir {folder}"
-    )
-    report(
-        {**making.facts(enrolment), "enrolment": str(file), "oversight_safety_number": oversight},
-        text,
-        as_json=as_json,
-    )
+    plan = work.Plan(unicodedata.normalize("NFC", name), desks, flags, sector, officers, partnership_file)
+    (last, others), told = work.makes(folder), given(plan=plan)
+    with making(last, told, dry=change.dry) as made:
+        if not made.before:
+            work.check(plan)
+            made.check_free(others)
+            lines = [
+                f"the keys of {shown(plan.name)} are made, with desks {', '.join(desks)}, sector {sector}",
+                *(f"{path} is made" for path in (*others, last)),
+            ]
+            if not change.goes_on(described(lines), {"makes": [str(path) for path in (*others, last)]}):
+                return
+            own = new_passphrase(change.passphrase_file, "the administrator's keys")
+            agent = (
+                new_passphrase(agent_passphrase_file, "the agent's keys") if agent_passphrase_file else own
+            )
+            locks = work.Locks(own, agent, cost(demonstration_cost))
+            made.begin(others)
+            work.init(folder, plan, locks, world)
+        enrolment, file = work.read_enrolment(folder), folder / work.ENROLMENT
+        oversight = safety_number(enrolment.particulars.partnership)
+        text = (
+            f"{work.described(enrolment)}\n\n"
+            f"Hand {file} to oversight. Oversight rings you and asks for the safety number above.\n"
+            f"Ask oversight for its own: {oversight}\n"
+            f"{offline(folder)}\n"
+            f"{NEXT}fenpost-agent init --dir {folder}"
+        )
+        facts = {**work.facts(enrolment), "enrolment": str(file), "oversight_safety_number": oversight}
+        report({**facts, "was_made": made.before}, text, as_json=change.as_json)
 
 
 @agency.command("show")
@@ -174,7 +188,7 @@ def agency_enrol(
 
 
 @agency.command("leave")
-@click.option("--dir", "folder", type=FILE, required=True, help="The agency's folder, or oversight's.")
+@MEMBER
 @click.option("--member", help="Which agency leaves, by name or id. [default: the folder's own]")
 @click.option("--stops", help="From when nobody may write to it: now, or such as 2027-01-04T09:00Z.")
 @click.option("--successor", help="Who does its work then, by name or id. [default: nobody]")
@@ -198,7 +212,7 @@ def agency_leave(
       fenpost-keys agency leave --dir peacock --finish
     """
     from keys_tooling import leaving
-    from keys_tooling.carrying_out import given
+    from keys_tooling.carrying_out import carry_out, given
     from keys_tooling.own_agent import status_of
     from keys_tooling.policy_asking import read_moment
 
@@ -214,7 +228,9 @@ def agency_leave(
         return leaving.leave(reading, side, told, leaver, read_moment(stops or "", now), successor, status)
 
     does = "agency leave --finish" if finish else "agency leave"
-    change.by_administrator(world, folder, does, told, plan)
+    carry_out(
+        world, *change.administrator(folder), change, does, told, plan
+    )
 
 
 @agency.command("merge")
@@ -246,7 +262,7 @@ def agency_merge(
         --until 2028-04-01T00:00Z
     """
     from keys_tooling import leaving
-    from keys_tooling.carrying_out import given
+    from keys_tooling.carrying_out import carry_out, given
     from keys_tooling.policy_asking import read_moment
 
     told = given(was=was, now=now_is, until=until, stops=stops)
@@ -255,7 +271,9 @@ def agency_merge(
         at = world.now()
         return leaving.merge(reading, side, told, was, now_is, read_moment(until, at), read_moment(stops, at))
 
-    change.by_oversight(world, folder, "agency merge", told, plan)
+    carry_out(
+        world, *change.oversight(folder), change, "agency merge", told, plan
+    )
 
 
 @agency.command("pending")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,81 +10,53 @@ from typing import TYPE_CHECKING
 from keys_tooling.options import DRY, JSON, PASSPHRASE, YES, as_one
 
 if TYPE_CHECKING:
-    from keys_tooling.carrying_out import Given, Make, Words
-    from keys_tooling.console import World
+    from keys_tooling.admission import Oversight
     from keys_tooling.own_side import OwnSide
     from keys_tooling.plan import Facts
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """How a change is to be carried out. Every method raises as OwnSide.open and carrying_out.carry_out do."""
+    """How a change is to be carried out. Folders are opened as OwnSide.open does, and raise what it raises."""
 
     yes: bool
     dry: bool
     passphrase_file: Path | None
     as_json: bool
 
-    def by_administrator(
-        self,
-        world: World,
-        folder: Path,
-        does: str,
-        told: Given,
-        make: Make,
-        words: Words | None = None,
-        *,
-        unasked: bool = False,
-    ) -> None:
-        """Carry out an agency's own change, from its folder or oversight's."""
+    def administrator(self, folder: Path) -> tuple[OwnSide, bytes]:
+        """A member's folder or oversight's, opened, and the passphrase for its new key files."""
         from keys_tooling.own_side import OwnSide
-
-        opened = self._opened(OwnSide, folder, "the administrator's keys")
-        self.carry_out(world, *opened, does, told, make, words, unasked=unasked)
-
-    def by_oversight(
-        self,
-        world: World,
-        folder: Path,
-        does: str,
-        told: Given,
-        make: Make,
-        words: Words | None = None,
-        *,
-        unasked: bool = False,
-    ) -> None:
-        """Carry out what only oversight may say."""
-        from keys_tooling.admission import Oversight
-
-        opened = self._opened(Oversight, folder, "oversight's keys")
-        self.carry_out(world, *opened, does, told, make, words, unasked=unasked)
-
-    def carry_out(
-        self,
-        world: World,
-        own: OwnSide,
-        passphrase: bytes,
-        does: str,
-        told: Given,
-        make: Make,
-        words: Words | None = None,
-        *,
-        more: Facts | None = None,
-        unasked: bool = False,
-    ) -> None:
-        """Carry out a change of a side that is open already."""
-        from keys_tooling.carrying_out import carry_out
-
-        carry_out(
-            world, own, passphrase, does, told, make,
-            yes=self.yes, dry=self.dry, as_json=self.as_json, more=more, words=words, unasked=unasked,
-        )  # fmt: skip
-
-    def _opened(self, side: type[OwnSide], folder: Path, whose: str) -> tuple[OwnSide, bytes]:
         from keys_tooling.passphrases import known_passphrase
 
-        passphrase = known_passphrase(self.passphrase_file, whose)
-        return side.open(folder, passphrase), passphrase
+        passphrase = known_passphrase(self.passphrase_file, "the administrator's keys")
+        return OwnSide.open(folder, passphrase), passphrase
+
+    def oversight(self, folder: Path) -> tuple[Oversight, bytes]:
+        """The same of oversight's folder alone: for what only oversight may say."""
+        from keys_tooling.admission import Oversight
+        from keys_tooling.passphrases import known_passphrase
+
+        passphrase = known_passphrase(self.passphrase_file, "oversight's keys")
+        return Oversight.open(folder, passphrase), passphrase
+
+    def goes_on(self, plan: str, facts: Facts) -> bool:
+        """Show a plan of files and ask; False after a dry run, which is reported.
+
+        A command that makes new files only is asked nothing where there is no terminal.
+        """
+        from keys_tooling.carrying_out import agreed
+        from keys_tooling.console import REFUSED, report, tell
+
+        tell(plan)
+        if self.dry:
+            text = "Nothing was changed: this was a dry run."
+            report({**facts, "applied": False}, text, as_json=self.as_json)
+            return False
+        if not agreed(yes=self.yes, unasked=True):
+            tell("Nothing was changed.")
+            sys.exit(REFUSED)
+        return True
 
 
 CHANGE = as_one("change", Change, YES, DRY, PASSPHRASE, JSON)

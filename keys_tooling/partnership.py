@@ -26,6 +26,7 @@ PARTNERSHIP = "partnership.json"
 ADMIN, ROOTS, AGENT = "admin.fpk", "roots.fpk", "agent.fpk"
 NEXT_ROOTS = "next-roots.fpk"
 RELAY_KEY, FOUNDING, TOML, PASSPHRASE = "relay.fpk", "founding.json", "relay.toml", "passphrase"
+SIGNER_FILES = ("policy-1.fpk", "policy-2.fpk")
 DEFAULT_PORT = {"http": 80, "https": 443}
 
 
@@ -65,10 +66,39 @@ class Locks:
     roots: tuple[bytes, ...] = field(default=(), repr=False)
 
     def root_files(self) -> tuple[str, ...]:
-        """The names of the files that hold root keys, one for each holder, or two for all."""
-        if not self.roots:
-            return (ROOTS, NEXT_ROOTS)
-        return tuple(name for n in range(len(self.roots)) for name in root_names(n))
+        """The names of the files that hold root keys."""
+        return root_files(len(self.roots))
+
+
+def root_files(holders: int) -> tuple[str, ...]:
+    """The names of the files that hold root keys: two for each holder, or two for all where nobody has her own."""
+    if not holders:
+        return (ROOTS, NEXT_ROOTS)
+    return tuple(name for n in range(holders) for name in root_names(n))
+
+
+def makes(folder: Path, roots: tuple[str, ...], *, own_relay: bool) -> tuple[Path, tuple[Path, ...]]:
+    """What `init` makes: partnership.json, which is the last, and all before it.
+
+    Args:
+        own_relay: the relay's passphrase is drawn.
+    """
+    relay = (*([PASSPHRASE] if own_relay else []), RELAY_KEY, FOUNDING, PARTNERSHIP, TOML)
+    own = (*roots, ADMIN, AGENT, *SIGNER_FILES)
+    return folder / PARTNERSHIP, (
+        *(folder / name for name in own),
+        *(folder / "relay" / name for name in relay),
+    )
+
+
+def check(plan: Plan) -> None:
+    """What can be refused before anything is asked. Raises Refusal NAME, SETTINGS, FILE, KEY, OFFICERS."""
+    from agent.client import check_url
+
+    check_name(plan.name)
+    check_url(plan.relay_url)
+    authority(plan.relay_url)
+    read_cards(plan.officers)
 
 
 def init(folder: Path, plan: Plan, locks: Locks, world: World) -> Founded:
@@ -77,13 +107,10 @@ def init(folder: Path, plan: Plan, locks: Locks, world: World) -> Founded:
     Raises:
         Refusal: EXISTS, FILE, NAME, KEY, SETTINGS, KEYFILE, DISK_FULL.
     """
-    from agent.client import check_url
-
-    check_name(plan.name)
-    check_url(plan.relay_url)
+    check(plan)
     cards = read_cards(plan.officers)
     with new_files(folder) as files, new_files(folder / "relay") as relay:
-        files.absent(PARTNERSHIP, ADMIN, *locks.root_files(), AGENT, "policy-1.fpk", "policy-2.fpk")
+        files.absent(PARTNERSHIP, ADMIN, *locks.root_files(), AGENT, *SIGNER_FILES)
         relay.absent(PARTNERSHIP, RELAY_KEY, FOUNDING, TOML, PASSPHRASE)
         founded = _found(plan, cards, world)
         write_member(files, founded.oversight, locks.own, locks.own, locks.cost, world, locks.roots)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from keys_tooling.change import CHANGE, Change
 from keys_tooling.console import World, report
-from keys_tooling.options import DEMONSTRATION, FILE, JSON, OFFICERS, PASSPHRASE
+from keys_tooling.options import DEMONSTRATION, FILE, OFFICERS
 
 if TYPE_CHECKING:
     from keys_tooling.plan import Facts
@@ -59,7 +60,6 @@ def held_apart(folder: Path, threshold: int, names: tuple[str, ...]) -> str:
     "--admin-listen", default="127.0.0.1:8441", show_default=True, help="Where it answers health and metrics."
 )
 @OFFICERS
-@PASSPHRASE
 @click.option(
     "--relay-passphrase-file",
     type=FILE,
@@ -103,7 +103,7 @@ def held_apart(folder: Path, threshold: int, names: tuple[str, ...]) -> str:
     help="A root key holder's passphrase: once for each root key, which gets files of its own. [default: one file]",
 )
 @DEMONSTRATION
-@JSON
+@CHANGE
 @click.pass_obj
 def partnership_init(
     world: World,
@@ -114,7 +114,6 @@ def partnership_init(
     listen: str,
     admin_listen: str,
     officers: tuple[Path, ...],
-    passphrase_file: Path | None,
     relay_passphrase_file: Path | None,
     policy_files: tuple[Path, ...],
     outside: tuple[tuple[str, str], ...],
@@ -123,9 +122,11 @@ def partnership_init(
     threshold: int,
     root_files: tuple[Path, ...],
     demonstration_cost: bool,
-    as_json: bool,
+    change: Change,
 ) -> None:
     """Found a partnership: oversight's keys, the relay's keys, and partnership.json for every agency.
+
+    It says first what it will make. Killed at any moment, run it again.
 
     \b
     Example:
@@ -135,9 +136,13 @@ def partnership_init(
     import unicodedata
 
     from keys_tooling import partnership as founding
+    from keys_tooling.carrying_out import given
     from keys_tooling.demonstration import cost
+    from keys_tooling.keyfiles import read_public
+    from keys_tooling.making import described, making
     from keys_tooling.passphrases import known_passphrase, new_passphrase
     from schemas.directory import safety_number
+    from schemas.partnership import FILE_LIMIT, Partnership
     from schemas.policing import SIGNERS
 
     name = unicodedata.normalize("NFC", name)
@@ -155,10 +160,6 @@ def partnership_init(
         roots=roots,
         threshold=threshold,
     )
-    relay = relay_passphrase_file and (
-        relay_passphrase_file.absolute(),
-        known_passphrase(relay_passphrase_file, "the relay's keys"),
-    )
     if len(policy_files) not in (0, SIGNERS):
         raise click.UsageError(
             "--policy-passphrase-file is given twice, once for each signer, or not at all."
@@ -167,33 +168,58 @@ def partnership_init(
         raise click.UsageError("--threshold is at most --roots: so many root keys must agree.")
     if len(root_files) not in (0, roots):
         raise click.UsageError("--root-passphrase-file is given once for each root key, or not at all.")
-    locks = founding.Locks(
-        new_passphrase(passphrase_file, "oversight's keys"),
-        relay or None,
-        cost(demonstration_cost),
-        tuple(new_passphrase(file, "a policy signer's key") for file in policy_files),
-        tuple(new_passphrase(file, "a root key") for file in root_files),
-    )
-    founded = founding.init(folder, plan, locks, world)
-    number = safety_number(founded.oversight.id)
-    signers = [str(folder / f"{signer.person}.fpk") for signer in founded.signers]
-    facts: Facts = {
-        "name": name,
-        "oversight": founded.oversight.id,
-        "partnership": str(folder / founding.PARTNERSHIP),
-        "policy_keys": signers,
-        "roots": [str(folder / name) for name in locks.root_files()],
-        "threshold": threshold,
-        "relay_config": str(folder / "relay" / founding.TOML),
-        "safety_number": number,
-    }
-    text = (
-        f"Partnership    {name}\n"
-        f"Oversight      {founded.oversight.id}\n"
-        f"Safety number  {number}\n\n"
-        "Read the safety number aloud to every agency that joins, and hand it partnership.json.\n"
-        f"{held_apart(folder, threshold, locks.root_files()) if root_files else offline(folder)}\n"
-        f"Give {' and '.join(signers)} to two different people: both sign each new policy.\n"
-        f"{NEXT}fenpost-broker run --config {folder / 'relay' / founding.TOML}"
-    )
-    report(facts, text, as_json=as_json)
+
+    def locks() -> founding.Locks:
+        relay = relay_passphrase_file and (
+            relay_passphrase_file.absolute(),
+            known_passphrase(relay_passphrase_file, "the relay's keys"),
+        )
+        return founding.Locks(
+            new_passphrase(change.passphrase_file, "oversight's keys"),
+            relay or None,
+            cost(demonstration_cost),
+            tuple(new_passphrase(file, "a policy signer's key") for file in policy_files),
+            tuple(new_passphrase(file, "a root key") for file in root_files),
+        )
+
+    names = founding.root_files(roots if root_files else 0)
+    own_relay = relay_passphrase_file is None
+    told = given(plan=plan, roots=names, relay=relay_passphrase_file, officers=officers)
+    last, others = founding.makes(folder, names, own_relay=own_relay)
+    with making(last, told, dry=change.dry) as made:
+        if not made.before:
+            founding.check(plan)
+            made.check_free(others)
+            lines = [
+                f"the partnership {name} is founded, with {roots} root keys, of which {threshold} must agree",
+                *(f"{path} is made" for path in (*others, last)),
+            ]
+            if not change.goes_on(described(lines), {"makes": [str(path) for path in (*others, last)]}):
+                return
+            secrets = locks()
+            made.begin(others)
+            founding.init(folder, plan, secrets, world)
+        oversight = Partnership.parse(read_public(last, FILE_LIMIT)).charter.oversight
+        number = safety_number(oversight)
+        signers = [str(folder / file) for file in founding.SIGNER_FILES]
+        facts: Facts = {
+            "name": name,
+            "oversight": oversight,
+            "partnership": str(last),
+            "policy_keys": signers,
+            "roots": [str(folder / name) for name in names],
+            "threshold": threshold,
+            "relay_config": str(folder / "relay" / founding.TOML),
+            "safety_number": number,
+            "was_made": made.before,
+        }
+        text = (
+            f"Partnership    {name}\n"
+            f"Oversight      {oversight}\n"
+            f"Safety number  {number}\n\n"
+            "Read the safety number aloud to every agency that joins, and hand it partnership.json.\n"
+            f"{held_apart(folder, threshold, names) if root_files else offline(folder)}\n"
+            f"Give {' and '.join(signers)} to two different people: both sign each new policy.\n"
+            f"{NEXT}fenpost-broker run --config {folder / 'relay' / founding.TOML}"
+        )
+        report(facts, text, as_json=change.as_json)

@@ -1,0 +1,143 @@
+"""Several files that one command makes: all of them, or none, whatever instant it was killed at.
+
+Rules of this house:
+- the names of what will be made are on the disk before the first of it is;
+- the last file is what gives the others a meaning: with it all is made, without it the others are taken back when the
+  command is run again;
+- one command at a time: what another one is making now is not touched.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from keys_tooling.console import tell
+from keys_tooling.keyfiles import PRIVATE, new_files, sync_folder
+from schemas.canonical import Json
+from schemas.errors import Refusal
+
+LIMIT = 256 * 1024
+Given = tuple[tuple[str, str], ...]
+
+
+@dataclass(slots=True)
+class Making:
+    """What a command makes; `before` says that a run which was killed afterwards has made all of it."""
+
+    last: Path
+    given: Given
+    before: bool = False
+    held: int | None = field(default=None, repr=False)
+
+    def check_free(self, others: Sequence[Path]) -> None:
+        """Raises Refusal EXISTS when any of it is there."""
+        if any(os.path.lexists(path) for path in (*others, self.last)):
+            raise Refusal("EXISTS")
+
+    def begin(self, others: Sequence[Path]) -> None:
+        """Put the names on the disk. Nothing of it may be there yet.
+
+        Raises:
+            Refusal: EXISTS, FILE, DISK_FULL.
+        """
+        self.check_free(others)
+        with new_files(self.last.parent):
+            pass  # the folder is made, and nobody else may write in it
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            self.held = os.open(_list_of(self.last), flags, PRIVATE)
+            fcntl.flock(self.held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            value = {"given": dict(self.given), "makes": [str(path.absolute()) for path in others]}
+            os.write(self.held, json.dumps(value, sort_keys=True).encode("ascii"))
+            os.fsync(self.held)
+            sync_folder(self.last.parent)
+        except OSError as error:
+            raise Refusal("DISK_FULL" if error.errno in (28, 122) else "FILE") from error
+
+    def end(self) -> None:
+        if self.held is not None:
+            _list_of(self.last).unlink(missing_ok=True)
+            os.close(self.held)
+            self.held = None
+
+
+@contextmanager
+def making(last: Path, given: Given, *, dry: bool = False) -> Iterator[Making]:
+    """Make files of which `last` is the last; `begin` before the first of them.
+
+    What a run that was killed half-way has made is taken back here. If it was killed when all was made, `before` says
+    so, and nothing has to be made.
+
+    Args:
+        given: what the command was told, so that it is known again.
+        dry: nothing is taken back.
+
+    Raises:
+        Refusal: UNFINISHED (another command makes it now), EXISTS (it was made with other words).
+    """
+    made = Making(last, given)
+    _take_up(made, dry=dry)
+    try:
+        yield made
+    finally:
+        made.end()
+
+
+def _take_up(made: Making, *, dry: bool) -> None:
+    path = _list_of(made.last)
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise Refusal("FILE", f"{path.name} cannot be read. Check the folder.") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        value = _parsed(os.read(handle, LIMIT))
+    except BlockingIOError as error:
+        os.close(handle)
+        raise Refusal(
+            "UNFINISHED", "Another command is making these files now. Let it end, then look.", retry=True
+        ) from error
+    made.held = handle
+    if os.path.lexists(made.last):
+        if value.get("given") != dict(made.given):
+            made.held = None
+            os.close(handle)
+            raise Refusal("EXISTS")
+        made.before = True
+        tell("All of it was made before, by a run that was interrupted when it was done.")
+    elif not dry:
+        for name in (*value.get("makes", ()), str(made.last)):
+            taken = Path(name)
+            taken.with_name(f".{taken.name}.part").unlink(missing_ok=True)
+            if taken != made.last:
+                taken.unlink(missing_ok=True)
+        made.end()
+    else:
+        made.held = None
+        os.close(handle)
+
+
+def _parsed(data: bytes) -> Json:
+    try:
+        value = json.loads(data)
+    except ValueError:
+        return {}  # it was killed while it wrote the names: before it made anything
+    return value if isinstance(value, dict) else {}
+
+
+def _list_of(last: Path) -> Path:
+    return last.with_name(f".{last.name}.begun")
+
+
+def described(lines: Sequence[str], after: Sequence[str] = ()) -> str:
+    """What a command will make, for eyes."""
+    text = ["This will happen:", *(f"  - {line}" for line in lines)]
+    return "\n".join([*text, *(["Then:", *(f"  - {line}" for line in after)] if after else [])])
