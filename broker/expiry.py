@@ -59,7 +59,7 @@ class Sweeper:
                 found = (await connection.execute(queries.SELECT_EXPIRED, bound)).scalars().all()
             if not found:
                 break
-            await self._sequencer.submit(Expiry(found))
+            await self._sequencer.submit(Expiry(tuple(dict.fromkeys(found))))
         await self._leads(bound)
         await self._delete(bound)
         now = self._clock()  # as it was when this began: what ends meanwhile is for the next time

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, func, or_, select, update
 
 from broker import recalls
 from broker.epochs import Wrapped
@@ -93,7 +93,11 @@ UPDATE_WITHDRAWN = Statement(
 DELETE_DELIVERIES = Statement(lambda eids: delete(deliveries).where(deliveries.c.eid.in_(eids)), "eids")
 DELETE_ENVELOPES = Statement(lambda eids: delete(envelopes).where(envelopes.c.eid.in_(eids)), "eids")
 DELETE_NOTICES = Statement(
-    lambda ids: delete(notices).where(notices.c.id.in_(ids), notices.c.agency == bindparam("whose")), "ids"
+    # Found by their ids: by its agency the store would go through all that one which was long away has waiting.
+    lambda ids: delete(notices).where(
+        notices.c.id.in_(ids), func.trim(notices.c.agency) == bindparam("whose")
+    ),
+    "ids",
 )
 SELECT_NEW = Statement(
     lambda: (
@@ -327,9 +331,9 @@ SELECT_NOTICES = Statement(
     )
 )
 SELECT_NOTE = Statement(lambda: select(heads.c.note).where(heads.c.name == "log"))
-SELECT_EXPIRED = (
+SELECT_EXPIRED = (  # an envelope once for each of its desks: to group them, the store would read all that waits
     select(deliveries.c.eid)
     .where(deliveries.c.exp <= bindparam("now"))
-    .group_by(deliveries.c.eid)
+    .order_by(deliveries.c.exp)
     .limit(bindparam("most"))
 )
