@@ -5,7 +5,8 @@ Rules of this house:
   holds), one that the administrator's command announced in this folder, or one that a person here must confirm: the
   administrator signs with a key that the agent does not have;
 - what takes the agency out of our hands stops sending until somebody has said that it is right;
-- what stood there at this agent's first reading is where it begins: keys that it does not hold are found all the same.
+- what stood there at this agent's first reading is where it begins: keys that it does not hold are found all the same;
+- what this agent posted is remembered until the directory has shown it, or a day, when the relay takes it no more.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from agent.directory_tables import own_statements, posted_statements
 from agent.forms import Json
@@ -29,6 +30,8 @@ from schemas.worktime import london
 
 GRAVE = frozenset({"rotate-op", "rotate-root"})
 """After these, whoever holds the new keys speaks for the agency."""
+REMEMBERED = 24 * 3600
+"""Seconds for which a statement that was not shown is expected: the relay refuses one that is minutes old (K8)."""
 OF_US = ("member", "was", "now")
 """Where oversight's statements name an agency."""
 SAYS = {
@@ -89,8 +92,8 @@ def take(
     """
     for one in found:
         statement, hashed = one.statement, statement_hash(one.signed)
-        ours = c.execute(select(posted_statements.c.hash).where(posted_statements.c.hash == hashed)).first()
-        known = first or ours is not None or hashed in made or _is_held(one.signed, held)
+        ours = c.execute(delete(posted_statements).where(posted_statements.c.hash == hashed)).rowcount
+        known = first or bool(ours) or hashed in made or _is_held(one.signed, held)
         gone = mine is not None and statement.op == "leave" and statement.body.get("member") == mine.id
         grave = not known and (statement.op in GRAVE or gone)
         row = {"n": one.at, "hash": hashed, "op": statement.op, "ts": statement.ts}
@@ -99,6 +102,7 @@ def take(
         c.execute(insert(own_statements).values(**row))
         if not known:
             note(c, ts, "own-statement-new", "OWN_STATEMENT")
+    c.execute(delete(posted_statements).where(posted_statements.c.ts < ts - REMEMBERED))
 
 
 def _who(statement: Statement, mine: Agency | None) -> str:

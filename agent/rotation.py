@@ -4,7 +4,8 @@ Rules of this house:
 - a key is in the store before the relay hears of it: a kill at any instant leaves one that can be published, or one
   that is, and never one that others seal to and nobody holds;
 - a key signs when every view that may still decide has it, and the one before it stands until then and beyond;
-- an agent that was away renews what is due when it is back; what it could not publish it says.
+- an agent that was away renews what is due when it is back; what it could not publish it says;
+- a key that waits to be published is drawn anew after an emergency: whoever copied the folder may have it too.
 """
 
 from __future__ import annotations
@@ -43,6 +44,9 @@ DRAIN = {Use.MSG: 25 * 3600, Use.CONSENT: 25 * 3600, Use.PREKEY: 25 * 3600, Use.
 """How long a key that was replaced by command still stands: what a lawful view of the directory allows goes on."""
 ATTEMPTS = 5
 ENDING = "rotation-ends"
+DRAWN = "rotation-drawn"
+PLANNED = frozenset({None, "rotated"})
+"""Why keys end in the ordinary course of things. Any other reason may mean that somebody had the folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,9 +187,14 @@ class Rotation:
         """A key of this use that waits to be published, or a new one: in the store, with its dates as they are now."""
         now = self._now()
         waiting = next((o for o in self._ring.own if o.use is step.use and o.published is None), None)
-        if waiting is not None and self._is_anothers(waiting.kid):  # nobody may publish it twice
-            await self._take(lambda c, kid=waiting.kid: ring.forget(c, kid))  # type: ignore[misc]
-            waiting = None
+        times = self._times()
+        if waiting is not None and not self._shows(waiting.kid):
+            drawn = (await self._store.run(_drawn)).get(waiting.kid)
+            # Nobody may publish a key twice, and a thief's copy of it must not become ours. Posted before, it can come
+            # no more: our chain has moved on since.
+            if self._is_anothers(waiting.kid) or drawn != times:
+                await self._take(lambda c, kid=waiting.kid: ring.forget(c, kid))  # type: ignore[misc]
+                waiting = None
         seed = self._draw(32) if waiting is None else waiting.seed
         key = OpeningKey(seed) if step.use is Use.PREKEY else SigningKey(seed)
         shown = next((one for one in self._published() if one.kid == key.kid), None)
@@ -196,6 +205,9 @@ class Rotation:
         def work(c: Connection) -> None:
             if waiting is None:
                 ring.keep(c, own)
+                waits = {one.kid for one in ring.kept(c) if one.published is None}
+                known = {kid: at for kid, at in _drawn(c).items() if kid in waits}
+                write_kv(c, DRAWN, json.dumps({**known, own.kid: times}))
             else:
                 ring.dated(c, own.kid, own.nbf, own.exp)
             ends = _ending(c) | dict.fromkeys(step.ends, now + DRAIN[step.use])
@@ -264,6 +276,12 @@ class Rotation:
         mine = self._book.latest.agencies.get(self._ring.agency)
         return max(int(self._clock()), 0 if mine is None else mine.ts)
 
+    def _times(self) -> str:
+        """What changes with each emergency in our name: who speaks for us, and how many keys ended out of turn."""
+        mine = self._book.latest.agencies.get(self._ring.agency)
+        ended = sum(key.reason not in PLANNED for key in self._published())
+        return "" if mine is None else f"{mine.op_kid} {ended}"
+
     def _published(self) -> Iterable[Key]:
         mine = self._book.latest.agencies.get(self._ring.agency)
         return () if mine is None else tuple(mine.keys.values())
@@ -313,6 +331,11 @@ class Rotation:
             return ring.kept(c)
 
         self._ring.take(await self._store.run(both))
+
+
+def _drawn(c: Connection) -> dict[str, str]:
+    """The keys that wait to be published, each with the times in which it was drawn."""
+    return dict(json.loads(read_kv(c, DRAWN) or "{}"))
 
 
 def _ending(c: Connection) -> dict[str, int]:

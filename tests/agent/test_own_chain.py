@@ -5,9 +5,11 @@ import secrets
 import shutil
 
 import pytest
+from sqlalchemy import select
 
 from agent import own_chain
 from agent.announced import MADE
+from agent.directory_tables import posted_statements
 from agent.doctor import examine
 from agent.outbox import HINDERED
 from agent.own import Acknowledge
@@ -255,3 +257,26 @@ async def test_what_others_could_have_written_there_counts_for_nothing(world):
         await state(world, "Peacock", op)
         await agent.book.refresh()
         assert agent.trust.hindrance == "OWN_STATEMENT"
+
+
+async def test_what_this_agent_posted_is_forgotten_once_the_directory_has_shown_it(world):
+    async with world.relay(), quiet(world, "Peacock") as agent:
+        for _ in range(2):
+            await agent.rotation.rotate([Use.AUTH, Use.WITNESS], dry_run=False)
+        assert (await agent.store.run(posted), await says(agent)) == ([], [])
+
+
+async def test_what_this_agent_posted_and_the_relay_never_took_is_forgotten_after_a_day(world):
+    chain = chain_of(world, "Peacock")
+    async with world.relay(), quiet(world, "Peacock") as agent:
+        lost, kept = (chain.revoke("k" * 43, "rotated", at, at) for at in (world.now, world.now + DAY))
+        for said in (lost, kept):
+            await agent.store.run(lambda c, one=said: own_chain.post(c, one, one.peek()["ts"]))
+        world.clock.advance(DAY + 60)
+        await agent.book.refresh()
+        await agent.rotation.rotate([Use.AUTH], dry_run=False)
+        assert await agent.store.run(posted) == [statement_hash(kept)]
+
+
+def posted(c):
+    return list(c.execute(select(posted_statements.c.hash)).scalars())

@@ -1,10 +1,13 @@
 """Running keys renew themselves (PROTOCOL.md G16, K21): a real relay, real stores, a clock that a test turns."""
 
 import json
+import secrets
 
 import pytest
+from sqlalchemy import select
 
 from agent.client import Relay
+from agent.directory_tables import own_keys
 from agent.rotation import DAY, DRAIN, WEEK
 from agent.secretfile import read_secret
 from agent.unlocking import read_keys
@@ -13,8 +16,9 @@ from schemas.chain import Chain
 from schemas.directory import MAX_AGE
 from schemas.errors import Refusal
 from schemas.keyring import PREKEY_KEPT
-from schemas.keys import LIFE, RUNNING, OpeningKey, Use
+from schemas.keys import LIFE, RUNNING, OpeningKey, SigningKey, Use
 from tests.agent.agencies import MESSAGE, eventually, folder_of, form, open_agent, quiet, running
+from tests.agent.test_directory_log import chain_of, state
 from tests.decrypted import pages
 from tests.simulated_world import PASSPHRASE, World
 
@@ -147,6 +151,61 @@ async def test_a_key_whose_publication_was_not_heard_of_is_taken_into_use_and_no
         assert (own.kid, own.use) == (waiting[0].kid, Use.AUTH)
         assert own.published is not None
         assert peacock.rotation._ring.auth.kid == own.kid
+
+
+class Mute(Relay):
+    """A line on which statements do not reach the relay."""
+
+    cut = False
+
+    async def post_statements(self, request):
+        if Mute.cut:
+            raise Refusal("RELAY_AWAY")
+        return await super().post_statements(request)
+
+
+@pytest.mark.parametrize(
+    ("reason", "anew"), [("compromised", True), ("lost", True), ("rotated", False), (None, False)]
+)
+async def test_a_key_that_waits_to_be_published_is_drawn_anew_after_an_emergency(world, reason, anew):
+    """Whoever copied the folder has what had been drawn in it: it is never published, and not kept."""
+    async with world.relay(), quiet(world, "Peacock", Mute) as peacock:
+        world.clock.now += 25 * DAY
+        await peacock.book.refresh()
+        Mute.cut = True
+        with pytest.raises(Refusal, match="RELAY_AWAY"):
+            await peacock.rotation.round()
+        Mute.cut = False
+        (copied,) = peacock.rotation._ring.own
+        assert (copied.use, copied.published) == (Use.AUTH, None)
+        if reason is not None:
+            now, ended = int(world.clock()), world.parties["Peacock"].member.agent.witness.kid
+            await state(world, "Peacock", chain_of(world, "Peacock").revoke(ended, reason, now, now))
+        await peacock.rotation.round()
+        own = {key.use: key for key in peacock.rotation._ring.own}
+        assert own[Use.AUTH].published is not None
+        assert (own[Use.AUTH].kid != copied.kid) == anew
+        assert (copied.kid in peacock.book.latest.agencies[peacock.rotation._ring.agency].keys) != anew
+        assert await peacock.store.run(lambda c: c.execute(select(own_keys.c.kid)).scalars().all()) == [
+            key.kid for key in peacock.rotation._ring.own
+        ]
+
+
+async def test_a_key_that_waits_to_be_published_is_drawn_anew_when_another_speaks_for_the_agency(world):
+    async with world.relay(), quiet(world, "Peacock", Mute) as peacock:
+        world.clock.now += 25 * DAY
+        await peacock.book.refresh()
+        Mute.cut = True
+        with pytest.raises(Refusal, match="RELAY_AWAY"):
+            await peacock.rotation.round()
+        Mute.cut = False
+        (copied,) = peacock.rotation._ring.own
+        op = SigningKey(secrets.token_bytes(32))
+        await state(world, "Peacock", chain_of(world, "Peacock").rotate_op(op, int(world.clock())))
+        await peacock.rotation.round()
+        (drawn,) = peacock.rotation._ring.own
+        assert drawn.published is not None
+        assert drawn.kid != copied.kid
 
 
 async def test_a_key_that_never_left_is_published_with_the_dates_of_the_day_it_does(world):
