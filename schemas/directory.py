@@ -13,7 +13,6 @@ taken in a file of its own: directory_chain, directory_keys, directory_members, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 
 from schemas import directory_chain as chain
@@ -46,6 +45,7 @@ from schemas.published import Agency, Key, Left, Party, safety_number
 from schemas.retention import RetentionBody
 from schemas.roots import RotateOp, RotateRoot
 from schemas.signing import Check, Purpose, Signed
+from schemas.values import changed
 
 __all__ = [
     "DATED", "MAX_AGE", "SEALABLE", "Agency", "Directory", "Key", "Later", "Left", "Party", "safety_number",
@@ -96,7 +96,7 @@ class Directory(Lookup):
                 check.hold()
             self._take(agency, statement, body, _key_check(believed, later))
         agency, head = self.agencies[statement.agency], statement_hash(signed)
-        self.put(replace(agency, seq=statement.seq, head=head, ts=statement.ts))
+        self.put(changed(agency, seq=statement.seq, head=head, ts=statement.ts))
         self.frontier = self.frontier.append(leaf_hash(statement_leaf(signed)))
         return statement
 

@@ -16,6 +16,7 @@ from schemas.policing import KEY_DELAY
 from schemas.published import UNHELD, Agency, End, Key, Staffing
 from schemas.roles import check_apart, read_tag
 from schemas.signing import Purpose, verify
+from schemas.values import changed
 
 KeyCheck = Callable[[str, bytes], None]
 """Looks at a public key of this algorithm: schemas.keys.check_public, or one that puts it off."""
@@ -52,7 +53,7 @@ def add_key(view: Lookup, agency: Agency, statement: Statement, body: AddKey, ch
 def _renewed(agency: Agency, key: Key) -> Agency:
     """With one more receiving key, and without the public bytes of those to which nobody can seal any more."""
     held = [agency.keys[kid] for kid in agency.prekeys]
-    over = [replace(one, public=b"") for one in held if one.exp + UNHELD <= key.ts]
+    over = [changed(one, public=b"") for one in held if one.exp + UNHELD <= key.ts]
     kept = tuple(one.kid for one in held if one.exp + UNHELD > key.ts)
     return agency.with_keys(key, *over, prekeys=(*kept, key.kid))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 from typing import Annotated, Literal
 
+import orjson
 from pydantic import AfterValidator, Field, ValidationError
 
 from schemas.canonical import Json, b64, decode, encode
@@ -178,7 +179,8 @@ def parse_statement(signed: Signed) -> tuple[Statement, Frozen]:
     """The statement and its body, as claimed. Raises Refusal FORM, NOT_CANONICAL."""
     value = decode(signed.text, STATEMENT_LIMIT)
     try:
-        statement = Statement.model_validate_json(signed.text)
-        return statement, BODIES[statement.op].model_validate_json(encode(value["body"]))
+        statement = Statement.model_validate(value)
+        # As JSON, in which a list may stand for a tuple; that its spelling is the canonical one is checked already.
+        return statement, BODIES[statement.op].model_validate_json(orjson.dumps(value["body"]))
     except ValidationError:
         raise Refusal("FORM") from None

@@ -29,6 +29,12 @@ XWING = "x-wing"
 TYPE_BYTE = {ED25519: b"\x01", XWING: b"\x02"}
 PUBLIC_SIZE = {ED25519: 32, XWING: 1216}
 MLKEM_PUBLIC = 1184
+_COEFFICIENTS = 1152
+# Two coefficients of 12 bits lie in each three bytes; one of q or more, plus _TO_CARRY, reaches the thirteenth bit.
+_EACH = _COEFFICIENTS // 3
+_TWELVE_BITS = int.from_bytes((2**12 - 1).to_bytes(3, "little") * _EACH, "little")
+_TO_CARRY = int.from_bytes((2**12 - 3329).to_bytes(3, "little") * _EACH, "little")
+_CARRIED = int.from_bytes((2**12).to_bytes(3, "little") * _EACH, "little")
 # The X25519 points of small order and their non-canonical spellings (RFC 7748 section 6.1, Curve25519 list).
 _P = 2**255 - 19
 _SMALL_ORDER = frozenset(
@@ -102,7 +108,22 @@ def check_public(alg: str, public: bytes) -> None:
     point = public[MLKEM_PUBLIC:]
     if point[:31] + bytes([point[31] & 0x7F]) in _SMALL_ORDER:
         raise Refusal("KEY")
-    hybrid_public(public)
+    _check_modulus(public)
+
+
+def _check_modulus(public: bytes) -> None:
+    """The modulus check of an ML-KEM-768 encapsulation key (FIPS 203 section 7.2): all coefficients are below 3329.
+
+    The library makes it too, whenever it reads a key, and derives a matrix besides: a directory has 100,000 keys that
+    nobody seals to any more.
+
+    Raises:
+        Refusal: KEY.
+    """
+    packed = int.from_bytes(public[:_COEFFICIENTS], "little")
+    even, odd = packed & _TWELVE_BITS, (packed >> 12) & _TWELVE_BITS
+    if ((even + _TO_CARRY) | (odd + _TO_CARRY)) & _CARRIED:
+        raise Refusal("KEY")
 
 
 class Signer(Protocol):

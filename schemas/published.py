@@ -7,13 +7,14 @@ changed nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from schemas.directory_statement import Flags
 from schemas.hashing import digits, labelled
 from schemas.keys import Use
 from schemas.sectors import Sector
+from schemas.values import changed
 
 UNHELD = 24 * 3600
 """How long after its last second a receiving key's public bytes are kept, in seconds: nobody seals to it any more."""
@@ -193,26 +194,26 @@ class Agency:
         said = [one.roles for one in self.rosters.get(desk, ()) if one.since <= at]
         return said[-1] if said else None
 
-    def with_keys(self, *changed: Key, prekeys: tuple[str, ...] | None = None) -> Agency:
+    def with_keys(self, *fresh: Key, prekeys: tuple[str, ...] | None = None) -> Agency:
         """With these keys, new or changed."""
-        found = {key.kid: key for key in changed}
-        opening = {key.kid: key for key in changed if key.use == Use.IG}
+        found = {key.kid: key for key in fresh}
+        opening = {key.kid: key for key in fresh if key.use == Use.IG}
         ig = {**self.ig, **opening} if opening else self.ig
-        fresh = self.prekeys if prekeys is None else prekeys
-        return replace(self, keys={**self.keys, **found}, ig=ig, prekeys=fresh)
+        late = self.prekeys if prekeys is None else prekeys
+        return changed(self, keys={**self.keys, **found}, ig=ig, prekeys=late)
 
     def ended(self, ends: Mapping[str, End]) -> Agency:
         """With one more word about the end of each of these keys; the earliest counts (K13)."""
         said = {kid: (*self.ends.get(kid, ()), end) for kid, end in ends.items()}
-        changed = (settled(self.keys[kid], told) for kid, told in said.items())
-        return replace(self.with_keys(*changed), ends={**self.ends, **said})
+        settling = (settled(self.keys[kid], told) for kid, told in said.items())
+        return changed(self.with_keys(*settling), ends={**self.ends, **said})
 
 
 def settled(key: Key, ends: tuple[End, ...]) -> Key:
     """The key as these words leave it."""
     first = min(ends, key=lambda end: end.since, default=None)
     revoked, reason = (None, None) if first is None else (first.since, first.reason)
-    return replace(key, revoked=revoked, reason=reason)
+    return changed(key, revoked=revoked, reason=reason)
 
 
 def safety_number(agency: str) -> str:

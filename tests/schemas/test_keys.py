@@ -3,8 +3,11 @@
 import copy
 import json
 import pickle
+import random
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 import structlog
@@ -105,6 +108,42 @@ def test_an_ml_kem_half_that_is_not_reduced_is_refused():
             check_public(XWING, other)
         with pytest.raises(Refusal, match="KEY"):
             hybrid_public(other)
+
+
+@pytest.mark.parametrize("value", [3328, 3329, 4095])
+@pytest.mark.parametrize("at", [0, 1, 2, 3, 255, 256, 383, 384, 511, 512, 766, 767])
+def test_every_coefficient_of_an_ml_kem_half_is_below_the_modulus(at: int, value: int):
+    """The registration's own check says what the library says that reads the key (FIPS 203 section 7.2)."""
+    packed = int.from_bytes(BIRCH.prekey.public[:1152], "little")
+    other = packed & ~(0xFFF << 12 * at) | value << 12 * at
+    public = other.to_bytes(1152, "little") + BIRCH.prekey.public[1152:]
+    if value < 3329:
+        hybrid_public(public)
+        check_public(XWING, public)
+        return
+    for check in (hybrid_public, partial(check_public, XWING)):
+        with pytest.raises(Refusal, match="KEY"):
+            check(public)
+
+
+def test_what_registration_says_of_any_coefficients_is_what_the_library_says():
+    drawn = random.Random(768)
+    for _ in range(200):
+        values = [drawn.choice((0, 1, 2047, 2048, 3327, 3328)) for _ in range(768)]
+        if drawn.random() < 0.5:
+            values[drawn.randrange(768)] = drawn.randrange(3329, 4096)
+        packed = sum(value << 12 * at for at, value in enumerate(values)).to_bytes(1152, "little")
+        public = packed + BIRCH.prekey.public[1152:]
+        assert refused(partial(check_public, XWING, public)) == refused(partial(hybrid_public, public))
+        assert refused(partial(check_public, XWING, public)) == (max(values) > 3328)
+
+
+def refused(check: Callable[[], object]) -> bool:
+    try:
+        check()
+    except Refusal as refusal:
+        return refusal.code == "KEY"
+    return False
 
 
 def test_a_refused_key_is_refused_again_and_a_good_one_is_not_confused_with_it():
