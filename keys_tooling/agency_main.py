@@ -80,7 +80,7 @@ def agency_init(
     import unicodedata
 
     from keys_tooling import agency as work
-    from keys_tooling.carrying_out import carry_out, given
+    from keys_tooling.carrying_out import given
     from keys_tooling.demonstration import cost
     from keys_tooling.making import described, making
     from keys_tooling.passphrases import new_passphrase
@@ -228,9 +228,7 @@ def agency_leave(
         return leaving.leave(reading, side, told, leaver, read_moment(stops or "", now), successor, status)
 
     does = "agency leave --finish" if finish else "agency leave"
-    carry_out(
-        world, *change.administrator(folder), change, does, told, plan
-    )
+    carry_out(world, *change.administrator(folder), change, does, told, plan)
 
 
 @agency.command("merge")
@@ -271,9 +269,7 @@ def agency_merge(
         at = world.now()
         return leaving.merge(reading, side, told, was, now_is, read_moment(until, at), read_moment(stops, at))
 
-    carry_out(
-        world, *change.oversight(folder), change, "agency merge", told, plan
-    )
+    carry_out(world, *change.oversight(folder), change, "agency merge", told, plan)
 
 
 @agency.command("pending")

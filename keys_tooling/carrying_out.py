@@ -12,6 +12,7 @@ import click
 
 from keys_tooling import journal as journals
 from keys_tooling.applying import Applied, Line, apply, built, not_recorded
+from keys_tooling.change import Change
 from keys_tooling.console import REFUSED, World, report, tell
 from keys_tooling.directory_reading import Reading
 from keys_tooling.journal import Journal
@@ -40,13 +41,11 @@ def carry_out(
     world: World,
     own: OwnSide,
     passphrase: bytes,
+    change: Change,
     does: str,
     told: Given,
     make: Make,
     *,
-    yes: bool,
-    dry: bool,
-    as_json: bool,
     more: Facts | None = None,
     words: Words | None = None,
     unasked: bool = False,
@@ -63,11 +62,9 @@ def carry_out(
         Refusal: UNFINISHED, and as journal.begin and applying.apply.
         click.UsageError: there is no terminal to ask, and no --yes.
     """
-    outcome = carried_out(
-        world, own, passphrase, does, told, make, dry=dry, agree=lambda: agreed(yes=yes, unasked=unasked)
-    )
+    outcome = carried_out(world, own, passphrase, change, does, told, make, unasked=unasked)
     facts, text = words(outcome.plan) if words else ({}, "")
-    said(outcome, {**(more or {}), **facts}, text, dry=dry, as_json=as_json)
+    said(outcome, {**(more or {}), **facts}, text, change)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +80,12 @@ def carried_out(
     world: World,
     own: OwnSide,
     passphrase: bytes,
+    change: Change,
     does: str,
     told: Given,
     make: Make,
     *,
-    dry: bool,
-    agree: Callable[[], bool],
+    unasked: bool = False,
 ) -> Outcome:
     """As carry_out, without its report. Raises as it does."""
     with journals.alone(own.folder):
@@ -100,12 +97,12 @@ def carried_out(
                 if begun is not None:
                     tell(f"Going on with '{begun.plan.does}', which was begun here.")
                     view = (await read_own(line, own, world)).view
-                    journal, go = begun, not dry
+                    journal, go = begun, not change.dry
                 else:
                     plan, reading = await planned(line, own, world, make)
                     view, size = reading.view, len(reading.statements)
                     tell(described(plan))
-                    go = not dry and bool(plan.says) and agree()
+                    go = not change.dry and bool(plan.says) and agreed(yes=change.yes, unasked=unasked)
                     journal = journals.begin(own.folder, plan, size) if go else Journal(plan, size)
                 if not go:
                     return Outcome(journal.plan, view, None)
@@ -123,17 +120,8 @@ def resume(world: World, own: OwnSide, passphrase: bytes, *, as_json: bool) -> N
         report({"finished": True, "plan": None}, "Nothing waits to be finished here.", as_json=as_json)
         return
     plan = begun.plan
-    carry_out(
-        world,
-        own,
-        passphrase,
-        plan.does,
-        plan.given,
-        lambda _reading, _own: plan,
-        yes=True,
-        dry=False,
-        as_json=as_json,
-    )
+    on = Change(yes=True, dry=False, passphrase_file=None, as_json=as_json)
+    carry_out(world, own, passphrase, on, plan.does, plan.given, lambda _reading, _own: plan)
 
 
 async def planned(line: Line, own: OwnSide, world: World, make: Make) -> tuple[Plan, Reading]:
@@ -176,7 +164,7 @@ def coming(folder: Path, journal: Journal, passphrase: bytes) -> tuple[Signer, .
     return tuple(found)
 
 
-def said(outcome: Outcome, more: Facts, words: str, *, dry: bool, as_json: bool) -> None:
+def said(outcome: Outcome, more: Facts, words: str, change: Change) -> None:
     """Report what came of a plan; ends with exit code 1 when the person said no."""
     plan, done = outcome.plan, outcome.done
     facts: Facts = {
@@ -189,14 +177,14 @@ def said(outcome: Outcome, more: Facts, words: str, *, dry: bool, as_json: bool)
         then = "\n".join(f"  - {one}" for one in plan.after)
         text = words or f"Done: {plan.does}. Everything is in the directory."
         text += f"\nThen:\n{then}" if then else ""
-    elif dry:
+    elif change.dry:
         text = "Nothing was changed: this was a dry run."
     elif not plan.says:
         text = words or "Nothing has to be changed."
     else:
         tell("Nothing was changed.")
         sys.exit(REFUSED)
-    report(facts, text, as_json=as_json)
+    report(facts, text, as_json=change.as_json)
 
 
 def agreed(*, yes: bool, unasked: bool = False) -> bool:

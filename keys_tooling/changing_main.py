@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from keys_tooling.change import CHANGE, Change
 from keys_tooling.console import World, report, tell
-from keys_tooling.options import DEMONSTRATION, DRY, FILE, JSON, PASSPHRASE, YES
+from keys_tooling.options import DEMONSTRATION, FILE, JSON, MEMBER, PASSPHRASE
 
 if TYPE_CHECKING:
     from keys_tooling.directory_reading import Reading
@@ -17,11 +18,10 @@ if TYPE_CHECKING:
 
 AGENTS = ("msg", "auth", "consent", "prekey", "witness")
 ADMINS = ("op", "renew")
-DIR = click.option("--dir", "folder", type=FILE, required=True, help="The agency's folder, or oversight's.")
 
 
 @click.command()
-@DIR
+@MEMBER
 @click.option(
     "--use", "uses", multiple=True, type=click.Choice(ADMINS + AGENTS), help="Which key. Repeatable."
 )
@@ -33,14 +33,11 @@ DIR = click.option("--dir", "folder", type=FILE, required=True, help="The agency
 @click.option("--officer", "officer", type=FILE, help="An IG officer's next card, or her successor's.")
 @click.option("--policy", "signer", type=FILE, help="A policy signer's next card; oversight only.")
 @click.option("--number", help="The card's number, as she read it aloud. Asked for otherwise.")
-@YES
-@DRY
-@PASSPHRASE
 @click.option(
     "--agent-passphrase-file", type=FILE, help="The agent's own passphrase, if agent.fpk has another."
 )
 @DEMONSTRATION
-@JSON
+@CHANGE
 @click.pass_obj
 def rotate(
     world: World,
@@ -52,12 +49,9 @@ def rotate(
     officer: Path | None,
     signer: Path | None,
     number: str | None,
-    yes: bool,
-    dry: bool,
-    passphrase_file: Path | None,
     agent_passphrase_file: Path | None,
     demonstration_cost: bool,
-    as_json: bool,
+    change: Change,
 ) -> None:
     """Put a new key in the place of one that ends soon. Killed at any moment, run it again: it goes on.
 
@@ -71,21 +65,19 @@ def rotate(
     from keys_tooling import cards, rotation
     from keys_tooling.carrying_out import carry_out, given
     from keys_tooling.demonstration import cost
-    from keys_tooling.own_side import OwnSide
     from keys_tooling.passphrases import known_passphrase
 
     wanted = (*ADMINS, *AGENTS) if every else uses
     if bool(wanted) == any(path is not None for path in (person, officer, signer)):
         raise click.UsageError("Say what to rotate: --use, --all, or one of --person, --officer, --policy.")
     card = cards.read(person, officer, signer, number)
-    passphrase = known_passphrase(passphrase_file, "the administrator's keys")
-    own = OwnSide.open(folder, passphrase)
+    own, passphrase = change.administrator(folder)
     running, mine = tuple(use for use in wanted if use in AGENTS), [use for use in wanted if use in ADMINS]
     agents = known_passphrase(agent_passphrase_file, "the agent's keys") if agent_passphrase_file else None
-    asked = _ask_agent(folder, running, yes=yes, dry=dry) if running and not here else None
+    asked = _ask_agent(folder, running, change) if running and not here else None
     if not mine and not here and card is None:
         text = "Done: the agent has rotated." if asked and asked["applied"] else "Nothing was changed."
-        report(asked or {}, text, as_json=as_json)
+        report(asked or {}, text, as_json=change.as_json)
         return
     told = given(
         uses=",".join(sorted((*mine, *running) if here else mine)), card=card.kid if card else None, here=here
@@ -106,10 +98,10 @@ def rotate(
             plans.append(rotation.rotate_op(reading, side, told, passphrase, price, world))
         return rotation.together(plans, told)
 
-    carry_out(world, own, passphrase, "rotate", told, plan, yes=yes, dry=dry, as_json=as_json, more=asked)
+    carry_out(world, own, passphrase, change, "rotate", told, plan, more=asked)
 
 
-def _ask_agent(folder: Path, uses: tuple[str, ...], *, yes: bool, dry: bool) -> Facts:
+def _ask_agent(folder: Path, uses: tuple[str, ...], change: Change) -> Facts:
     from keys_tooling.carrying_out import agreed
     from keys_tooling.moments import moment
     from keys_tooling.own_agent import OwnAgent
@@ -126,13 +118,13 @@ def _ask_agent(folder: Path, uses: tuple[str, ...], *, yes: bool, dry: bool) -> 
     ]
     lines += [f"Who seals to it: {', '.join(row['name'] for row in plan['affected']) or 'nobody yet'}"]
     tell("\n".join(lines))
-    go = not dry and agreed(yes=yes)
+    go = not change.dry and agreed(yes=change.yes)
     return {"agent": agent.rotate(uses, dry=False) if go else plan, "applied": go}
 
 
 @click.command()
 @click.argument("kids", nargs=-1)
-@DIR
+@MEMBER
 @click.option("--use", help="Every key of this use, such as msg.")
 @click.option("--person", help="Every key of this person, such as lead-2.")
 @click.option(
@@ -144,10 +136,7 @@ def _ask_agent(folder: Path, uses: tuple[str, ...], *, yes: bool, dry: bool) -> 
 @click.option(
     "--since", default="now", show_default=True, help="From when: now, or such as 2027-01-04T09:00Z."
 )
-@YES
-@DRY
-@PASSPHRASE
-@JSON
+@CHANGE
 @click.pass_obj
 def revoke(
     world: World,
@@ -157,10 +146,7 @@ def revoke(
     person: str | None,
     reason: str,
     since: str,
-    yes: bool,
-    dry: bool,
-    passphrase_file: Path | None,
-    as_json: bool,
+    change: Change,
 ) -> None:
     """End keys of your agency: the plan says what that undoes, and who must act. A leaver's key ends the same day.
 
@@ -173,14 +159,11 @@ def revoke(
     """
     from keys_tooling import revocation
     from keys_tooling.carrying_out import carry_out, given
-    from keys_tooling.own_side import OwnSide
-    from keys_tooling.passphrases import known_passphrase
     from keys_tooling.policy_asking import read_moment
 
     if not kids and use is None and person is None:
         raise click.UsageError("Say which key: its id, --use or --person.")
-    passphrase = known_passphrase(passphrase_file, "the administrator's keys")
-    own = OwnSide.open(folder, passphrase)
+    own, passphrase = change.administrator(folder)
     told = given(kids=",".join(sorted(kids)), use=use, person=person, reason=reason, since=since)
 
     def plan(reading: Reading, side: OwnSide) -> Plan:
@@ -189,11 +172,11 @@ def revoke(
         keys = revocation.chosen(agency, kids, use, person, now)
         return revocation.revoke_keys(reading, side, told, keys, reason, read_moment(since, now), now)
 
-    carry_out(world, own, passphrase, "revoke", told, plan, yes=yes, dry=dry, as_json=as_json)
+    carry_out(world, own, passphrase, change, "revoke", told, plan)
 
 
 @click.command()
-@DIR
+@MEMBER
 @PASSPHRASE
 @JSON
 @click.pass_obj

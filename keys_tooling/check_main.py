@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from keys_tooling.console import World, report
-from keys_tooling.options import FILE, JSON
+from keys_tooling.options import FILE, JSON, MEMBER
 from schemas.errors import Refusal
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ NOT_KNOWN = frozenset({"UNAUTHENTICATED", "UNKNOWN_KEY", "REVOKED_KEY", "STALE_K
 
 
 @click.command("check")
-@click.option("--dir", "folder", type=FILE, required=True, help="The agency's folder, or oversight's.")
+@MEMBER
 @click.option(
     "--passphrase-file",
     "passphrase_files",

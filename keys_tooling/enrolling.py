@@ -10,7 +10,7 @@ import click
 from keys_tooling import admission, invites, own_side
 from keys_tooling import agency as making
 from keys_tooling.admission import Oversight
-from keys_tooling.carrying_out import agreed, carried_out, given, said
+from keys_tooling.carrying_out import carried_out, given, said
 from keys_tooling.change import Change
 from keys_tooling.console import World, report, shown, tell
 from keys_tooling.enrolment import Enrolment, check_fingerprint
@@ -19,7 +19,6 @@ from keys_tooling.invites_main import asked_as_oversight
 from keys_tooling.keyfiles import read_public
 from keys_tooling.line import asked
 from keys_tooling.partnership import PARTNERSHIP
-from keys_tooling.passphrases import known_passphrase
 from keys_tooling.plan import Facts
 from schemas.errors import Refusal
 from schemas.invite import enrolling as signed_enrolment
@@ -78,8 +77,7 @@ def take_in(
     Raises:
         Refusal: FINGERPRINT, INVITE, and as admission.admit and carrying_out.carry_out.
     """
-    passphrase = known_passphrase(change.passphrase_file, "oversight's keys")
-    oversight = Oversight.open(folder, passphrase)
+    oversight, passphrase = change.oversight(folder)
     found = (
         making.read_enrolment(enrolment)
         if enrolment is not None
@@ -94,9 +92,8 @@ def take_in(
     id_ = found.particulars.agency
     told = given(agency=id_)
     outcome = carried_out(
-        world, oversight, passphrase, "agency enrol", told,
-        lambda reading, own: admission.admit(reading, own, told, found, world.now()),
-        dry=change.dry, agree=lambda: agreed(yes=change.yes, unasked=True),
+        world, oversight, passphrase, change, "agency enrol", told,
+        lambda reading, own: admission.admit(reading, own, told, found, world.now()), unasked=True,
     )  # fmt: skip
     members = sum(agency.member for agency in outcome.view.agencies.values())
     before = not outcome.plan.says
@@ -110,7 +107,7 @@ def take_in(
     }
     state = "was a member already; nothing was changed" if before else "is a member now"
     text = f"{id_} {state}. Members of the partnership: {members}."
-    said(outcome, facts, text, dry=change.dry, as_json=change.as_json)
+    said(outcome, facts, text, change)
 
 
 def _fetched(world: World, oversight: Oversight, pending: str) -> Enrolment:

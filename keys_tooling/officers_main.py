@@ -51,7 +51,7 @@ def officer_publish(
     """
     from keys_tooling import officers
     from keys_tooling.card_number import hear
-    from keys_tooling.carrying_out import given
+    from keys_tooling.carrying_out import carry_out, given
     from keys_tooling.keyfiles import read_public
     from keys_tooling.officer import CARD_LIMIT, card_number, parse_card
 
@@ -66,7 +66,9 @@ def officer_publish(
         said = "is published now." if plan.says else "was published already."
         return {"person": found.person, "was_published": not plan.says}, f"{found.person} {said}"
 
-    change.by_administrator(world, folder, "officer publish", told, plan, words, unasked=True)
+    carry_out(
+        world, *change.administrator(folder), change, "officer publish", told, plan, words=words, unasked=True
+    )
 
 
 @officer.command("end")
@@ -89,7 +91,7 @@ def officer_end(
       fenpost-keys officer end old-officer.json --dir peacock --reason left
     """
     from keys_tooling import officers
-    from keys_tooling.carrying_out import given
+    from keys_tooling.carrying_out import carry_out, given
     from keys_tooling.keyfiles import read_public
     from keys_tooling.officer import CARD_LIMIT, card_number, parse_card
 
@@ -103,4 +105,6 @@ def officer_end(
         said = "ends here: nothing more is sealed to her." if plan.says else "had ended already."
         return {"had_ended": not plan.says, "person": found.person}, f"{found.person} {said}"
 
-    change.by_administrator(world, folder, "officer end", told, plan, words, unasked=True)
+    carry_out(
+        world, *change.administrator(folder), change, "officer end", told, plan, words=words, unasked=True
+    )

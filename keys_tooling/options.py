@@ -14,6 +14,9 @@ Command = Callable[..., Any]
 Option = Callable[[Command], Command]
 FILE = click.Path(path_type=Path)
 AGENCY = click.option("--dir", "folder", type=FILE, required=True, help="The agency's folder.")
+MEMBER = click.option(
+    "--dir", "folder", type=FILE, required=True, help="The agency's folder, or oversight's."
+)
 OFFICER = click.option("--dir", "folder", type=FILE, required=True, help="The officer's folder.")
 OVERSIGHT = click.option("--partnership-dir", "folder", type=FILE, required=True, help="Oversight's folder.")
 PASSPHRASE = click.option(

@@ -306,32 +306,20 @@ def policy_apply(world: World, file: Path, folder: Path, change: Change) -> None
       fenpost-keys policy apply signed.json --partnership-dir partnership
     """
     from keys_tooling import policy as work
-    from keys_tooling.admission import Oversight
-    from keys_tooling.carrying_out import agreed, carried_out, given, said
+    from keys_tooling.carrying_out import carried_out, given, said
     from keys_tooling.moments import moment
     from keys_tooling.own_side import reached
-    from keys_tooling.passphrases import known_passphrase
     from schemas.policing import policy_digest
 
     found = read_file(file)
-    passphrase = known_passphrase(change.passphrase_file, "oversight's keys")
-    own, told = Oversight.open(folder, passphrase), given(digest=policy_digest(found.text))
+    (own, passphrase), told = change.oversight(folder), given(digest=policy_digest(found.text))
 
     def plan(reading: Reading, _side: OwnSide) -> Plan:
         made = work.put_in_force(reading.view, told, found, world.now())
         tell(plan_text(work.entry_of(reading.view, found, world.now())))
         return made
 
-    outcome = carried_out(
-        world,
-        own,
-        passphrase,
-        "policy apply",
-        told,
-        plan,
-        dry=change.dry,
-        agree=lambda: agreed(yes=change.yes),
-    )
+    outcome = carried_out(world, own, passphrase, change, "policy apply", told, plan)
     before = not outcome.plan.says
     if before and not change.dry:
 
@@ -344,4 +332,4 @@ def policy_apply(world: World, file: Path, folder: Path, change: Change) -> None
     state = "was on record already; nothing was changed" if before else "is on record now"
     text = f"Version {entry.version} {state}. It counts from {moment(entry.effective)}."
     facts = {**entry_facts(entry), "was_on_record": before}
-    said(outcome, facts, text, dry=change.dry, as_json=change.as_json)
+    said(outcome, facts, text, change)

@@ -9,11 +9,10 @@ import click
 
 from keys_tooling.change import CHANGE, Change
 from keys_tooling.console import World, report
-from keys_tooling.options import FILE, JSON, OVERSIGHT, PASSPHRASE
+from keys_tooling.options import FILE, JSON, MEMBER, OVERSIGHT, PASSPHRASE
 from keys_tooling.policy_asking import asking, view_of
 
 if TYPE_CHECKING:
-    from keys_tooling.carrying_out import Given, Make, Outcome
     from keys_tooling.directory_reading import Reading
     from keys_tooling.own_side import OwnSide
     from keys_tooling.plan import Plan
@@ -85,7 +84,7 @@ def signer_name(world: World, card: Path, folder: Path, fingerprint: str | None,
     """
     from keys_tooling import policy_signers as work
     from keys_tooling.card_number import hear
-    from keys_tooling.carrying_out import given, said
+    from keys_tooling.carrying_out import carried_out, given, said
     from keys_tooling.keyfiles import read_public
     from keys_tooling.moments import moment
 
@@ -96,19 +95,21 @@ def signer_name(world: World, card: Path, folder: Path, fingerprint: str | None,
     def plan(reading: Reading, _own: OwnSide) -> Plan:
         return work.name(reading.view, told, found, world.now())
 
-    outcome = _carried_out(world, folder, change, "policy signer name", told, plan)
+    outcome = carried_out(
+        world, *change.oversight(folder), change, "policy signer name", told, plan, unasked=True
+    )
     key = next((key for key in work.signers(outcome.view) if key.public == found.public), None)
     if key is None:
-        said(outcome, {"person": found.person}, "", dry=change.dry, as_json=change.as_json)
+        said(outcome, {"person": found.person}, "", change)
         return
     before = not outcome.plan.says
     state = "is named already" if before else "is named"
     text = f"{found.person} {state}. Her key signs from {moment(key.nbf)} to {moment(key.exp)}."
-    said(outcome, {**_facts(key), "was_named": before}, text, dry=change.dry, as_json=change.as_json)
+    said(outcome, {**_facts(key), "was_named": before}, text, change)
 
 
 @signer.command("list")
-@click.option("--dir", "folder", type=FILE, required=True, help="Your agency's folder, or oversight's.")
+@MEMBER
 @PASSPHRASE
 @JSON
 @click.pass_obj
@@ -155,32 +156,20 @@ def signer_end(world: World, kid: str, folder: Path, reason: str, change: Change
       fenpost-keys policy signer end --key-id KEY_ID --partnership-dir partnership --reason left
     """
     from keys_tooling import policy_signers as work
-    from keys_tooling.carrying_out import given, said
+    from keys_tooling.carrying_out import carried_out, given, said
 
     told = given(kid=kid, reason=reason)
 
     def plan(reading: Reading, _own: OwnSide) -> Plan:
         return work.end(reading.view, told, kid, reason, world.now())
 
-    outcome = _carried_out(world, folder, change, "policy signer end", told, plan)
+    outcome = carried_out(
+        world, *change.oversight(folder), change, "policy signer end", told, plan, unasked=True
+    )
     key = next(key for key in work.signers(outcome.view) if key.kid == kid)
     before = not outcome.plan.says
     text = f"{key.person}'s key {'had ended already' if before else 'has ended'}."
-    said(outcome, {**_facts(key), "was_ended": before}, text, dry=change.dry, as_json=change.as_json)
-
-
-def _carried_out(world: World, folder: Path, change: Change, does: str, told: Given, make: Make) -> Outcome:
-    """A change in oversight's name."""
-    from keys_tooling.admission import Oversight
-    from keys_tooling.carrying_out import agreed, carried_out
-    from keys_tooling.passphrases import known_passphrase
-
-    passphrase = known_passphrase(change.passphrase_file, "oversight's keys")
-    own = Oversight.open(folder, passphrase)
-    return carried_out(
-        world, own, passphrase, does, told, make,
-        dry=change.dry, agree=lambda: agreed(yes=change.yes, unasked=True),
-    )  # fmt: skip
+    said(outcome, {**_facts(key), "was_ended": before}, text, change)
 
 
 def _facts(key: Key) -> dict[str, Json]:

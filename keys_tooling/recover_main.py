@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import click
 
 from keys_tooling.backup_main import recover_shares
+from keys_tooling.change import CHANGE, Change
 from keys_tooling.console import World
-from keys_tooling.options import DEMONSTRATION, DRY, FILE, JSON, PASSPHRASE, YES
+from keys_tooling.options import DEMONSTRATION, FILE, MEMBER
 
 if TYPE_CHECKING:
     from keys_tooling.own_side import OwnSide
     from schemas.keys import Signer, SigningKey
     from schemas.partnership import Partnership
 
-DIR = click.option("--dir", "folder", type=FILE, required=True, help="The agency's folder, or oversight's.")
 OFFICER = click.option(
     "--officer",
     type=FILE,
@@ -44,7 +44,7 @@ recover.add_command(recover_shares)
 
 
 @recover.command("op")
-@DIR
+@MEMBER
 @click.option(
     "--roots",
     "root_files",
@@ -67,11 +67,8 @@ recover.add_command(recover_shares)
 )
 @OFFICER
 @LENT
-@YES
-@DRY
-@PASSPHRASE
 @DEMONSTRATION
-@JSON
+@CHANGE
 @click.pass_obj
 def recover_op(
     world: World,
@@ -81,11 +78,8 @@ def recover_op(
     void_from: int | None,
     officer: Path | None,
     officer_words: Path | None,
-    yes: bool,
-    dry: bool,
-    passphrase_file: Path | None,
     demonstration_cost: bool,
-    as_json: bool,
+    change: Change,
 ) -> None:
     """The operational key is lost or stolen: the roots put a new one in its place, and can undo what a thief said.
 
@@ -107,7 +101,7 @@ def recover_op(
 
     if root_passphrases and len(root_passphrases) != len(root_files):
         raise click.UsageError("--roots-passphrase-file is given as often as --roots, or not at all.")
-    passphrase = known_passphrase(passphrase_file, "the administrator's keys")
+    passphrase = known_passphrase(change.passphrase_file, "the administrator's keys")
     roots: list[SigningKey] = []
     for at, file in enumerate(root_files):
         own = known_passphrase(root_passphrases[at], "the roots") if root_passphrases else passphrase
@@ -117,14 +111,13 @@ def recover_op(
     side = _without_admin(world, folder, passphrase, asking)
     told = given(void_from=void_from)
     carry_out(
-        world, side, passphrase, "recover op", told,
+        world, side, passphrase, change, "recover op", told,
         lambda reading, own: recovering.new_op(reading, own, told, tuple(roots), void_from, locked, world),
-        yes=yes, dry=dry, as_json=as_json,
     )  # fmt: skip
 
 
 @recover.command("agent")
-@DIR
+@MEMBER
 @OFFICER
 @LENT
 @click.option(
@@ -132,11 +125,8 @@ def recover_op(
     is_flag=True,
     help="The keys are here, and somebody else has them too: the store and what it can open stay.",
 )
-@YES
-@DRY
-@PASSPHRASE
 @DEMONSTRATION
-@JSON
+@CHANGE
 @click.pass_obj
 def recover_agent(
     world: World,
@@ -144,11 +134,8 @@ def recover_agent(
     officer: Path | None,
     officer_words: Path | None,
     copied: bool,
-    yes: bool,
-    dry: bool,
-    passphrase_file: Path | None,
     demonstration_cost: bool,
-    as_json: bool,
+    change: Change,
 ) -> None:
     """The agent's keys are lost or copied: new ones are published, and the old ones end.
 
@@ -169,15 +156,14 @@ def recover_agent(
     from keys_tooling.demonstration import cost
     from keys_tooling.passphrases import known_passphrase
 
-    passphrase = known_passphrase(passphrase_file, "the administrator's keys")
+    passphrase = known_passphrase(change.passphrase_file, "the administrator's keys")
     asking = None if officer is None else _lent(officer, officer_words, passphrase)
     side = _without_agent(folder, passphrase, asking)
     before = recovering.copied_keys(folder, passphrase, side.admin.agency) if copied else None
     locked, told = recovering.Locked(passphrase, cost(demonstration_cost)), given(copied=copied)
     carry_out(
-        world, side, passphrase, "recover agent", told,
+        world, side, passphrase, change, "recover agent", told,
         lambda reading, own: recovering.new_agent(reading, own, told, locked, world, before),
-        yes=yes, dry=dry, as_json=as_json,
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import click
 
 from keys_tooling.change import CHANGE, Change
 from keys_tooling.console import World, report
-from keys_tooling.options import AGENCY, DEMONSTRATION, FILE, JSON, OVERSIGHT, PASSPHRASE
+from keys_tooling.options import AGENCY, DEMONSTRATION, FILE, JSON, MEMBER, OVERSIGHT, PASSPHRASE
 from keys_tooling.roster_main import role_desk, role_recertify, role_roster
 from schemas.roles import ROLES, Role
 
@@ -109,7 +109,7 @@ def role_publish(world: World, card: Path, folder: Path, change: Change) -> None
       fenpost-keys role publish lead-2.json --dir peacock
     """
     from keys_tooling import roles
-    from keys_tooling.carrying_out import given
+    from keys_tooling.carrying_out import carry_out, given
     from keys_tooling.keyfiles import read_public
 
     found = roles.parse_card(read_public(card, roles.CARD_LIMIT))
@@ -123,7 +123,9 @@ def role_publish(world: World, card: Path, folder: Path, change: Change) -> None
         facts = {"kid": found.kid, "person": found.person, "was_published": not plan.says}
         return facts, f"{found.person} {said}"
 
-    change.by_administrator(world, folder, "role publish", told, plan, words, unasked=True)
+    carry_out(
+        world, *change.administrator(folder), change, "role publish", told, plan, words=words, unasked=True
+    )
 
 
 @role.command("countersign")
@@ -148,7 +150,7 @@ def role_countersign(
     """
     from keys_tooling import roles
     from keys_tooling.card_number import hear
-    from keys_tooling.carrying_out import given
+    from keys_tooling.carrying_out import carry_out, given
     from keys_tooling.keyfiles import read_public
 
     found = roles.parse_card(read_public(card, roles.CARD_LIMIT))
@@ -163,11 +165,13 @@ def role_countersign(
         facts = {"kid": found.kid, "person": found.person, "was_countersigned": not plan.says}
         return facts, f"{found.person} {new if plan.says else 'was countersigned already.'}"
 
-    change.by_oversight(world, folder, "role countersign", told, plan, words, unasked=True)
+    carry_out(
+        world, *change.oversight(folder), change, "role countersign", told, plan, words=words, unasked=True
+    )
 
 
 @role.command("show")
-@click.option("--dir", "folder", type=FILE, required=True, help="Your agency's folder, or oversight's.")
+@MEMBER
 @PASSPHRASE
 @JSON
 @click.pass_obj

@@ -106,7 +106,7 @@ def role_desk(
       fenpost-keys role desk referrals --dir peacock --role idva --role duty-manager
     """
     from keys_tooling import roster
-    from keys_tooling.carrying_out import given
+    from keys_tooling.carrying_out import carry_out, given
 
     if nobody == bool(roles):
         raise click.UsageError("Say who works there, with --role, or --nobody.")
@@ -115,7 +115,7 @@ def role_desk(
     def plan(reading: Reading, side: OwnSide) -> Plan:
         return roster.desk(reading.view.agencies[side.admin.agency], told, desk, roles)
 
-    change.by_administrator(world, folder, "role desk", told, plan)
+    carry_out(world, *change.administrator(folder), change, "role desk", told, plan)
 
 
 @click.command("recertify")
@@ -138,7 +138,7 @@ def role_recertify(
       fenpost-keys role recertify --dir peacock
     """
     from keys_tooling import roster
-    from keys_tooling.carrying_out import given
+    from keys_tooling.carrying_out import carry_out, given
 
     told = given(only=",".join(sorted(only)))
 
@@ -146,4 +146,4 @@ def role_recertify(
         agency = reading.view.agencies[side.admin.agency]
         return roster.recertify(agency, roster.roster(reading.view, agency, world.now(), 0), told, only)
 
-    change.by_administrator(world, folder, "role recertify", told, plan)
+    carry_out(world, *change.administrator(folder), change, "role recertify", told, plan)
