@@ -11,10 +11,14 @@ import click
 
 from keys_tooling.backup_opening import BY_SHARES, ROOTS, SHARE_FILE, opened
 from keys_tooling.console import World, report, tell
-from keys_tooling.options import DEMONSTRATION, FILE, JSON, as_one
+from keys_tooling.options import DEMONSTRATION, DRY, FILE, JSON, YES, as_one
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from keys_tooling.backup import Head, Kept, Opened
+    from keys_tooling.plan import Facts
+    from keys_tooling.share_pages import SharePage
 
 SPENT = re.compile(r"old-[^/]*")
 """Replaced key files, which are to be destroyed."""
@@ -31,7 +35,14 @@ class Locks:
     backup_passphrase_file: Path | None
     pdf: bool
     demonstration_cost: bool
+    yes: bool
+    dry: bool
     as_json: bool
+
+    def goes_on(self, plan: str, facts: Facts) -> bool:
+        from keys_tooling.making import goes_on
+
+        return goes_on(plan, facts, yes=self.yes, dry=self.dry, as_json=self.as_json)
 
     def check(self) -> None:
         """Raises click.UsageError when nothing would open it."""
@@ -63,6 +74,8 @@ _locks = as_one(
     ),
     click.option("--pdf", is_flag=True, help="Write each page as PDF too (needs the extra 'pdf')."),
     DEMONSTRATION,
+    YES,
+    DRY,
     JSON,
 )
 
@@ -98,7 +111,8 @@ def backup(
     """Keep a folder's key files in one locked file, and its secret as shares on paper.
 
     Whoever has the backup and its passphrase, or enough shares, has every key in it. The agent's store is not in it,
-    and the root keys are only when they are named: each in a backup of its own.
+    and the root keys are only when they are named: each in a backup of its own. It says first what it will make.
+    Killed at any moment, run it again.
 
     \b
     Example:
@@ -127,8 +141,7 @@ def backup(
     kept = gathered(folder, files, passphrases, keep_locked=keep_locked)
     now = world.now()
     head = _head(world, files, _agency(kept), now, now, locks)
-    _write(world, Opened(head, kept, world.draw(32)), out, locks)
-    _said(head, out, locks)
+    _made(world, Opened(head, kept, world.draw(32)), out, locks)
 
 
 @click.command("shares")
@@ -167,9 +180,8 @@ def recover_shares(
     locks.check()
     old = opened(backup_file, passphrase_file, share_files, by_shares=by_shares)
     head = _head(world, old.head.files, old.head.agency, old.head.taken, world.now(), locks)
-    _write(world, Opened(head, old.files, world.draw(32)), out, locks)
-    tell(f"Destroy the old backup {old.head.id}, every copy of it, and its old pages.")
-    _said(head, out, locks)
+    if _made(world, Opened(head, old.files, world.draw(32)), out, locks):
+        tell(f"Destroy the old backup {old.head.id}, every copy of it, and its old pages.")
 
 
 def _head(
@@ -205,30 +217,65 @@ def _agency(kept: tuple[Kept, ...]) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _write(world: World, opened: Opened, out: Path, locks: Locks) -> None:
+def _made(world: World, opened: Opened, out: Path, locks: Locks) -> bool:
+    """The backup and its pages, said first, made and reported; False after a dry run."""
+    from keys_tooling.backup import MOST, Backup
+    from keys_tooling.carrying_out import given
+    from keys_tooling.keyfiles import read_public
+    from keys_tooling.making import described, making
+
+    head, pages = opened.head, _pages(opened)
+    told = given(files=head.files, pages=locks.pages and locks.pages.absolute(), need=head.need, of=head.of)
+    with making(out, told, dry=locks.dry) as made:
+        if not made.before:
+            names = [f"{page.name}.{kind}" for page in pages for kind in ("txt", "pdf")[: 1 + locks.pdf]]
+            others = [locks.pages / name for name in names if locks.pages is not None]
+            made.check_free(others)
+            if not locks.goes_on(
+                described(_lines(head, out, locks)), {"files": list(head.files), "out": str(out)}
+            ):
+                return False
+            _write(world, opened, pages, out, locks, lambda: made.begin(others))
+        _said(Backup.parse(read_public(out, MOST)).head, out, locks)
+    return True
+
+
+def _lines(head: Head, out: Path, locks: Locks) -> list[str]:
+    """What will happen."""
+    opens = [] if locks.shares_only else ["its own passphrase"]
+    opens += [f"any {head.need} of {head.of} pages in {locks.pages}"] if locks.pages else []
+    return [f"{out} is made, which {' or '.join(opens)} opens", f"it holds {', '.join(head.files)}"]
+
+
+def _pages(opened: Opened) -> list[SharePage]:
+    from keys_tooling.share_pages import SharePage
+    from keys_tooling.shares import split
+
+    head = opened.head
+    if head.need is None or head.of is None or head.set is None:
+        return []
+    return [SharePage(head, share) for share in split(opened.secret, head.need, head.of, head.set)]
+
+
+def _write(
+    world: World, opened: Opened, pages: list[SharePage], out: Path, locks: Locks, begin: Callable[[], None]
+) -> None:
     from contextlib import ExitStack
 
     from keys_tooling.backup import make
     from keys_tooling.demonstration import cost
     from keys_tooling.keyfiles import new_files
     from keys_tooling.passphrases import new_passphrase
-    from keys_tooling.share_pages import SharePage
-    from keys_tooling.shares import split
 
-    head = opened.head
     passphrase = None if locks.shares_only else new_passphrase(locks.backup_passphrase_file, "the backup")
-    printed = []
-    if head.need is not None and head.of is not None and head.set is not None:
-        printed = [SharePage(head, share) for share in split(opened.secret, head.need, head.of, head.set)]
-    made = [(f"{page.name}.txt", page.text().encode()) for page in printed]
-    made += [(f"{page.name}.pdf", page.pdf()) for page in printed if locks.pdf]
-    data = make(head, opened, passphrase, cost(locks.demonstration_cost), world.draw)
+    made = [(f"{page.name}.txt", page.text().encode()) for page in pages]
+    made += [(f"{page.name}.pdf", page.pdf()) for page in pages if locks.pdf]
+    data = make(opened.head, opened, passphrase, cost(locks.demonstration_cost), world.draw)
+    begin()
     with ExitStack() as stack:
         files = stack.enter_context(new_files(out.parent))
-        files.absent(out.name)
         if locks.pages is not None:
             beside = stack.enter_context(new_files(locks.pages))
-            beside.absent(*(name for name, _ in made))
             for name, text in made:
                 beside.secret(name, text)
         files.secret(out.name, data)

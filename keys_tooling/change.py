@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,22 +40,10 @@ class Change:
         return Oversight.open(folder, passphrase), passphrase
 
     def goes_on(self, plan: str, facts: Facts) -> bool:
-        """Show a plan of files and ask; False after a dry run, which is reported.
+        """As making.goes_on. Raises as it does."""
+        from keys_tooling.making import goes_on
 
-        A command that makes new files only is asked nothing where there is no terminal.
-        """
-        from keys_tooling.carrying_out import agreed
-        from keys_tooling.console import REFUSED, report, tell
-
-        tell(plan)
-        if self.dry:
-            text = "Nothing was changed: this was a dry run."
-            report({**facts, "applied": False}, text, as_json=self.as_json)
-            return False
-        if not agreed(yes=self.yes, unasked=True):
-            tell("Nothing was changed.")
-            sys.exit(REFUSED)
-        return True
+        return goes_on(plan, facts, yes=self.yes, dry=self.dry, as_json=self.as_json)
 
 
 CHANGE = as_one("change", Change, YES, DRY, PASSPHRASE, JSON)

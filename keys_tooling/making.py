@@ -12,13 +12,16 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from keys_tooling.console import tell
+from keys_tooling.carrying_out import agreed
+from keys_tooling.console import REFUSED, report, tell
 from keys_tooling.keyfiles import PRIVATE, new_files, sync_folder
+from keys_tooling.plan import Facts
 from schemas.canonical import Json
 from schemas.errors import Refusal
 
@@ -141,3 +144,21 @@ def described(lines: Sequence[str], after: Sequence[str] = ()) -> str:
     """What a command will make, for eyes."""
     text = ["This will happen:", *(f"  - {line}" for line in lines)]
     return "\n".join([*text, *(["Then:", *(f"  - {line}" for line in after)] if after else [])])
+
+
+def goes_on(plan: str, facts: Facts, *, yes: bool, dry: bool, as_json: bool) -> bool:
+    """Show what a command will make, and ask; False after a dry run, which is reported.
+
+    A command that makes new files only is asked nothing where there is no terminal.
+
+    Raises:
+        SystemExit: the person said no.
+    """
+    tell(plan)
+    if dry:
+        report({**facts, "applied": False}, "Nothing was changed: this was a dry run.", as_json=as_json)
+        return False
+    if not agreed(yes=yes, unasked=True):
+        tell("Nothing was changed.")
+        sys.exit(REFUSED)
+    return True

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from keys_tooling.backup_opening import BY_SHARES, ROOTS, SHARE_FILE, opened
 from keys_tooling.console import World, paragraphs, report
-from keys_tooling.options import DEMONSTRATION, FILE, JSON
+from keys_tooling.options import DEMONSTRATION, DRY, FILE, JSON, YES
+
+if TYPE_CHECKING:
+    from keys_tooling.plan import Facts
 
 AGENT_STEPS = paragraphs("""\
 Make sure that the old agent runs nowhere: two agents with the same keys take each other's messages. The relay
@@ -42,6 +47,8 @@ Write the new passphrase into the agent's passphrase file. Then: fenpost-agent i
     help="A file with the passphrase that the restored key files get. Asked for otherwise.",
 )
 @DEMONSTRATION
+@YES
+@DRY
 @JSON
 @click.pass_obj
 def restore(
@@ -54,9 +61,11 @@ def restore(
     by_shares: bool,
     new_passphrase_file: Path | None,
     demonstration_cost: bool,
+    yes: bool,
+    dry: bool,
     as_json: bool,
 ) -> None:
-    """Put a backup's key files back. Nothing is overwritten; stopped half-way, run it again.
+    """Put a backup's key files back. It says first which. Nothing is overwritten; stopped half-way, run it again.
 
     \b
     Example:
@@ -64,6 +73,7 @@ def restore(
     """
     from keys_tooling import backup_files
     from keys_tooling.demonstration import cost
+    from keys_tooling.making import described, goes_on
     from keys_tooling.passphrases import new_passphrase
 
     found = opened(backup_file, passphrase_file, share_files, by_shares=by_shares)
@@ -71,12 +81,19 @@ def restore(
     if unknown:
         raise click.UsageError(f"The backup holds no {unknown[0]}. It holds: {', '.join(found.head.files)}")
     kept = [one for one in found.files if not chosen or one.name in chosen]
+    there = [one.name for one in kept if os.path.lexists(folder / one.name)]
+    makes = [one.name for one in kept if one.name not in there]
+    lines = [f"{folder / name} is restored" for name in makes]
+    lines += [f"{folder / name} is there already, and stays as it is" for name in there]
+    plan: Facts = {"backup": found.head.id, "makes": makes, "taken": found.head.taken, "there": there}
+    steps = next_steps([one.name for one in kept])
+    if not goes_on(described(lines), plan, yes=yes, dry=dry, as_json=as_json):
+        return
     new = None
     if any(one.holds is not None for one in kept):
         passphrase = new_passphrase(new_passphrase_file, "the restored key files")
         new = backup_files.NewLock(passphrase, cost(demonstration_cost))
     done = backup_files.restore(folder, kept, new, world)
-    steps = next_steps([one.name for one in kept])
     facts = {
         "backup": found.head.id,
         "made": list(done.made),

@@ -275,6 +275,9 @@ def test_shares_typed_at_a_terminal_are_not_shown_and_are_asked_for_again(place:
             if shown.count("unseen: ") > len(told):
                 told.append(lines[len(told)])
                 os.write(main, told[-1].encode() + b"\n")
+            elif shown.endswith("[y/N]: ") and told[-1] != "y":
+                told.append("y")
+                os.write(main, b"y\n")
     finally:
         os.close(main)
         assert process.wait(30) == 0, shown
