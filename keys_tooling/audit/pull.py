@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from itertools import islice
 from typing import Protocol, TypeVar
 
@@ -25,11 +25,12 @@ from keys_tooling.audit.opened import row_of
 from keys_tooling.audit.read import opener
 from keys_tooling.audit.retaining import GivenUp, Runs, give_up, holds, let_go, on_record, periods_of
 from keys_tooling.audit.vouching import Shown, Tally, Vouched, opened
-from keys_tooling.directory_reading import Source, read_directory, replay
+from keys_tooling.directory_reading import Source, read_directory
 from schemas import api
 from schemas.audit import Leaf
 from schemas.checkpoint import Checkpoint, open_checkpoint
 from schemas.directory import Directory
+from schemas.directory_statement import statement_leaf
 from schemas.errors import Refusal
 from schemas.keyring import OfficerKeys
 from schemas.keys import Use
@@ -118,7 +119,7 @@ class Pull:
         directory = await self._directory_vouched(view)
         epochs = await self._epochs()
         new = checkpoint.size - before
-        return Pulled(checkpoint.size, new, view.size, epochs, self._give_up(), vouched, directory)
+        return Pulled(checkpoint.size, new, view.size, epochs, self._give_up(view), vouched, directory)
 
     async def _directory(self) -> Directory:
         key = self.partnership.keys_log_key
@@ -156,9 +157,8 @@ class Pull:
                 self.mirror.add_list(said.digest, text)
         self.gone = let_go(on_record(self.mirror, view), self.now + LATE)
 
-    def _give_up(self) -> GivenUp:
+    def _give_up(self, view: Directory) -> GivenUp:
         """Delete here what statements let go; opening everything once, which they seldom ask for."""
-        view = replay(self.partnership.charter.oversight, self.mirror.statements(), None, lambda _size: None)
         lists = [one for one in on_record(self.mirror, view) if not self.mirror.list_done(one.said.digest)]
         due = [one for one in lists if one.ends is not None and one.ends <= self.now]
         if not due:
@@ -213,14 +213,13 @@ class Pull:
         """Who vouches for this very directory (L28): its heads are held against the statements replayed here."""
         tally = self._tally("keys", view)
         page = await self._ask(partial(self.relay.head, api.KEYS))
-        roots = roots_of(self.partnership.charter.oversight, self.mirror.statements())
         for text in filter(None, (page.held, page.asked)):
             shown = Shown(opened(text, self.partnership, "keys"), self.now)
             head = shown.published.checkpoint
             number = self.mirror.keep_head("keys", text, self.now)
-            if head.size >= len(roots):
+            if head.size > view.size:
                 continue  # a statement came since: the next pull has it
-            if head.root != roots[head.size]:
+            if head.root != root_at(head.size, self.mirror.statements()):
                 raise Refusal(
                     "FORK",
                     f"The directory of {head.size} statements that agencies are asked to vouch for is not the one that "
@@ -383,11 +382,7 @@ def _entry(index: int, data: bytes, relay: bytes, sender: bytes, gone: Runs) -> 
     return Entry(index, data, leaf_hash(data), relay, sender)
 
 
-def roots_of(oversight: str, statements: tuple[Signed, ...]) -> list[bytes]:
-    """The directory log's root at each size, from 0 on. Raises as Directory.apply."""
-    view = Directory(oversight)
-    roots = [view.frontier.root()]
-    for signed in statements:
-        view.apply(signed)
-        roots.append(view.frontier.root())
-    return roots
+def root_at(size: int, statements: tuple[Signed, ...]) -> bytes:
+    """The directory log's root over its first `size` statements."""
+    leaves = (leaf_hash(statement_leaf(signed)) for signed in statements[:size])
+    return reduce(Frontier.append, leaves, Frontier()).root()
