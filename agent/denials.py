@@ -23,7 +23,7 @@ GONE = frozenset({"ENDED", "WITHDRAWN", "NOT_FOUND", "CONFLICT"})
 """What the relay says of a step when the message is over for this desk, or unknown to it."""
 SAYS = "the relay says that this is over and shows no proof, so it is kept back: ring who sent it"
 UNSEEN = ("collected", "opened")
-KEPT = (inbox.c.denied.is_not(None), inbox.c.state.in_(UNSEEN))
+KEPT = (inbox.c.denied.is_not(None), inbox.c.handed.is_(None), inbox.c.state.in_(UNSEEN))
 
 
 def deny(c: Connection, eid: str, desk: str, code: str, now: int) -> None:

@@ -5,9 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from agent.tables import ladder, outbox, sealings
+
+# Built once: making a statement costs more than running it, and these run several times for each message.
+STEP = insert(ladder).prefix_with("OR IGNORE")
+TURNS = select(sealings.c.eid, sealings.c.state, sealings.c.desks).where(
+    sealings.c.id == bindparam("message")
+)
+ENDINGS = select(ladder.c.a, ladder.c.d).where(
+    ladder.c.eid == bindparam("turn"), ladder.c.state.in_(("taken-on", "rejected", "withdrawn", "expired"))
+)
 
 
 def step(
@@ -23,11 +32,8 @@ def step(
     evidence: str | None = None,
 ) -> bool:
     """Write one step of a desk's ladder; False when it stood there already."""
-    done = c.execute(
-        insert(ladder)
-        .prefix_with("OR IGNORE")
-        .values(eid=eid, a=agency, d=desk, state=state, ts=ts, role=role, reason=reason, evidence=evidence)
-    )
+    where = {"eid": eid, "a": agency, "d": desk, "state": state}
+    done = c.execute(STEP, {**where, "ts": ts, "role": role, "reason": reason, "evidence": evidence})
     return bool(done.rowcount)
 
 
@@ -46,19 +52,12 @@ def stop_resting(c: Connection, gids: Sequence[str], now: int) -> int:
 
 def forget_ended(c: Connection, message: str) -> None:
     """Wipe the words of a message when no desk can still need them: nothing waits, and every desk has ended."""
-    rows = c.execute(select(sealings).where(sealings.c.id == message)).all()
-    for row in rows:
+    for row in c.execute(TURNS, {"message": message}).all():
         if row.state in ("waiting", "held", "lost"):
             return
         if row.state != "accepted":
             continue
-        steps = c.execute(
-            select(ladder.c.a, ladder.c.d).where(
-                ladder.c.eid == row.eid,
-                ladder.c.state.in_(("taken-on", "rejected", "withdrawn", "expired")),
-            )
-        )
-        ended = {(row.a, row.d) for row in steps}
+        ended = {(step.a, step.d) for step in c.execute(ENDINGS, {"turn": row.eid})}
         if {(a, d) for a, d in json.loads(row.desks)} - ended:
             return
     c.execute(update(outbox).where(outbox.c.id == message).values(draft=None))

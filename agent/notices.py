@@ -11,6 +11,7 @@ Rules of this house:
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,17 +63,44 @@ class Notices:
 
     async def take(self, notices: tuple[Notice, ...]) -> tuple[int, ...]:
         """Store what each notice says; returns the ids that may be acknowledged."""
-        for notice in notices:
-            try:
-                unread = await self._one(notice)
-            except Refusal as refusal:
-                if refusal.retry:
-                    raise
-                await self._not_believed(notice, refusal.code)
-                continue
+        left = notices
+        while left:
+            count, unread, refusal = await self._store.run(lambda c, rest=left: self._each(c, rest))  # type: ignore[misc]
+            if refusal is not None:
+                unread = await self._again(left[count], refusal)
+                count += 1
+            left = left[count:]
             if unread is not None:
                 await self._seal_again(unread)
         return tuple(notice.id for notice in notices)
+
+    def _each(self, c: Connection, notices: Sequence[Notice]) -> tuple[int, Unread | None, Refusal | None]:
+        """Store notices, up to one that is refused, of which nothing stays, or one that asks for a fresh seal.
+
+        Returns how many are stored, and why it stopped. A page is one transaction: each by itself would cost a sync.
+        """
+        for at, notice in enumerate(notices):
+            try:
+                with c.begin_nested():
+                    unread = self._apply(c, notice)
+            except Refusal as refusal:
+                return at, None, refusal
+            if unread is not None:  # before anything later in the page lets its words go
+                return at + 1, unread, None
+        return len(notices), None, None
+
+    async def _again(self, notice: Notice, refusal: Refusal) -> Unread | None:
+        """What a newer directory may cure, once more; else it is in the journal. Raises what may pass later."""
+        try:
+            if refusal.code not in REFRESH:
+                raise refusal
+            await self._book.refresh()
+            return await self._store.run(lambda c: self._apply(c, notice))
+        except Refusal as still:
+            if still.retry:
+                raise
+            await self._not_believed(notice, still.code)
+        return None
 
     async def _seal_again(self, unread: Unread) -> None:
         try:
@@ -85,15 +113,6 @@ class Notices:
         now = int(self._clock())
         log.error("notice-refused", kind=notice.kind, code=code)
         await self._store.run(lambda c: note(c, now, f"notice-{notice.kind}", code, notice.eid))
-
-    async def _one(self, notice: Notice) -> Unread | None:
-        try:
-            return await self._store.run(lambda c: self._apply(c, notice))
-        except Refusal as refusal:
-            if refusal.code not in REFRESH:
-                raise
-        await self._book.refresh()
-        return await self._store.run(lambda c: self._apply(c, notice))
 
     def _apply(self, c: Connection, notice: Notice) -> Unread | None:
         now, view = int(self._clock()), self._book.latest

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from agent.acceptance import EVIDENCE, check_acceptance
 from agent.client import Relay, RelayRefusal, plain
@@ -46,6 +46,12 @@ STALE_SEAL = 240
 HINDERED = 5.0
 """Seconds after which it looks again whether what stops all sending is over: people or the directory may end it."""
 MAX_TURNS = 4
+ACCEPTED = (
+    update(sealings)
+    .where(sealings.c.eid == bindparam("at"))
+    .values(state="accepted", code=None, say=None, upload=None)
+    .values({name: bindparam(name) for name in ("alert", "proof", "record", "rk")})
+)
 FRESH_SEAL = frozenset({"ID_CLASH", "STATUS_STALE", "STALE_KEY", "UNKNOWN_KEY", "REVOKED_KEY", "OFFICERS"})
 ABOUT_US = frozenset({"UNAUTHENTICATED", "AUTHORITY", "METHOD", "MEDIA", "NOT_FOUND"})
 """Refusals of the request rather than of the message in it: the message waits until somebody has put it right."""
@@ -156,8 +162,14 @@ class Outbox:
         except Refusal as refusal:
             await self._whole(rows, refusal)
             return
-        for row, result in zip(rows, answer.results, strict=True):
-            await self._one(row, result)
+        taken: list[tuple[Row[Any], api.EnvelopeResult]] = []
+        try:
+            for row, result in zip(rows, answer.results, strict=True):
+                if await self._one(row, result):
+                    taken.append((row, result))
+        finally:
+            if taken:
+                await self._accepted(taken)
 
     async def _whole(self, rows: Sequence[Row[Any]], refusal: Refusal) -> None:
         """The relay refused the request, or the one upload in it."""
@@ -169,43 +181,42 @@ class Outbox:
             else:
                 await self._later(row, refusal.code, refusal.say, after)
 
-    async def _one(self, row: Row[Any], result: api.EnvelopeResult) -> None:
+    async def _one(self, row: Row[Any], result: api.EnvelopeResult) -> bool:
+        """Take in what became of one upload; True when the relay proved that it has it, which is still to be noted."""
         if result.status == "refused":
             code, say = result.code or "UNFORESEEN", plain(result.say or "")
             if result.retry and code not in FRESH_SEAL:
                 await self._later(row, code, say, None)
             else:
                 await self._refused(row, code, say)
-            return
+            return False
         envelope = Upload.parse(row.upload).envelope
         if result.status == "held":
             await self._held(row, envelope, result)
-            return
+            return False
         try:
             await self._trust.believe(check_acceptance(envelope, result, self._trust.key))
         except Refusal as refusal:
             if refusal.code in EVIDENCE and not refusal.retry:
                 await self._trust.report(refusal.code, result.proof or "")
             await self._later(row, refusal.code, refusal.say, None)
-            return
-        await self._accepted(row, result)
+            return False
+        return True
 
-    async def _accepted(self, row: Row[Any], result: api.EnvelopeResult) -> None:
+    async def _accepted(self, taken: Sequence[tuple[Row[Any], api.EnvelopeResult]]) -> None:
+        """Note what the relay proved to have of one request, in one transaction."""
+        now = int(self._clock())
+
         def work(c: Connection) -> None:
-            c.execute(
-                update(sealings)
-                .where(sealings.c.eid == row.eid)
-                .values(
-                    state="accepted", code=None, say=None, upload=None, alert=int(result.alert),
-                    proof=result.proof, record=result.record, rk=result.rk,
-                )
-            )  # fmt: skip
-            for agency, desk in json.loads(row.desks):
-                step(c, row.eid, agency, desk, "queued", int(self._clock()))
+            for row, result in taken:
+                words = {"alert": int(result.alert), "proof": result.proof}
+                c.execute(ACCEPTED, {"at": row.eid, **words, "record": result.record, "rk": result.rk})
+                for agency, desk in json.loads(row.desks):
+                    step(c, row.eid, agency, desk, "queued", now)
             self._trust.save(c)
 
         await self._store.run(work)
-        log.info("accepted", attempts=row.attempts + 1)
+        log.info("accepted", count=len(taken))
 
     async def _held(self, row: Row[Any], envelope: Envelope, result: api.EnvelopeResult) -> None:
         """It waits at the relay for our lead; its bytes stay here until she has let it go and the log proves it."""

@@ -27,6 +27,7 @@ from schemas.errors import Refusal
 
 T = TypeVar("T")
 JOURNAL_KEPT = 20_000
+JOURNAL_LINE = insert(tables.journal)
 
 
 class Store:
@@ -34,6 +35,7 @@ class Store:
 
     def __init__(self, engine: Engine, thread: ThreadPoolExecutor, lock: int) -> None:
         self._engine = engine
+        self._line: Connection | None = None  # the thread's, opened once: a transaction begins and ends on it
         self._thread = thread
         self._lock = lock
 
@@ -68,7 +70,7 @@ class Store:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._empty_log)
 
     async def close(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._engine.dispose)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._hang_up)
         self._thread.shutdown()
         os.close(self._lock)
 
@@ -83,10 +85,16 @@ class Store:
 
     def _run(self, work: Callable[[Connection], T]) -> T:
         try:
-            with self._engine.begin() as connection:
-                return work(connection)
+            line = self._line = self._line or self._engine.connect()
+            with line.begin():
+                return work(line)
         except DatabaseError as error:
             raise _refusal(error) from error
+
+    def _hang_up(self) -> None:
+        if self._line is not None:
+            self._line.close()
+        self._engine.dispose()
 
 
 def _expect(path: Path, *, there: bool) -> None:
@@ -184,8 +192,7 @@ def write_kv(connection: Connection, name: str, value: str) -> None:
 
 def note(connection: Connection, ts: int, event_name: str, code: str, eid: str | None = None) -> None:
     """Write a line of the local journal: what happened and its exact code, for this agency's eyes only."""
-    row = connection.execute(
-        insert(tables.journal).values(ts=ts, event=event_name, code=code, eid=eid)
-    ).inserted_primary_key
+    values = {"ts": ts, "event": event_name, "code": code, "eid": eid}
+    row = connection.execute(JOURNAL_LINE, values).inserted_primary_key
     if row is not None and row[0] % 1000 == 0:
         connection.execute(tables.journal.delete().where(tables.journal.c.n <= row[0] - JOURNAL_KEPT))

@@ -136,9 +136,8 @@ inbox = Table(
     Column("reason", String),
     Column("subject", String, index=True),  # keyed hash of our own reference, given while taking it on
     UniqueConstraint("eid", "d"),
-    Index(
-        "inbox_open", "state", "received"
-    ),  # what ended is most of it, and nobody asks for that at each poll
+    # What ended is most of it, and then what waits for somebody here: nobody asks for either at each poll.
+    Index("inbox_open", "state", "handed", "received"),
 )
 receipts = Table(
     "receipts",
