@@ -4,6 +4,7 @@ import gc
 import os
 import shutil
 import sys
+from functools import lru_cache
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 from sqlalchemy.util import LRUCache
 
+from schemas.signing import Check
 from tests.ports import WORKERS
 
 LONGEST = (
@@ -76,3 +78,8 @@ SQLiteDialect.__eq__ = lambda self, other: isinstance(other, SQLiteDialect) and 
 @event.listens_for(Engine, "engine_connect")
 def share_statements(connection: Connection) -> None:
     connection.engine._compiled_cache = STATEMENTS
+
+
+# A partnership's statements are checked by its relay, by each of its agents and officers, and again in the next test. Of
+# one and the same key, text and signature it is remembered that they held; whatever does not hold is looked at each time.
+Check.hold = lru_cache(20_000)(Check.hold)

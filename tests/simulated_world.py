@@ -142,6 +142,9 @@ class World:
     directory: Directory = field(init=False)
 
     def __post_init__(self) -> None:
+        if self.mould is not None:
+            self.directory = self.mould.directory.copied()
+            return
         self.directory = Directory(self.founded.oversight.id)
         for signed in self.statements:
             self.directory.apply(signed)
