@@ -22,6 +22,8 @@ from broker.memory import wipe
 
 STARTS = 3
 """How often a calculator is started; one that keeps dying is not what a relay should spend its time on."""
+LOADING = 30.0
+"""Seconds after which one that does not listen will not; the relay does its sums itself meanwhile."""
 ROOM = 1024 * 1024
 """Bytes that may be on the way to it; the system may allow less."""
 Tell = Callable[[bytes | None], None]
@@ -48,6 +50,7 @@ class Line(asyncio.Protocol):
         self.process: subprocess.Popen[bytes] | None = None
         self._said = bytearray()
         self._way: asyncio.Transport | None = None
+        self._listens: asyncio.Future[None] | None = None
         self._alarm: asyncio.TimerHandle | None = None
 
     @property
@@ -65,6 +68,16 @@ class Line(asyncio.Protocol):
         if self._alarm is None:
             self._alarm = loop.call_later(self.patience, self._late)
 
+    async def listening(self) -> None:
+        """Wait until the process has loaded what it needs: work that was sent sooner would wait for that.
+
+        Raises:
+            OSError: it ended before, or is not there in time.
+        """
+        if self._listens is not None:
+            async with asyncio.timeout(LOADING):
+                await self._listens
+
     async def close(self) -> None:
         """Let it end, which it does when nothing more can come, and wait for that."""
         if self._way is not None:
@@ -81,6 +94,7 @@ class Line(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._way = cast("asyncio.Transport", transport)
+        self._listens = asyncio.get_running_loop().create_future()
 
     def data_received(self, data: bytes) -> None:
         self._said += data
@@ -90,6 +104,9 @@ class Line(asyncio.Protocol):
                 return
             answer = bytes(self._said[4:end])
             del self._said[:end]
+            if self._listens is not None and not self._listens.done():
+                self._listens.set_result(None)
+                continue
             job = self.away.popleft()
             wipe(job.keys)  # it was answered, so all of it was sent, and nothing here reads it again
             job.tell(answer)
@@ -97,6 +114,8 @@ class Line(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         # Nobody may wait for an answer that will not come.
         self._way = None
+        if self._listens is not None and not self._listens.done():
+            self._listens.set_exception(ConnectionResetError("it ended before it listened"))
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
@@ -190,4 +209,10 @@ async def _started() -> Line:
         ours.close()
         raise
     await asyncio.get_running_loop().create_connection(lambda: line, sock=ours)
+    try:
+        await line.listening()
+    except OSError:
+        line.process.kill()
+        await line.close()
+        raise
     return line

@@ -28,7 +28,9 @@ def asked(kind: int, batch: bytes) -> bytes:
 
 
 def serve(source: BinaryIO, sink: BinaryIO) -> None:
-    """Answer jobs until there are no more."""
+    """Say that we listen, by an empty frame; then answer jobs until there are no more."""
+    sink.write(framed(b""))
+    sink.flush()
     while len(size := _taken(source, 4)) == 4:
         job = _taken(source, int.from_bytes(size, "big"))
         batch = bytes(memoryview(job)[1:])

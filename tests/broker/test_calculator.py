@@ -41,6 +41,8 @@ def forged(data: bytes) -> Check:
     return Check(good.public, good.covered + b"!", good.signature)
 
 
+GREETING = bytes(4)
+"""An empty frame: the process has loaded what it needs."""
 MIXED = [check(b"a"), forged(b"b"), check(b""), Check(bytes(32), b"c", bytes(64)), check(b"d" * 5000)]
 TRUTH = [True, False, True, False, True]
 
@@ -210,6 +212,8 @@ async def test_a_calculator_that_was_given_up_is_not_listened_to():
     theirs.setblocking(False)
     with theirs:
         await asyncio.get_running_loop().create_connection(lambda: line, sock=ours)
+        theirs.send(GREETING)
+        await line.listening()
         line.send(CHECK, b"anything", heard.append)
         theirs.send((2).to_bytes(4, "big"))  # it has begun to answer
         while not heard:
@@ -249,6 +253,34 @@ async def test_without_a_calculator_everything_is_done_here(
         await asyncio.sleep(0.01)
 
 
+async def test_nobody_waits_while_a_calculator_loads(calculator: Calculator, checks: Checks):
+    assert await checks.held(MIXED) == TRUTH
+    while not children():
+        await asyncio.sleep(0.001)
+    (child,) = children()
+    child.send_signal(signal.SIGSTOP)
+    try:
+        assert not calculator.ready
+        assert await asyncio.wait_for(checks.held(MIXED), 5) == TRUTH
+    finally:
+        child.send_signal(signal.SIGCONT)
+    await listening(calculator)
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGSTOP], ids=["dies", "hangs"])
+async def test_a_calculator_that_never_listens_is_done_with(
+    calculator: Calculator, checks: Checks, monkeypatch: pytest.MonkeyPatch, end: signal.Signals
+):
+    monkeypatch.setattr(calculating, "LOADING", 0.3)
+    assert await checks.held(MIXED) == TRUTH
+    while not children():
+        await asyncio.sleep(0.001)
+    (child,) = children()
+    child.send_signal(end)
+    await asyncio.to_thread(child.wait, 60)
+    assert await checks.held(MIXED) == TRUTH
+
+
 async def test_the_process_ends_with_the_calculator():
     calculator = Calculator(apart=True)
     await started(calculator)
@@ -274,7 +306,8 @@ def test_a_calculator_outlives_the_signal_that_lets_the_relay_finish():
     with run() as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        for _ in range(2):  # it answers once, so it is past its start when the signals come
+        assert process.stdout.read(4) == GREETING
+        for _ in range(2):
             process.stdin.write(asked(CHECK, packed(MIXED)))
             process.stdin.flush()
             answer = process.stdout.read(4 + len(MIXED))[4:]
