@@ -26,9 +26,9 @@ from agent.witness import Watch
 from schemas.checkpoint import Checkpoint, LogKey, open_checkpoint
 from schemas.envelope import Frozen
 from schemas.errors import Refusal
-from schemas.handover import SignedText
 from schemas.loss import Accepted, check_word
 from schemas.merkle import verify_consistency
+from schemas.signed_text import SignedText
 from schemas.signing import Signed
 
 UNKNOWN = "unknown"

@@ -19,6 +19,7 @@ from schemas.envelope import AgencyId, Frozen, Hash32, Id16, Seconds
 from schemas.errors import Refusal
 from schemas.hashing import labelled
 from schemas.keys import Signer, Use
+from schemas.signed_text import SignedText
 from schemas.signing import STATEMENT_LIMIT, Purpose, Signed
 
 Of = Literal["handover", "shares"]
@@ -43,13 +44,6 @@ class Given(Frozen):
     to: Hash32
     ts: Seconds
     v: Annotated[int, Field(ge=1, le=1)]
-
-
-class SignedText(Frozen):
-    """A signed statement inside another."""
-
-    s: Annotated[str, Field(max_length=100)]
-    t: Annotated[str, Field(max_length=STATEMENT_LIMIT)]
 
 
 class Taking(Frozen):

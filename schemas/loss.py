@@ -22,8 +22,8 @@ from schemas.checkpoint import NOTE_LIMIT, Checkpoint, LogKey, open_checkpoint
 from schemas.directory import Directory
 from schemas.envelope import Frozen, Hash32, Seconds
 from schemas.errors import Refusal
-from schemas.handover import SignedText
 from schemas.keys import ED25519, Signer, SigningKey, Use, kid_of
+from schemas.signed_text import SignedText
 from schemas.signing import STATEMENT_LIMIT, Purpose, Signed
 
 MOST_SEEN = 64

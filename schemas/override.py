@@ -25,6 +25,7 @@ from schemas.lawful import Basis, WhyNo
 from schemas.lawful import Purpose as LawfulPurpose
 from schemas.policy import Policy
 from schemas.roles import Role, read_tag
+from schemas.signed_text import SignedText
 from schemas.signing import STATEMENT_LIMIT, Purpose, Signed
 
 MID_KEPT = 12 * 24 * 3600
@@ -72,13 +73,6 @@ class Core(Frozen):
 
     def text(self) -> bytes:
         return self.model_dump_json(by_alias=True).encode("ascii")
-
-
-class SignedText(Frozen):
-    """A signed statement inside another."""
-
-    s: Annotated[str, Field(max_length=100)]
-    t: Annotated[str, Field(max_length=STATEMENT_LIMIT)]
 
 
 class Authorised(Frozen):

@@ -13,9 +13,9 @@ import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError
 
 from schemas.canonical import Json, decode, encode, strict_json
 from schemas.directory import Party
@@ -23,7 +23,7 @@ from schemas.directory_statement import Flags, Text
 from schemas.envelope import AgencyId, Frozen, Seconds
 from schemas.errors import Refusal
 from schemas.policing import POLICY_LIMIT, policy_digest
-from schemas.vocabulary import CodeText, Dated, PurposeEntry, Vocabulary, forbidden
+from schemas.vocabulary import CodeText, Dated, PurposeEntry, Term, Vocabulary, forbidden
 
 ANYBODY = "*"
 DAY = 24 * 3600
@@ -35,7 +35,7 @@ def _pair(parties: tuple[str, ...]) -> tuple[str, ...]:
     return parties
 
 
-class DataSharing(Frozen):
+class DataSharing(Term):
     """A data-sharing agreement: between whom (`["*"]`: every two members), for what, and when (null is open)."""
 
     id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
@@ -43,17 +43,6 @@ class DataSharing(Frozen):
         tuple[AgencyId | Literal["*"], ...], Field(min_length=1, max_length=256), AfterValidator(_pair)
     ]
     purposes: tuple[CodeText, ...] = Field(min_length=1, max_length=64)
-    since: Seconds | None = Field(alias="from")
-    until: Seconds | None = Field(alias="to")
-
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if self.since is not None and self.until is not None and self.since >= self.until:
-            raise ValueError("it ends before it begins")
-        return self
-
-    def stands(self, at: int) -> bool:
-        return (self.since is None or self.since <= at) and (self.until is None or at < self.until)
 
 
 class FlagsOverride(Frozen):

@@ -43,8 +43,8 @@ class Entry(Frozen):
     says: Words
 
 
-class Dated(Entry):
-    """A code that the law gives for a time: `from` included, `to` not; null is open."""
+class Term(Frozen):
+    """A time for which something holds: `from` included, `to` not; null is open."""
 
     since: Seconds | None = Field(alias="from")
     until: Seconds | None = Field(alias="to")
@@ -57,6 +57,10 @@ class Dated(Entry):
 
     def stands(self, at: int) -> bool:
         return (self.since is None or self.since <= at) and (self.until is None or at < self.until)
+
+
+class Dated(Entry, Term):
+    """A code that the law gives for a time."""
 
 
 class BasisEntry(Dated):
