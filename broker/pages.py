@@ -112,10 +112,7 @@ async def get_epochs(relay: Relay, request: web.Request) -> web.Response:
 async def get_policy(relay: Relay, request: web.Request, store: Store) -> web.Response:
     """GET policy?digest=D, for agents and IG officers alike: the text as it was signed."""
     requester = await relay.requester(request, officer=None)
-    if len(request.query) != 1 or "digest" not in request.query:
-        raise Refusal("FORM")
-    digest = request.query["digest"]
-    unb64(digest, 32)
+    digest = _digest(request)
     await relay.sequencer.submit(Nothing(requester.nonce))
     async with store.reading() as connection:
         found = await connection.execute(select(policies.c.text).where(policies.c.digest == digest))
@@ -128,10 +125,7 @@ async def get_policy(relay: Relay, request: web.Request, store: Store) -> web.Re
 async def get_retention(relay: Relay, request: web.Request, store: Store) -> web.Response:
     """GET log/retention?digest=D, for IG officers: the list of a retention statement, as it was signed."""
     officer = await relay.requester(request, officer=True)
-    if len(request.query) != 1 or "digest" not in request.query:
-        raise Refusal("FORM")
-    digest = request.query["digest"]
-    unb64(digest, 32)
+    digest = _digest(request)
     await relay.sequencer.submit(Nothing(officer.nonce))
     async with store.reading() as connection:
         found = await connection.execute(select(deletions.c.text).where(deletions.c.digest == digest))
@@ -139,6 +133,14 @@ async def get_retention(relay: Relay, request: web.Request, store: Store) -> web
     if not isinstance(text, bytes):
         raise Refusal("NOT_FOUND")
     return answer(text)
+
+
+def _digest(request: web.Request) -> str:
+    """The one thing that is asked for. Raises Refusal FORM."""
+    if len(request.query) != 1 or "digest" not in request.query:
+        raise Refusal("FORM")
+    unb64(request.query["digest"], 32)
+    return request.query["digest"]
 
 
 async def get_grant(relay: Relay, request: web.Request, store: Store) -> web.Response:

@@ -89,6 +89,19 @@ def make_officer(draw: Draw, person: str = "ig") -> tuple[OfficerKeys, OfficerCa
     return keys, OfficerCard(keys.ig.public, keys.auth.public, person)
 
 
+def running_keys(agency: str, start: int, draw: Draw) -> AgentKeys:
+    """Every key of an agent that begins, with a receiving key for each of the coming weeks, from `start` on."""
+    prekeys = tuple(Prekey(OpeningKey(draw(32)), start + week * WEEK) for week in range(PREKEYS))
+    msg, auth, consent, witness, renew = (SigningKey(draw(32)) for _ in SIGNING)
+    return AgentKeys(agency, msg, auth, consent, witness, renew, prekeys, draw(32), draw(32))
+
+
+def signing_of(keys: AgentKeys) -> dict[Use, SigningKey]:
+    """An agent's signing keys by their uses, in the order of SIGNING."""
+    held = (keys.msg, keys.auth, keys.consent, keys.witness, keys.renew)
+    return dict(zip(SIGNING, held, strict=True))
+
+
 def make_agency(
     now: int, draw: Draw, officers: tuple[OfficerCard, ...], count: int = ROOTS, threshold: int = THRESHOLD
 ) -> Member:
@@ -100,25 +113,16 @@ def make_agency(
     chain, inception = Chain.begin(
         SigningKey(draw(32)), roots, threshold, now, tuple(key.kid for key in after)
     )
-    prekeys = tuple(Prekey(OpeningKey(draw(32)), now - BACKDATE + week * WEEK) for week in range(PREKEYS))
-    signing = {use: SigningKey(draw(32)) for use in SIGNING}
-    agent = AgentKeys(
-        agency=chain.agency,
-        msg=signing[Use.MSG],
-        auth=signing[Use.AUTH],
-        consent=signing[Use.CONSENT],
-        witness=signing[Use.WITNESS],
-        renew=signing[Use.RENEW],
-        prekeys=prekeys,
-        store=draw(32),
-        subject=draw(32),
-    )
     start = now - BACKDATE
+    agent = running_keys(chain.agency, start, draw)
     statements = [inception]
     statements += [
-        chain.add_key(use, key.public, start, start + LIFE[use], now) for use, key in signing.items()
+        chain.add_key(use, key.public, start, start + LIFE[use], now)
+        for use, key in signing_of(agent).items()
     ]
-    statements += [chain.add_key(Use.PREKEY, p.key.public, p.nbf, p.nbf + 2 * WEEK, now) for p in prekeys]
+    statements += [
+        chain.add_key(Use.PREKEY, p.key.public, p.nbf, p.nbf + 2 * WEEK, now) for p in agent.prekeys
+    ]
     for card in officers:
         statements.append(chain.add_key(Use.IG, card.ig, start, start + LIFE[Use.IG], now, card.person))
         statements.append(

@@ -8,11 +8,11 @@ Rules of this house:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from keys_tooling.ceremony import BACKDATE, PREKEYS, WEEK
+from keys_tooling.ceremony import BACKDATE, SIGNING, WEEK, running_keys, signing_of
 from keys_tooling.ceremony import ROOTS as COUNT
 from keys_tooling.console import World, paragraphs
 from keys_tooling.directory_reading import Reading
@@ -24,12 +24,11 @@ from schemas.canonical import Json, b64, unb64
 from schemas.directory import Agency
 from schemas.errors import Refusal
 from schemas.keyfile import Cost, lock
-from schemas.keyring import AdminKeys, AgentKeys, Prekey
-from schemas.keys import ALGORITHM, LIFE, OpeningKey, SigningKey, Use
+from schemas.keyring import AdminKeys, AgentKeys
+from schemas.keys import ALGORITHM, LIFE, SigningKey, Use
 from schemas.roots import RotateRoot
 
 Given = tuple[tuple[str, str], ...]
-SIGNING = (Use.MSG, Use.AUTH, Use.CONSENT, Use.WITNESS, Use.RENEW)
 RUNNING = frozenset({*SIGNING, Use.PREKEY})
 CLOSED = paragraphs("""\
 messages on their way that were sealed to a lost key can be opened by nobody: their senders are asked to seal them again
@@ -172,26 +171,17 @@ def new_agent(
     """
     agency, now = reading.view.agencies[own.admin.agency], world.now()
     start = now - BACKDATE
-    signing = {use: SigningKey(world.draw(32)) for use in SIGNING}
-    prekeys = tuple(Prekey(OpeningKey(world.draw(32)), start + week * WEEK) for week in range(PREKEYS))
-    keys = AgentKeys(
-        agency=agency.id,
-        msg=signing[Use.MSG],
-        auth=signing[Use.AUTH],
-        consent=signing[Use.CONSENT],
-        witness=signing[Use.WITNESS],
-        renew=signing[Use.RENEW],
-        prekeys=prekeys if copied is None else (*copied.prekeys, *prekeys),
-        store=world.draw(32) if copied is None else copied.store,
-        subject=world.draw(32) if copied is None else copied.subject,
-    )
+    keys = fresh = running_keys(agency.id, start, world.draw)
+    if copied is not None:
+        prekeys = (*copied.prekeys, *fresh.prekeys)
+        keys = replace(fresh, prekeys=prekeys, store=copied.store, subject=copied.subject)
     says = [
         add_key(use, ALGORITHM[use], b64(key.public), start, start + LIFE[use])
-        for use, key in signing.items()
+        for use, key in signing_of(fresh).items()
     ]
     says += [
         add_key(Use.PREKEY, ALGORITHM[Use.PREKEY], b64(one.key.public), one.nbf, one.nbf + 2 * WEEK)
-        for one in prekeys
+        for one in fresh.prekeys
     ]
     old = [
         key

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import as_file, files
 
 from keys_tooling.backup import Head
 from keys_tooling.console import paragraphs
 from keys_tooling.shares import Share39
-from schemas.errors import Refusal
+from keys_tooling.typesetting import typeset
 from schemas.worktime import london
 
 BEGIN, END = "----- the words begin -----", "----- the words end -----"
@@ -84,10 +82,6 @@ class SharePage:
 
     def pdf(self) -> bytes:
         """The page as tagged PDF (PDF/UA-1). Raises Refusal NO_PDF where typst is not installed."""
-        try:
-            import typst
-        except ImportError:
-            raise Refusal("NO_PDF") from None
         day = london(self.head.made)
         page = {
             "day": day.day,
@@ -98,18 +92,7 @@ class SharePage:
             "words": _numbered(self.share.words),
             "year": day.year,
         }
-        with as_file(files("keys_tooling").joinpath("templates")) as folder:
-            printed = typst.compile(
-                str(folder / "share.typ"),
-                root=str(folder),
-                ignore_system_fonts=True,
-                format="pdf",
-                pdf_standards=["ua-1"],
-                sys_inputs={"page": json.dumps(page)},
-            )
-        if not isinstance(printed, bytes):
-            raise Refusal("NO_PDF")
-        return printed
+        return typeset("keys_tooling", "share.typ", page)
 
 
 def _wrapped(text: str) -> str:

@@ -1,22 +1,20 @@
-"""A report as tagged PDF (PDF/UA-1), printed by typst, an extra: nothing is fetched and no font of the machine used.
+"""A report as tagged PDF.
 
-What a report says goes in as data. The same report gives the same bytes. The fonts that typst brings have Latin, Greek
+What a report says goes in as data. The fonts that typst brings have Latin, Greek
 and Cyrillic letters; others are spelt out by number, as PDF/UA forbids letters that do not show. The web page has them.
 """
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from dataclasses import fields, is_dataclass, replace
-from importlib.resources import as_file, files
 from typing import Any, TypeVar
 
 from keys_tooling.audit.inert import Value, plain
 from keys_tooling.audit.report.charts import described, draw
 from keys_tooling.audit.report.page import HEADS, NONE, Page, Table
 from keys_tooling.audit.report.web import PACKAGE
-from schemas.errors import Refusal
+from keys_tooling.typesetting import typeset
 
 WIDEST, NARROWEST, WHOLE = 40, 6, 12
 """Letters that a column is laid out for at most, and at least; how many stay together."""
@@ -31,22 +29,7 @@ T = TypeVar("T")
 
 def pdf_page(page: Page) -> bytes:
     """Raises Refusal NO_PDF where typst is not installed."""
-    try:
-        import typst
-    except ImportError:
-        raise Refusal("NO_PDF") from None
-    with as_file(files(PACKAGE).joinpath("templates")) as folder:
-        printed = typst.compile(
-            str(folder / "report.typ"),
-            root=str(folder),
-            ignore_system_fonts=True,
-            format="pdf",
-            pdf_standards=["ua-1"],
-            sys_inputs={"page": json.dumps(_said(lettered(page)))},
-        )
-    if not isinstance(printed, bytes):
-        raise Refusal("NO_PDF")
-    return printed
+    return typeset(PACKAGE, "report.typ", _said(lettered(page)))
 
 
 def lettered(value: T) -> T:
