@@ -1,4 +1,4 @@
-"""A signed statement that stands inside another one, whole: what is signed over it covers its signature too (PROTOCOL.md F7)."""
+"""A statement inside another, whole: what is signed over it covers its signature too (PROTOCOL.md F7)."""
 
 from __future__ import annotations
 
