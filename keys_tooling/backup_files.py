@@ -16,7 +16,7 @@ from pathlib import Path
 
 from keys_tooling.backup import Kept
 from keys_tooling.console import World
-from keys_tooling.keyfiles import NewFiles, check_private, new_files, read_public, read_secret
+from keys_tooling.keyfiles import NewFiles, check_private, clear_part, new_files, read_public, read_secret
 from keys_tooling.partnership import PARTNERSHIP
 from keys_tooling.share_pages import words_of
 from keys_tooling.shares import Share39, read
@@ -100,6 +100,7 @@ def restore(folder: Path, kept: Sequence[Kept], new: NewLock | None, world: Worl
                 f"{one.name} is in that folder already and is another one, or has another passphrase. Nothing was "
                 "changed. Restore into an empty folder, or move that file away.",
             )
+        clear_part(folder / one.name)
     missing = [one for one in kept if one.name not in there]
     with new_files(folder) as files:
         for one in missing:

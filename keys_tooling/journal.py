@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
-from keys_tooling.keyfiles import PRIVATE, new_files, sync_folder
+from keys_tooling.keyfiles import PRIVATE, clear_part, new_files, sync_folder
 from keys_tooling.plan import NewFile, Plan, Said
 from schemas.canonical import strict_json
 from schemas.envelope import Frozen
@@ -142,6 +142,7 @@ def unfinished(folder: Path) -> Journal | None:
     if held.stage == "begun":
         for made in held.files:
             (folder / made.name).unlink(missing_ok=True)
+            clear_part(folder / made.name)
         _erase(folder)
         return None
     plan = Plan(

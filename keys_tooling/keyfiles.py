@@ -124,6 +124,11 @@ def new_files(folder: Path) -> Iterator[NewFiles]:
         raise
 
 
+def clear_part(path: Path) -> None:
+    """Take away what a command that was killed while it made this file has left beside it."""
+    path.with_name(f".{path.name}.part").unlink(missing_ok=True)
+
+
 def read_secret(path: Path, holds: str, passphrase: bytes) -> Json:
     """What a key file holds.
 

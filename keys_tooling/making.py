@@ -20,7 +20,7 @@ from pathlib import Path
 
 from keys_tooling.carrying_out import agreed
 from keys_tooling.console import REFUSED, report, tell
-from keys_tooling.keyfiles import PRIVATE, new_files, sync_folder
+from keys_tooling.keyfiles import PRIVATE, clear_part, new_files, sync_folder
 from keys_tooling.plan import Facts
 from schemas.canonical import Json
 from schemas.errors import Refusal
@@ -115,11 +115,12 @@ def _take_up(made: Making, *, dry: bool) -> None:
             os.close(handle)
             raise Refusal("EXISTS")
         made.before = True
+        clear_part(made.last)
         tell("All of it was made before, by a run that was interrupted when it was done.")
     elif not dry:
         for name in (*value.get("makes", ()), str(made.last)):
             taken = Path(name)
-            taken.with_name(f".{taken.name}.part").unlink(missing_ok=True)
+            clear_part(taken)
             if taken != made.last:
                 taken.unlink(missing_ok=True)
         made.end()

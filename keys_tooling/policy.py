@@ -18,7 +18,7 @@ from keys_tooling.admission import Oversight
 from keys_tooling.applying import Stated, post
 from keys_tooling.console import World
 from keys_tooling.directory_reading import Reading, Source, read_directory
-from keys_tooling.keyfiles import new_files, read_public, read_secret
+from keys_tooling.keyfiles import clear_part, new_files, read_public, read_secret
 from keys_tooling.partnership import AGENT, PARTNERSHIP
 from keys_tooling.plan import Plan, Said
 from keys_tooling.token_pins import on_token
@@ -120,6 +120,7 @@ def is_there(path: Path, data: bytes) -> bool:
         return False
     if read_public(path, FILE_LIMIT) != data:
         raise Refusal("EXISTS")
+    clear_part(path)
     return True
 
 
