@@ -101,12 +101,12 @@ def _hold(checks: Later) -> None:
 async def replay(
     store: Store, view: Directory, progress: Progress, together: int = TOGETHER
 ) -> dict[str, int]:
-    """Replay what was believed before onto an empty view; gives the places of receiving keys.
+    """Replay what was believed before, and is not in the view yet, onto it; gives the places of its receiving keys.
 
     Signatures are not checked once more: they were when it came, and nobody else can write to the store (SQLCipher
     authenticates each page of it).
     """
-    found, total = dict[str, int](), await store.run(_count)
+    found, total = dict[str, int](), await store.run(size_of)
     while True:
         start = view.size
         rows = await store.run(partial(_page, start=start, limit=together))
@@ -118,8 +118,10 @@ async def replay(
             return found
 
 
-def _count(connection: Connection) -> int:
-    return int(connection.execute(select(func.count()).select_from(statements)).scalar_one())
+def size_of(connection: Connection) -> int:
+    """How many statements are believed. They are numbered from 0 on; counting them would read all of them."""
+    last = connection.execute(select(func.max(statements.c.n))).scalar()
+    return 0 if last is None else int(last) + 1
 
 
 def _page(connection: Connection, start: int, limit: int) -> Sequence[Row[Any]]:

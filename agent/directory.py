@@ -1,4 +1,4 @@
-"""The agency directory as this agent believes it: every statement replayed, never fewer (PROTOCOL.md K8-K15, L28, L29).
+"""The agency directory as this agent believes it: every statement replayed once, none left out (K8-K15, L28, L29).
 
 Rules of this house:
 - a page counts only if replaying it gives the very root that the relay signed, and the relay says so afresh; and only
@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterable
 
 from sqlalchemy import Connection
 
-from agent import own_chain
-from agent.arriving import Arriving, Progress, replay, unseen
+from agent import directory_kept, own_chain
+from agent.arriving import Arriving, Progress, unseen
 from agent.client import Relay
 from agent.clock import Clock
 from agent.forms import Json
@@ -66,6 +66,7 @@ class Book:
         """Ids of the running keys that this agent holds."""
         self._clock = clock
         self._view = Directory(oversight)
+        self._kept = 0  # the size of the view that the store has for the next start
         self._fresh = 0
         self._lock = asyncio.Lock()
         self.policies = Policies(store, relay, lambda: self._view.policies, clock)
@@ -79,9 +80,12 @@ class Book:
         self._prekeys: dict[str, int] = {}  # each with its place, as far as no quorum is known to cover it
 
     async def load(self, progress: Progress = unseen) -> None:
-        """Replay what was believed before."""
-        found = await replay(self._store, self._view, progress)
-        self._prekeys = {kid: at for kid, at in found.items() if at >= self._trust.watched.size}
+        """Take up what was believed before: its kept view and what came after it, or all of it replayed."""
+        found = await directory_kept.load(self._store, self._view.oversight, self._trust.believed, progress)
+        self._view, self._kept = found.view, found.kept
+        covered = self._trust.watched.size
+        self._prekeys = {kid: at for kid, at in found.prekeys.items() if at >= covered}
+        await self._keep_view()
         self._fresh = int(await self._store.run(lambda c: read_kv(c, "fresh")) or 0)
         self._look_for_strangers()
         await self._store.run(self._look_for_doubts)
@@ -160,6 +164,7 @@ class Book:
                 raise
             await self._trust.head(page.checkpoint, floor)
             await self._keep(view, new, fresh)
+            await self._keep_view()
             await self.policies.refresh()  # what it could not get it says, and asks for again next time
 
     async def _page(self, after: int) -> DirectoryPage:
@@ -216,6 +221,18 @@ class Book:
         if self._look_for_strangers():
             await self._store.run(lambda c: note(c, int(self._clock()), "own-key-unknown", "DIRECTORY"))
             log.error("own-key-unknown", code="DIRECTORY", count=len(self.strangers))
+
+    async def _keep_view(self) -> None:
+        """Keep the view for the next start, when that would have much to replay."""
+        view, prekeys = self._view, dict(self._prekeys)
+        if view.size - self._kept < directory_kept.EVERY:
+            return
+        try:
+            await self._store.run(lambda c: directory_kept.keep(c, view, prekeys))
+        except Refusal as refusal:  # the statements are kept all the same
+            log.warning("view-not-kept", code=refusal.code)
+        else:
+            self._kept = view.size
 
     def _look_for_doubts(self, connection: Connection) -> None:
         self._grave = any(row.grave for row in own_chain.doubts(connection))

@@ -23,6 +23,12 @@ arriving = Table(  # statements that were read and are not believed yet
     Column("sig", String, nullable=False),
     Column("text", Text, nullable=False),
 )
+kept_view = Table(  # the view that the first of them give, in parts; kv has the hash of these
+    "kept_view",
+    metadata,
+    Column("n", Integer, primary_key=True),
+    Column("part", LargeBinary, nullable=False),
+)
 own_statements = Table(  # our own chain and what oversight says of us, as far as this agent has read it
     "own_statements",
     metadata,

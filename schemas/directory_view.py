@@ -7,7 +7,7 @@ Rules of this house:
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import NamedTuple, Self
 
 from schemas.errors import Refusal
@@ -42,6 +42,11 @@ class Ids:
 
     def add(self, kids: Collection[str], agency: str) -> None:
         self._new.update(dict.fromkeys(kids, agency))
+
+    def items(self) -> Iterator[tuple[str, str]]:
+        """Each key id with the agency that it is of."""
+        yield from self._old.items()
+        yield from ((kid, agency) for kid, agency in self._new.items() if kid not in self._old)
 
     def copied(self) -> Ids:
         if len(self._new) > FOLD:
