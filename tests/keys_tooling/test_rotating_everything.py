@@ -25,6 +25,10 @@ async def test_every_key_is_exchanged_and_everything_fits(world: World):  # noqa
         assert said["applied"] is True
         assert held(folder).op.kid != op
         await peacock.agent.book.refresh()  # the command wrote after the agent had
+        assert (peacock.agent.book.doubt(), await peacock.agent.book.own_statements()) == (
+            None,
+            [],
+        )  # it was told
         rows: list[Any] = await running_keys(peacock)
         fresh = {row["use"] for row in rows if row["kid"] not in before and row["held"]}
         assert fresh == set(map(str, RUNNING))
