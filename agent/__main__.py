@@ -10,6 +10,8 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -109,10 +111,12 @@ def run(home: Path, as_json: bool, passphrase_file: Path | None) -> None:
     settings = read_settings(home, os.environ)
     logs.begin(settings.log_level)
     del as_json
-    asyncio.run(_run(settings, _passphrase(passphrase_file, settings)))
+    typed = passphrase_file is None and settings.passphrase_file is None
+    again = None if typed else partial(_passphrase, passphrase_file, settings)
+    asyncio.run(_run(settings, _passphrase(passphrase_file, settings), again))
 
 
-async def _run(settings: Any, passphrase: bytes) -> None:
+async def _run(settings: Any, passphrase: bytes, again: Callable[[], bytes] | None) -> None:
     import asyncio
     import secrets
     import signal
@@ -132,7 +136,7 @@ async def _run(settings: Any, passphrase: bytes) -> None:
     world = World(wall, secrets.token_bytes, secrets.SystemRandom().random)
     agent = await Agent.open(settings, keys, partnership, world)
     try:
-        await agent.take_up(settings.at(settings.key_file), passphrase, keys)
+        await agent.take_up(settings.at(settings.key_file), passphrase, keys, again)
         del passphrase, keys
         await agent.start()
         await stop.wait()

@@ -47,7 +47,7 @@ from agent.signatures import Signatures
 from agent.statement import Statements
 from agent.store import Store
 from agent.tables import seen
-from agent.taking_up import take_up
+from agent.taking_up import Handed, take_up
 from agent.trust import EVIDENCE, KEYS, KEYS_EVIDENCE, LogTrust
 from agent.witness import Watch
 from schemas.errors import Refusal
@@ -146,6 +146,7 @@ class Agent:
             self.folders = Folders(
                 settings.home, store, self.office, self.showing, keys.subject, settings.settle, clock
             )
+        self.handed: Handed | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._runner: web.AppRunner | None = None
         self.port = 0
@@ -182,13 +183,19 @@ class Agent:
             raise
         return agent
 
-    async def take_up(self, path: Path, passphrase: bytes, keys: AgentKeys) -> None:
+    async def take_up(
+        self, path: Path, passphrase: bytes, keys: AgentKeys, again: Callable[[], bytes] | None = None
+    ) -> None:
         """Take what can be erased out of the key file at `path`, and what the administrator laid beside it.
+
+        Args:
+            again: reads the passphrase once more, for what is laid there later; None when somebody typed it.
 
         Raises:
             Refusal: FILE, KEYFILE, DISK_FULL, STORE.
         """
         await take_up(path, passphrase, keys, self.store, int(self._clock()), self._draw)
+        self.handed = Handed(path.parent, again, keys.agency, self.store, self._clock)
         await self.rotation.load()
 
     async def start(self) -> None:
@@ -267,6 +274,8 @@ class Agent:
 
     async def _refresh(self) -> None:
         self.book.grown.clear()
+        if self.handed is not None and await self.handed.look():
+            await self.rotation.load()
         await self.book.refresh(Steps("directory-replayed"))
         self.rotation.look()
         self._reached()

@@ -1,24 +1,28 @@
-"""What an agent takes out of key files at its start, so that it can be erased in time (PROTOCOL.md G16).
+"""What an agent takes out of key files, at its start and later, so that it can be erased in time (PROTOCOL.md G16).
 
 Rules of this house:
 - a receiving key that stays in a file can open, for ever, what its agency was sent in those weeks: the first ones move
   to the store, and the file is written anew without them;
-- a secret is in the store, durably, before the file that brought it is changed; run twice, it changes nothing.
+- a secret is in the store, durably, before the file that brought it is changed; run twice, it changes nothing;
+- a running agent keeps no passphrase: what is laid beside its key file is opened with what it reads where it did then.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
 from sqlalchemy import Connection
 
 from agent import ring
+from agent.clock import Clock
+from agent.logs import log
 from agent.ring import Own
 from agent.secretfile import read_secret, sync_folder
-from agent.store import Store
+from agent.store import Store, note
 from schemas import keyfile
 from schemas.canonical import unb64
 from schemas.errors import Refusal
@@ -41,28 +45,93 @@ async def take_up(
     Raises:
         Refusal: FILE, KEYFILE, DISK_FULL, STORE.
     """
-    handed = {
-        file: _renewal(file, passphrase, keys.agency, now) for file in sorted(path.parent.glob(RENEWALS))
-    }
+    handed = {file: _renewal(file, passphrase, keys.agency, now) for file in _laid(path.parent)}
     first = [
         Own(p.key.kid, Use.PREKEY, p.key.seed(), p.nbf, p.nbf + LIFE[Use.PREKEY], p.nbf, p.nbf)
         for p in keys.prekeys  # whatever their age by this clock: what is over is erased when the relay agrees
     ]
 
+    await _keep(store, (*first, *handed.values()))
+    if keys.prekeys:
+        _replace(path, keys, passphrase, draw)
+    _done_with(path.parent, handed)
+
+
+class Handed:
+    """Renew keys that the administrator lays beside the key file of an agent that runs.
+
+    Args:
+        folder: where the key file is.
+        passphrase: reads it once more; None where somebody typed it, and then they wait for the agent's next start.
+    """
+
+    def __init__(
+        self, folder: Path, passphrase: Callable[[], bytes] | None, agency: str, store: Store, clock: Clock
+    ) -> None:
+        self._folder, self._passphrase = folder, passphrase
+        self._agency, self._store, self._clock = agency, store, clock
+        self._refused = set[tuple[str, int, int]]()
+
+    async def look(self) -> bool:
+        """Take up what lies there and was not refused before; whether there was any. Raises Refusal STORE, DISK_FULL.
+
+        One that cannot be opened stays, and is noted in the journal once: it may be half copied, or another agency's.
+        """
+        found = {}
+        for file in _laid(self._folder) if self._passphrase is not None else ():
+            mark = _mark(file)
+            if mark is None or mark in self._refused:
+                continue
+            now = int(self._clock())
+            try:
+                found[file] = await asyncio.to_thread(self._opened, file, now)
+            except Refusal as refusal:
+                self._refused.add(mark)
+                log.warning("renew-key-refused", code=refusal.code)
+                await self._store.run(lambda c, t=now, r=refusal: note(c, t, "renew-key-refused", r.code))  # type: ignore[misc]
+        if found:
+            await _keep(self._store, found.values())
+            await asyncio.to_thread(_done_with, self._folder, found)
+        return bool(found)
+
+    def _opened(self, file: Path, now: int) -> Own:
+        if self._passphrase is None:
+            raise Refusal("KEYFILE")
+        return _renewal(file, self._passphrase(), self._agency, now)
+
+
+def _laid(folder: Path) -> list[Path]:
+    return sorted(folder.glob(RENEWALS))
+
+
+def _mark(file: Path) -> tuple[str, int, int] | None:
+    """What tells a file from itself once it was written anew; None when it has gone."""
+    try:
+        found = file.lstat()
+    except FileNotFoundError:
+        return None
+    return file.name, found.st_ino, found.st_mtime_ns
+
+
+async def _keep(store: Store, keys: Iterable[Own]) -> None:
+    """Put into the store what is not there yet."""
+
     def work(c: Connection) -> None:
         known = {own.kid for own in ring.kept(c)}
-        for own in (*first, *handed.values()):
+        for own in keys:
             if own.kid not in known:
                 ring.keep(c, own)
 
     await store.run(work)
-    if keys.prekeys:
-        _replace(path, keys, passphrase, draw)
+
+
+def _done_with(folder: Path, handed: Iterable[Path]) -> None:
+    """Destroy files whose keys are in the store, and what a kill left of one."""
     for file in handed:
         file.rename(
             file.with_name(f".{file.name}{GONE}")
         )  # a kill from here on leaves nothing that is read again
-    for file in path.parent.glob(f".{RENEWALS}{GONE}"):
+    for file in folder.glob(f".{RENEWALS}{GONE}"):
         _destroy(file)
 
 

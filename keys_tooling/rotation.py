@@ -89,7 +89,9 @@ def rotate_renew(
             ),
         ),
         ("nobody: the agent renews its keys with the new one as soon as it has it",),
-        (f"put {name} beside agent.fpk within a week and start the agent anew: it takes the file up",),
+        (
+            f"put {name} beside agent.fpk within a week: the agent takes it up, at its next start at the latest",
+        ),
     )
 
 

@@ -1,5 +1,7 @@
 """Running keys renew themselves (PROTOCOL.md G16, K21): a real relay, real stores, a clock that a test turns."""
 
+import asyncio
+import contextlib
 import json
 import secrets
 
@@ -10,14 +12,17 @@ from agent.client import Relay
 from agent.directory_tables import own_keys
 from agent.rotation import DAY, DRAIN, WEEK
 from agent.secretfile import read_secret
+from agent.tables import journal
+from agent.taking_up import HOLDS
 from agent.unlocking import read_keys
 from schemas import api, keyfile
+from schemas.canonical import b64
 from schemas.chain import Chain
 from schemas.directory import MAX_AGE
 from schemas.errors import Refusal
 from schemas.keyring import PREKEY_KEPT
 from schemas.keys import LIFE, RUNNING, OpeningKey, SigningKey, Use
-from tests.agent.agencies import MESSAGE, eventually, folder_of, form, open_agent, quiet, running
+from tests.agent.agencies import MESSAGE, eventually, folder_of, form, open_agent, put, quiet, running
 from tests.agent.test_directory_log import chain_of, state
 from tests.decrypted import pages
 from tests.simulated_world import PASSPHRASE, World
@@ -242,6 +247,79 @@ async def test_an_agent_that_was_off_for_six_weeks_comes_back_by_itself(world):
             await peacock.rotation.round()
             assert {use for use in RUNNING if standing(peacock, use, world.clock())} == set(RUNNING)
             await peacock.inbox.collect(0)
+
+
+def lay(home, key, agency, passphrase=PASSPHRASE):
+    """A renew key as the administrator's command leaves it beside the agent's key file."""
+    held = {"agency": agency, "renew": b64(key.seed())}
+    put(home / "renew-new.fpk", keyfile.lock(held, HOLDS, passphrase, keyfile.QUICK, secrets.token_bytes))
+
+
+@contextlib.asynccontextmanager
+async def started(world, again):
+    """Peacock's agent as its command starts it; `again` reads its passphrase once more."""
+    home, agent = folder_of(world, "Peacock"), await open_agent(world, "Peacock", directory_every=0.1)
+    try:
+        await agent.take_up(home / "agent.fpk", PASSPHRASE, read_keys(home / "agent.fpk", PASSPHRASE), again)
+        await agent.start()
+        yield agent
+    finally:
+        await agent.close()
+
+
+async def new_renew_key(world):
+    key, now = SigningKey(secrets.token_bytes(32)), int(world.clock())
+    chain = chain_of(world, "Peacock")
+    said = chain.add_key(Use.RENEW, key.public, now - 60, now + 365 * DAY, now)
+    before = world.parties["Peacock"].member.agent.renew.kid
+    await state(world, "Peacock", said, chain.revoke(before, "rotated", now + WEEK, now))
+    return key
+
+
+async def refused_files(agent):
+    events = select(journal.c.code).where(journal.c.event == "renew-key-refused")
+    return await agent.store.run(lambda c: list(c.execute(events).scalars()))
+
+
+async def test_a_renew_key_that_is_laid_beside_a_running_agent_is_taken_up_and_used(world):
+    async with world.relay(), started(world, lambda: PASSPHRASE) as agent:
+        home, key = agent.settings.home, await new_renew_key(world)
+        assert agent.rotation._ring.renew.kid != key.kid
+        lay(home, key, agent.rotation._ring.agency)
+        await eventually(lambda: asyncio.sleep(0, agent.rotation._ring.renew.kid == key.kid))
+        assert [one.name for one in home.glob("*renew*")] == []
+        await eventually(lambda: asyncio.sleep(0, not agent.book.strangers))
+        world.clock.now += WEEK + 60  # the one before has ended
+        await agent.book.refresh()
+        done = await agent.rotation.rotate([Use.AUTH], dry_run=False)
+        mine = agent.book.latest.agencies[agent.rotation._ring.agency]
+        assert mine.keys[done["publish"][0]["kid"]].by == key.kid
+
+
+async def test_a_file_that_does_not_open_is_noted_once_and_another_in_its_place_is_taken_up(world):
+    async with world.relay(), started(world, lambda: PASSPHRASE) as agent:
+        home, key = agent.settings.home, await new_renew_key(world)
+        lay(home, key, agent.rotation._ring.agency, b"another passphrase")
+        await eventually(lambda: refused_files(agent))
+        await asyncio.sleep(0.5)
+        assert await refused_files(agent) == ["KEYFILE"]
+        assert (home / "renew-new.fpk").exists()
+        (home / "renew-new.fpk").unlink()
+        lay(home, key, agent.rotation._ring.agency)
+        await eventually(lambda: asyncio.sleep(0, agent.rotation._ring.renew.kid == key.kid))
+
+
+async def test_an_agent_whose_passphrase_was_typed_takes_it_up_at_its_next_start(world):
+    async with world.relay():
+        async with started(world, None) as agent:
+            home, key = agent.settings.home, await new_renew_key(world)
+            lay(home, key, agent.rotation._ring.agency)
+            await asyncio.sleep(0.5)
+            assert (home / "renew-new.fpk").exists()
+            assert await refused_files(agent) == []
+        async with started(world, None) as agent:
+            assert key.kid in agent.rotation._ring.kids
+            assert not (home / "renew-new.fpk").exists()
 
 
 async def test_the_administrator_may_write_at_the_same_moment(world):
