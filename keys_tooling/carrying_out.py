@@ -113,13 +113,15 @@ def carried_out(
         return asyncio.run(work())
 
 
-def resume(world: World, own: OwnSide, passphrase: bytes, *, as_json: bool) -> None:
-    """Go on with whatever was begun in this folder."""
-    begun = journals.unfinished(own.folder)
+def resume(world: World, folder: Path, passphrase: bytes, *, as_json: bool) -> None:
+    """Go on with whatever was begun in this folder, also where the key files that it replaces are lost or over."""
+    begun = journals.unfinished(folder)
     if begun is None:
         report({"finished": True, "plan": None}, "Nothing waits to be finished here.", as_json=as_json)
         return
     plan = begun.plan
+    made = {new.final: folder / new.name for new in plan.files if (folder / new.name).exists()}
+    own = OwnSide.open(folder, passphrase, made)
     on = Change(yes=True, dry=False, passphrase_file=None, as_json=as_json)
     carry_out(world, own, passphrase, on, plan.does, plan.given, lambda _reading, _own: plan)
 

@@ -188,8 +188,7 @@ def resume(world: World, folder: Path, passphrase_file: Path | None, as_json: bo
       fenpost-keys resume --dir peacock
     """
     from keys_tooling import carrying_out
-    from keys_tooling.own_side import OwnSide
     from keys_tooling.passphrases import known_passphrase
 
     passphrase = known_passphrase(passphrase_file, "the administrator's keys")
-    carrying_out.resume(world, OwnSide.open(folder, passphrase), passphrase, as_json=as_json)
+    carrying_out.resume(world, folder, passphrase, as_json=as_json)

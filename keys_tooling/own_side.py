@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,13 +50,29 @@ class OwnSide:
     """Renew keys: they may ask for the directory and post to it when the request key is over (A7)."""
 
     @classmethod
-    def open(cls, folder: Path, passphrase: bytes) -> Self:
-        """Raises Refusal FILE, KEYFILE, SETTINGS, SIGNATURE, DIRECTORY."""
+    def open(cls, folder: Path, passphrase: bytes, made: Mapping[str, Path] | None = None) -> Self:
+        """An agency's folder.
+
+        Args:
+            made: key files that a change which was begun here has made, by the names that they will have. The files
+                that they replace may be gone, or their keys over.
+
+        Raises:
+            Refusal: FILE, KEYFILE, SETTINGS, SIGNATURE, DIRECTORY.
+        """
+        made = made or {}
         partnership = Partnership.parse(read_public(folder / PARTNERSHIP, FILE_LIMIT))
-        admin = AdminKeys.from_json(read_secret(folder / ADMIN, AdminKeys.HOLDS, passphrase), on_token)
-        agent = AgentKeys.from_json(read_secret(folder / AGENT, AgentKeys.HOLDS, passphrase))
-        spare = (agent.renew, *_asking(folder, passphrase, agent.agency))
-        own = cls(folder, partnership, admin, agent.auth, spare)
+        file = folder / ADMIN if (folder / ADMIN).exists() else made.get(ADMIN, folder / ADMIN)
+        admin = AdminKeys.from_json(read_secret(file, AdminKeys.HOLDS, passphrase), on_token)
+        files = [path for path in (folder / AGENT, made.get(AGENT)) if path and path.exists()] or [
+            folder / AGENT
+        ]
+        agent, *coming = (
+            AgentKeys.from_json(read_secret(path, AgentKeys.HOLDS, passphrase)) for path in files
+        )
+        spare = [agent.renew, *_asking(folder, passphrase, agent.agency)]
+        spare += [key for one in coming for key in (one.auth, one.renew)]
+        own = cls(folder, partnership, admin, agent.auth, tuple(spare))
         own.check(agent)
         return own
 
