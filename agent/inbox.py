@@ -217,10 +217,9 @@ class Inbox:
             self._reject(c, eid, one.desk, body, refusal)
             return True
         until = max(header.exp, header.ts + MID_KEPT) + REMEMBERED
-        c.execute(
-            insert(seen).values(eid=eid, d=one.desk, from_a=header.sender.a, mid=header.mid, until=until)
-        )
-        c.execute(insert(inbox).values(**values, state="collected", delivery=one.delivery.to_bytes()))
+        met = {"eid": eid, "d": one.desk, "from_a": header.sender.a, "mid": header.mid, "until": until}
+        c.execute(insert(seen), met)
+        c.execute(insert(inbox), {**values, "state": "collected", "delivery": one.delivery.to_bytes()})
         if one.clear is not None and is_old(self._keys, one.clear.key.kid, header.ts):
             sealed_late(c, header.sender.a, now)
         self._receipts.write(c, eid, one.desk, body, "collected")

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, bindparam, select, update
 
 from agent.clock import Clock
 from agent.consent_ledger import note_stop
@@ -41,6 +41,7 @@ from schemas.receipt import Receipt, parse_receipt
 from schemas.signing import Purpose, Signed
 
 REFRESH = frozenset({"UNKNOWN_KEY", "UNKNOWN_AGENCY", "STALE_KEY"})
+BY_EID = select(sealings).where(sealings.c.eid == bindparam("at"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,14 @@ class Unread:
 
     row: Row[Any]
     desk: tuple[str, str]
+
+
+class _Refused(Exception):
+    """A notice of a page, by its place, is not to be believed or cannot be told yet."""
+
+    def __init__(self, at: int, refusal: Refusal) -> None:
+        super().__init__(refusal.code)
+        self.at, self.refusal = at, refusal
 
 
 class Notices:
@@ -63,31 +72,31 @@ class Notices:
 
     async def take(self, notices: tuple[Notice, ...]) -> tuple[int, ...]:
         """Store what each notice says; returns the ids that may be acknowledged."""
-        left = notices
+        left, few = notices, len(notices)
         while left:
-            count, unread, refusal = await self._store.run(lambda c, rest=left: self._each(c, rest))  # type: ignore[misc]
-            if refusal is not None:
-                unread = await self._again(left[count], refusal)
-                count += 1
+            try:
+                count, unread = await self._store.run(lambda c, page=left[:few]: self._each(c, page))  # type: ignore[misc]
+            except _Refused as stop:
+                if stop.at:  # nothing of the page stands: first what came before it
+                    few = stop.at
+                    continue
+                count, unread = 1, await self._again(left[0], stop.refusal)
             left = left[count:]
+            few = len(left)
             if unread is not None:
                 await self._seal_again(unread)
         return tuple(notice.id for notice in notices)
 
-    def _each(self, c: Connection, notices: Sequence[Notice]) -> tuple[int, Unread | None, Refusal | None]:
-        """Store notices, up to one that is refused, of which nothing stays, or one that asks for a fresh seal.
-
-        Returns how many are stored, and why it stopped. A page is one transaction: each by itself would cost a sync.
-        """
+    def _each(self, c: Connection, notices: Sequence[Notice]) -> tuple[int, Unread | None]:
+        """Store notices, up to one that asks for a fresh seal; how many. One by one, each would cost a sync."""
         for at, notice in enumerate(notices):
             try:
-                with c.begin_nested():
-                    unread = self._apply(c, notice)
+                unread = self._apply(c, notice)
             except Refusal as refusal:
-                return at, None, refusal
+                raise _Refused(at, refusal) from refusal
             if unread is not None:  # before anything later in the page lets its words go
-                return at + 1, unread, None
-        return len(notices), None, None
+                return at + 1, unread
+        return len(notices), None
 
     async def _again(self, notice: Notice, refusal: Refusal) -> Unread | None:
         """What a newer directory may cure, once more; else it is in the journal. Raises what may pass later."""
@@ -116,7 +125,7 @@ class Notices:
 
     def _apply(self, c: Connection, notice: Notice) -> Unread | None:
         now, view = int(self._clock()), self._book.latest
-        row = c.execute(select(sealings).where(sealings.c.eid == notice.eid)).one_or_none()
+        row = c.execute(BY_EID, {"at": notice.eid}).one_or_none()
         note(c, now, notice.kind, "", notice.eid)
         if notice.kind == "ended":
             self._ended(c, notice, view, now)

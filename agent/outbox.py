@@ -106,12 +106,11 @@ class Outbox:
         now = int(self._clock())
 
         def work(c: Connection) -> None:
-            c.execute(
-                insert(outbox).values(
-                    id=sealed.mid, key=key, asked=asked, kind=plan.kind, rag=plan.rag, thr=plan.thread,
-                    gid=plan.gid, agreement=plan.agreement, ts=now, draft=plan.to_text(),
-                )
-            )  # fmt: skip
+            words = {
+                "id": sealed.mid, "key": key, "asked": asked, "kind": plan.kind, "rag": plan.rag, "thr": plan.thread,
+                "gid": plan.gid, "agreement": plan.agreement, "ts": now, "draft": plan.to_text(),
+            }  # fmt: skip
+            c.execute(insert(outbox), words)
             _add_sealing(c, sealed.mid, 0, sealed, plan)
             if plan.law["pd"] == "personal":
                 keep_share(c, sealed, plan, now)
@@ -339,14 +338,13 @@ class Outbox:
 
 def _add_sealing(c: Connection, message: str, turn: int, sealed: Sealed, plan: Plan) -> None:
     envelope = sealed.upload.envelope
-    c.execute(
-        insert(sealings).values(
-            eid=sealed.eid, id=message, mid=sealed.mid, turn=turn, desks=json.dumps(plan.to),
-            numbers=json.dumps(plan.seq), rank=RANK[plan.rag], gid=plan.gid, ts=envelope.header.ts,
-            exp=envelope.header.exp, state="waiting", upload=sealed.upload.to_bytes(),
-            body=b64(envelope.body_hash), header=envelope.header_bytes.decode("ascii"),
-        )
-    )  # fmt: skip
+    words = {
+        "eid": sealed.eid, "id": message, "mid": sealed.mid, "turn": turn, "desks": json.dumps(plan.to),
+        "numbers": json.dumps(plan.seq), "rank": RANK[plan.rag], "gid": plan.gid, "ts": envelope.header.ts,
+        "exp": envelope.header.exp, "state": "waiting", "upload": sealed.upload.to_bytes(),
+        "body": b64(envelope.body_hash), "header": envelope.header_bytes.decode("ascii"),
+    }  # fmt: skip
+    c.execute(insert(sealings), words)
 
 
 def _fitting(rows: Sequence[Row[Any]]) -> list[Row[Any]]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, bindparam, delete, insert, select
 
 from agent.tables import absent, pairs
 
 ABSENT = 64
 """How many missing numbers one message can make known: after a lost store it would be all of them."""
+OF = select(pairs.c.sent, pairs.c.got).where(pairs.c.a == bindparam("agency"))
+KEEP = insert(pairs).prefix_with("OR REPLACE")
 
 
 def next_numbers(c: Connection, agencies: Sequence[str]) -> tuple[int, ...]:
@@ -51,9 +53,9 @@ def forget_missing(c: Connection, before: int) -> None:
 
 
 def _of(c: Connection, agency: str) -> tuple[int, int]:
-    row = c.execute(select(pairs.c.sent, pairs.c.got).where(pairs.c.a == agency)).one_or_none()
+    row = c.execute(OF, {"agency": agency}).one_or_none()
     return (0, 0) if row is None else (row.sent, row.got)
 
 
 def _keep(c: Connection, agency: str, sent: int, got: int) -> None:
-    c.execute(insert(pairs).prefix_with("OR REPLACE").values(a=agency, sent=sent, got=got))
+    c.execute(KEEP, {"a": agency, "sent": sent, "got": got})

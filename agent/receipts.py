@@ -32,6 +32,8 @@ from schemas.kinds import KINDS
 from schemas.receipt import Receipt, parse_receipt, sign_receipt
 from schemas.signing import Signed
 
+WRITTEN = insert(receipts).prefix_with("OR IGNORE")
+
 
 class Receipts:
     """Receipts of one agency."""
@@ -70,11 +72,8 @@ class Receipts:
             "reason": reason,
         }
         signed = sign_receipt(Receipt.model_validate(value), self._keys.msg)
-        c.execute(
-            insert(receipts)
-            .prefix_with("OR IGNORE")
-            .values(eid=eid, d=desk, state=state, sig=b64(signed.signature), text=signed.text.decode("ascii"))
-        )
+        words = {"sig": b64(signed.signature), "text": signed.text.decode("ascii")}
+        c.execute(WRITTEN, {"eid": eid, "d": desk, "state": state, **words})
 
     def again(self, c: Connection, eid: str, desk: str) -> None:
         """The relay delivered what it should know we have: tell it once more."""

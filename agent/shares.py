@@ -41,14 +41,13 @@ def keep_share(c: Connection, sealed: Sealed, plan: Plan, now: int) -> None:
     header = sealed.upload.envelope.header
     if header.law.pd == "none":
         return
-    c.execute(
-        insert(shares).values(
-            id=sealed.mid, subject=plan.subject, thr=plan.thread, ts=now,
-            about=_about(plan.kind, json.loads(plan.payload)), desks=json.dumps(plan.to), pur=header.pur,
-            cat=json.dumps(header.cat), law=header.law.model_dump_json(), overridden=int(header.ovr is not None),
-            gid=plan.gid,
-        )
-    )  # fmt: skip
+    words = {
+        "id": sealed.mid, "subject": plan.subject, "thr": plan.thread, "ts": now,
+        "about": _about(plan.kind, json.loads(plan.payload)), "desks": json.dumps(plan.to), "pur": header.pur,
+        "cat": json.dumps(header.cat), "law": header.law.model_dump_json(), "overridden": int(header.ovr is not None),
+        "gid": plan.gid,
+    }  # fmt: skip
+    c.execute(insert(shares), words)
 
 
 def mark_overridden(c: Connection, oid: str) -> None:
