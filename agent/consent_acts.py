@@ -27,6 +27,7 @@ from agent.consent_ledger import (
     next_event,
     note_answer,
     set_stopped,
+    standing_now,
 )
 from agent.consent_scope import ScopeReader
 from agent.consent_showing import AgreementView
@@ -300,7 +301,7 @@ class Agreements:
 
         def work(c: Connection) -> None:
             for row in c.execute(select(agreements)).all():
-                kept = find(c, row.id, now)
+                kept = standing_now(c, row, now)
                 if row.prompted is None and self.view.prompts(kept, now):
                     note(c, now, "consent-needs-somebody", "")
                     c.execute(update(agreements).where(agreements.c.id == kept.id).values(prompted=now))

@@ -92,6 +92,11 @@ def find(c: Connection, name: str, now: int) -> Kept:
         row = c.execute(select(agreements).where(agreements.c.id == whose)).one_or_none()
     if row is None:
         raise Refusal("NOT_FOUND")
+    return standing_now(c, row, now)
+
+
+def standing_now(c: Connection, row: Row[Any], now: int) -> Kept:
+    """The agreement of a row as it stands now: one whose end has passed is noted as over."""
     return _run_out(c, kept_of(row), now)
 
 

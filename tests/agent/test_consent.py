@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from agent.consent_forms import Ask, CannotGive, Refuse, Regain, Settle
 from agent.forms import Give, Send
@@ -377,3 +377,17 @@ async def test_the_faces_of_a_case_system(world):
 async def fresh(caller):
     state = await caller.ok("GET", "/v1/status")
     return state["directory_fresh"] and not state["relay"]["code"]
+
+
+async def test_looking_after_agreements_asks_the_store_the_same_however_many_there_are(world):
+    async with world.relay(), quiet(world, "Peacock") as agent:
+        asked, costs = [], []
+        event.listen(
+            agent.store._engine, "before_cursor_execute", lambda _c, _cursor, text, *_: asked.append(text)
+        )
+        for _ in range(3):
+            await agent.agreements.give(read(Give, **agreement("IDVAS")))
+            asked.clear()
+            await agent.agreements.tend()
+            costs.append(len(asked))
+        assert len(set(costs)) == 1
