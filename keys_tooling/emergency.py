@@ -38,9 +38,10 @@ LIMIT = 64 * 1024
 NOT_ONE = "This is not an emergency file, or it was damaged. Ask whoever signed it first for it again."
 AFTER = (
     "ring the agency on a number that you know: it stops its agent and finds out what was copied",
+    "this does not end the operational key (admin.fpk). Was it taken too? Then before anything else:",
+    "fenpost-keys recover op --officer OFFICER_KEY --void-from FIRST_FALSE_STATEMENT",
+    "then she makes new keys: fenpost-keys recover agent --copied --officer OFFICER_KEY, and starts the agent again",
     "an officer lists what went through since then: fenpost-audit report breach",
-    "was the operational key taken too? First: fenpost-keys recover op --officer, with the first false statement",
-    "the administrator makes new keys: fenpost-keys recover agent --copied --officer, and starts the agent again",
 )
 
 
@@ -97,8 +98,10 @@ def chosen(agency: Agency, kids: tuple[str, ...], uses: tuple[str, ...], now: in
     """The keys that end: those named, or those of these uses, or else all that the agency's machine holds.
 
     Raises:
-        Refusal: UNKNOWN_KEY.
+        Refusal: UNKNOWN_KEY, EMERGENCY_OP (the operational key is meant).
     """
+    if "op" in uses or any(len(kid) >= 6 and agency.op_kid.startswith(kid) for kid in kids):
+        raise Refusal("EMERGENCY_OP")
     alive = [k for k in agency.keys.values() if now < k.exp and (k.revoked is None or now < k.revoked)]
     wanted = uses if uses or kids else tuple(map(str, (*RUNNING, Use.RENEW)))
     found = [key for key in alive if key.use in wanted]

@@ -34,6 +34,8 @@ def emergency() -> None:
     Any two of: the agency's safeguarding lead, its IG officer, the partnership's duty (oversight). An officer or the
     duty starts; the other signs. A lead signs into a new file, which whoever started it signs again and so posts.
 
+    The operational key (admin.fpk) is not ended here: the roots replace it, with fenpost-keys recover op.
+
     \b
     Example:
       fenpost-keys emergency start --agency "The Peacock Project" --key officer.fpk --out emergency.json \\

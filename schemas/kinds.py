@@ -399,6 +399,10 @@ KINDS: Mapping[str, Kind] = {
     "EMERGENCY_START": Kind(
         "The relay does not know a lead's key: an officer or oversight's duty starts, and she signs what she is given."
     ),
+    "EMERGENCY_OP": Kind(
+        "An operational key is not ended but replaced, by the roots. At the agency, at once: fenpost-keys recover op "
+        "--officer --void-from."
+    ),
     "AGENT_HERE": Kind(
         "An agent has run from this folder and renews its keys itself. Ask it: fenpost-keys rotate without --here."
     ),

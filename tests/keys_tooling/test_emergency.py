@@ -227,3 +227,26 @@ def test_a_key_file_of_another_kind_signs_nothing(world: World):
             world, "emergency", "start", "--agency", "Peacock", "--out", world.folder / "x.json", "--key",
             world.folder / "Peacock" / "agent.fpk", "--partnership", world.folder / "oversight" / "partnership.json",
         )  # fmt: skip
+
+
+def test_the_operational_key_is_not_ended_and_what_replaces_it_is_said(world: World):
+    op = world.directory.agencies[world.parties["Peacock"].id].op_kid
+    words = (
+        "emergency",
+        "start",
+        "--agency",
+        "Peacock",
+        "--out",
+        world.folder / "x.json",
+        *place(world, "ig"),
+    )
+    with served(world):
+        for which in (("--use", "op"), ("--use", "msg", "--use", "op"), (op,)):
+            refusal = refused(world, *words[:2], *which, *words[2:])
+            assert (refusal.code, "fenpost-keys recover op" in refusal.say) == ("EMERGENCY_OP", True)
+        assert not (world.folder / "x.json").exists()
+        plan = run(world, *words).stderr
+    said = [
+        plan.index(text) for text in ("stops its agent", "recover op --officer", "recover agent --copied")
+    ]
+    assert said == sorted(said)
