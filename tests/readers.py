@@ -17,9 +17,6 @@ from typing import Any
 
 import aiohttp
 
-from agent.client import Relay
-from keys_tooling.audit.mirror_file import open_mirror
-from keys_tooling.audit.pull import Pull
 from schemas import api
 from schemas.audit import Leaf, tag_text
 from schemas.canonical import b64, unb64
@@ -43,6 +40,7 @@ from schemas.record import SealedRecord
 from schemas.sealing import Sealed
 from tests.agent.agencies import quiet
 from tests.broker.leads import People, post_override, risky
+from tests.keys_tooling.mirrored import pull_served
 from tests.simulated_world import AGREED, DESK, PASSPHRASE, World
 from tests.tools.override_world import core_for, reason_record
 
@@ -328,16 +326,11 @@ async def _officer(play: Play, name: str) -> Got:
 async def _laptop(play: Play, home: Path) -> Got:
     """An officer's folder as `fenpost-audit pull` leaves it, without its passphrase."""
     home.mkdir(mode=0o700)
-    keys, partnership = play.world.parties["Peacock"].officer, play.world.founded.partnership
+    keys = play.world.parties["Peacock"].officer
     (home / "officer.fpk").write_bytes(
         lock(keys.to_json(), keys.HOLDS, PASSPHRASE, QUICK, secrets.token_bytes)
     )
-    charter = partnership.charter
-    async with Relay(
-        charter.relay, charter.authority, keys.auth, play.world.clock, secrets.token_bytes
-    ) as relay:
-        with open_mirror(home, write=True) as mirror:
-            await Pull(relay, mirror, partnership, keys, play.world.now, lambda _at, _of: None).run()
+    await pull_served(play.world, home, "Peacock")
     return _files(home)
 
 

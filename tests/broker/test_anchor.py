@@ -12,13 +12,11 @@ from typing import Any
 
 import pytest
 
-from agent.client import Relay as Line
 from broker import repairs
 from broker.anchor import Anchor, Anchoring, Kept
 from broker.ledger import Ledger, sign
 from broker.settings import load
-from keys_tooling.audit.mirror_file import FILE, open_mirror
-from keys_tooling.audit.pull import Pull
+from keys_tooling.audit.mirror_file import FILE
 from schemas import api
 from schemas.checkpoint import open_checkpoint
 from schemas.errors import Refusal
@@ -26,6 +24,7 @@ from schemas.keys import SigningKey, Use
 from schemas.merkle import Frontier
 from tests.agent.agencies import quiet
 from tests.broker.test_log import checkpoint, opened, send
+from tests.keys_tooling.mirrored import pull_served
 from tests.simulated_world import World
 
 
@@ -200,20 +199,11 @@ async def test_an_accepted_loss_is_told_to_every_agencys_officers_with_both_note
     assert len(told) == 2  # four agencies in two records, and once: the anchor has forgotten it
 
 
-async def pulled(world: World, folder: Path, officer: str = "oversight") -> None:
-    folder.mkdir(exist_ok=True)
-    keys, partnership = world.parties[officer].officer, world.founded.partnership
-    charter = partnership.charter
-    async with Line(charter.relay, charter.authority, keys.auth, world.clock, secrets.token_bytes) as line:
-        with open_mirror(folder, write=True) as mirror:
-            await Pull(line, mirror, partnership, keys, world.now, lambda _at, _of: None).run()
-
-
 async def test_an_officers_mirror_gives_the_log_back_and_nobody_notices(world: World):
     (backup,) = await grown(world, 3)
     async with world.relay(), world.session() as http:
         await send(world, http, 300)
-        await pulled(world, world.folder / "officer")
+        await pull_served(world, world.folder / "officer", "oversight")
     kept = anchor(world).read()
     assert kept is not None
     whole = open_checkpoint(kept.log, world.founded.partnership.log_key)
@@ -229,7 +219,9 @@ async def test_an_officers_mirror_gives_the_log_back_and_nobody_notices(world: W
         "Accepted."
     )
     async with world.relay():
-        await pulled(world, world.folder / "officer")  # her own checkpoints fit what came back
+        await pull_served(
+            world, world.folder / "officer", "oversight"
+        )  # her own checkpoints fit what came back
 
 
 @pytest.mark.parametrize(
@@ -239,7 +231,7 @@ async def test_a_mirror_that_was_touched_gives_nothing_back(world: World, spoil:
     (backup,) = await grown(world, 3)
     async with world.relay(), world.session() as http:
         await send(world, http, 5)
-        await pulled(world, world.folder / "officer")
+        await pull_served(world, world.folder / "officer", "oversight")
     restored(world, backup)
     mirror = world.folder / "officer" / FILE
     with sqlite3.connect(mirror) as database:
@@ -257,7 +249,7 @@ async def test_an_officers_mirror_gives_the_directory_back_too_which_nobody_coul
     async with world.relay(), quiet(world, "Peacock") as agent:
         old = agent.book.latest.size
         done = await agent.rotation.rotate([Use.AUTH, Use.PREKEY], dry_run=False)
-        await pulled(world, world.folder / "officer")
+        await pull_served(world, world.folder / "officer", "oversight")
         before = agent.book.latest.size
         (said, *_) = (await agent.relay.directory(old)).statements
     restored(world, backup)
@@ -281,7 +273,7 @@ async def test_a_mirror_whose_statements_were_touched_gives_none_back(world: Wor
     (backup,) = await grown(world, 3)
     async with world.relay(), quiet(world, "Peacock") as agent:
         await agent.rotation.rotate([Use.AUTH], dry_run=False)
-        await pulled(world, world.folder / "officer")
+        await pull_served(world, world.folder / "officer", "oversight")
     restored(world, backup)
     mirror = world.folder / "officer" / FILE
     with sqlite3.connect(mirror) as database:

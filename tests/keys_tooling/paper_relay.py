@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from agent.client import RelayRefusal
 from schemas import api
@@ -19,6 +19,7 @@ from schemas.errors import Refusal
 from schemas.keys import Use
 from schemas.kinds import KINDS
 from schemas.merkle import Frontier, consistency_proof, leaf_hash, node_hash
+from schemas.policy import founding
 from schemas.record import epoch_info
 from schemas.record_sealing import record_hash, seal_epoch_record, veil_record
 from schemas.sealing import Sealed, wrap_key
@@ -53,6 +54,14 @@ class PaperRelay:
     def __post_init__(self) -> None:
         self.statements = list(self.world.statements)
         self.epoch()
+
+    @classmethod
+    def with_policy(cls, world: World) -> Self:
+        """One that has the text of the founding policy."""
+        paper, entry = cls(world), world.directory.policies.entries[0]
+        paper.policies[entry.digest] = founding(entry.effective).text
+        assert founding(entry.effective).digest == entry.digest
+        return paper
 
     # --- what happens at the relay
 

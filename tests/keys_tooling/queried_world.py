@@ -12,11 +12,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from agent.client import Relay
 from keys_tooling.audit.index import open_index
 from keys_tooling.audit.mirror_file import open_mirror
 from keys_tooling.audit.openings import Journal, unlogged
-from keys_tooling.audit.pull import Pull
 from keys_tooling.audit.queries.catalogue import BY_NAME
 from keys_tooling.audit.queries.question import Answer, Desk
 from keys_tooling.audit.query import read_params
@@ -26,6 +24,7 @@ from schemas.chain import Chain
 from schemas.sealing import Sealed
 from schemas.signing import Purpose, Signed
 from tests.broker.leads import EMERGENCY, REFUSED, People, header_of, one, post_override, risky
+from tests.keys_tooling.mirrored import pull_served
 from tests.policy_world import next_policy, publish
 from tests.simulated_world import AGREED, NOW, World
 
@@ -207,15 +206,7 @@ class Story:
         return self.folder / party
 
     async def _pull(self, party: str) -> None:
-        world, folder = self.world, self._place(party)
-        folder.mkdir(exist_ok=True)
-        partnership, keys = world.founded.partnership, world.parties[party].officer
-        charter = partnership.charter
-        async with Relay(
-            charter.relay, charter.authority, keys.auth, world.clock, secrets.token_bytes
-        ) as relay:
-            with open_mirror(folder, write=True) as mirror:
-                await Pull(relay, mirror, partnership, keys, world.now, lambda _at, _of: None).run()
+        await pull_served(self.world, self._place(party), party)
 
     def asked(self, name: str, party: str = "Peacock", at: int | None = None, **given: str) -> Answer:
         """What an officer of `party` is answered, at a time in seconds."""

@@ -11,22 +11,15 @@ import pytest
 
 from keys_tooling.audit.findings import Report
 from keys_tooling.audit.mirror import Mirror
-from keys_tooling.audit.mirror_file import FILE, open_mirror
-from keys_tooling.audit.pull import Pull
+from keys_tooling.audit.mirror_file import FILE
 from keys_tooling.audit.verify import verify
 from schemas.errors import Refusal
+from tests.keys_tooling.mirrored import pull
 from tests.keys_tooling.paper_relay import PaperRelay
 from tests.simulated_world import World
 
 ENTRIES, CHANGES, FORKS = 48, 500, 50
 Change = Callable[[sqlite3.Connection, int, random.Random], None]
-
-
-async def pull(relay: PaperRelay, folder: Path) -> None:
-    world = relay.world
-    with open_mirror(folder, write=True) as mirror:
-        keys = world.parties["Peacock"].officer
-        await Pull(relay, mirror, world.founded.partnership, keys, world.now, lambda _at, _of: None).run()
 
 
 @pytest.fixture(scope="module")

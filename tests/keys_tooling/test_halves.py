@@ -7,8 +7,8 @@ import pytest
 
 from keys_tooling.audit import halves
 from keys_tooling.audit.mirror_file import open_mirror
-from keys_tooling.audit.pull import Pull
 from keys_tooling.audit.read import Reading, opener, read
+from tests.keys_tooling.mirrored import pull
 from tests.keys_tooling.paper_relay import PaperRelay
 from tests.simulated_world import World
 
@@ -24,9 +24,7 @@ async def pulled(folder: Path) -> World:
     for _ in range(40):
         relay.accept(world.seal("Peacock", "IDVAS"), "Peacock", "IDVAS")
         relay.fill(2, "IDVAS")
-    with open_mirror(folder, write=True) as mirror:
-        keys, partnership = world.parties["Peacock"].officer, world.founded.partnership
-        await Pull(relay, mirror, partnership, keys, world.now, lambda _at, _of: None).run()
+    await pull(relay, folder)
     return world
 
 

@@ -13,13 +13,13 @@ import pytest
 from keys_tooling.audit import verified
 from keys_tooling.audit.mirror import Mirror
 from keys_tooling.audit.mirror_file import FILE, open_mirror
-from keys_tooling.audit.pull import Pull
 from keys_tooling.audit.verify import verify
 from schemas.checkpoint import Checkpoint, LogProof, sign_checkpoint
 from schemas.errors import Refusal
 from schemas.keys import SigningKey
 from schemas.merkle import Frontier, inclusion_proof, leaf_hash, node_hash
 from schemas.witness import publish
+from tests.keys_tooling.mirrored import pull
 from tests.keys_tooling.paper_relay import PaperRelay
 from tests.simulated_world import World
 
@@ -174,9 +174,7 @@ def relay(world: World) -> PaperRelay:
 
 @pytest.fixture
 async def place(world: World, relay: PaperRelay, tmp_path: Path) -> Place:
-    with open_mirror(tmp_path, write=True) as mirror:
-        keys, partnership = world.parties["Peacock"].officer, world.founded.partnership
-        await Pull(relay, mirror, partnership, keys, world.now, lambda _at, _of: None).run()
+    await pull(relay, tmp_path)
     return Place(world, relay, tmp_path)
 
 
@@ -275,12 +273,12 @@ async def test_only_a_tree_that_the_log_signed_counts_as_verified_before(place: 
 
 
 async def test_what_is_new_is_verified_on_top_of_what_was(world: World, tmp_path: Path):
-    relay, keys, partnership = PaperRelay(world), world.parties["Peacock"].officer, world.founded.partnership
+    relay, partnership = PaperRelay(world), world.founded.partnership
     edges = []
     for count in (30, 17):
         relay.fill(count)
-        with open_mirror(tmp_path, write=True) as mirror:
-            await Pull(relay, mirror, partnership, keys, world.now, lambda _at, _of: None).run()
+        await pull(relay, tmp_path)
+        with open_mirror(tmp_path, write=False) as mirror:
             edges.append(
                 verify(mirror, partnership, lambda _at: None, edges[-1] if edges else Frontier()).edge
             )

@@ -8,7 +8,6 @@ import pytest
 
 from keys_tooling.audit.judge import judge
 from keys_tooling.audit.mirror_file import FILE, open_mirror
-from keys_tooling.audit.pull import Pull
 from schemas.checkpoint import Checkpoint, LogKey, open_checkpoint, sign_checkpoint
 from schemas.directory_statement import statement_leaf
 from schemas.errors import Refusal
@@ -16,6 +15,7 @@ from schemas.forked import TwoNotes
 from schemas.hashed import Hashed
 from schemas.keys import SigningKey
 from schemas.merkle import leaf_hash
+from tests.keys_tooling.mirrored import pull
 from tests.keys_tooling.paper_relay import PaperRelay
 from tests.simulated_world import World
 
@@ -27,9 +27,7 @@ async def relay(tmp_path: Path) -> PaperRelay:
     relay = PaperRelay(world)
     relay.fill(10)
     (tmp_path / "officer").mkdir(mode=0o700)
-    with open_mirror(tmp_path / "officer", write=True) as mirror:
-        keys = world.parties["Peacock"].officer
-        await Pull(relay, mirror, world.founded.partnership, keys, world.now, lambda _at, _of: None).run()
+    await pull(relay, tmp_path / "officer")
     relay.fill(2)
     return relay
 

@@ -11,10 +11,10 @@ import pytest
 from keys_tooling.audit.bundles import split_bundle, tile_path
 from keys_tooling.audit.findings import Report
 from keys_tooling.audit.mirror_file import FILE, open_mirror
-from keys_tooling.audit.pull import Pull, Pulled
-from keys_tooling.audit.verify import verify
+from keys_tooling.audit.pull import Pull
 from schemas.errors import Refusal
 from schemas.signing import Check, Purpose
+from tests.keys_tooling.mirrored import pull, verified
 from tests.keys_tooling.paper_relay import PaperRelay
 from tests.simulated_world import World
 
@@ -29,20 +29,6 @@ def relay(founded: World) -> PaperRelay:
     relay = PaperRelay(founded)
     relay.fill(20)
     return relay
-
-
-async def pull(relay: PaperRelay, folder: Path, officer: str = "Peacock") -> Pulled:
-    world = relay.world
-    with open_mirror(folder, write=True) as mirror:
-        keys = world.parties[officer].officer
-        return await Pull(
-            relay, mirror, world.founded.partnership, keys, world.now, lambda _at, _of: None
-        ).run()
-
-
-def verified(relay: PaperRelay, folder: Path) -> Report:
-    with open_mirror(folder, write=False) as mirror:
-        return verify(mirror, relay.world.founded.partnership, lambda _at: None)
 
 
 def touch(folder: Path, sql: str, *values: object) -> None:

@@ -10,12 +10,12 @@ import pytest
 from keys_tooling.audit.index import FILE, KEY, open_index, rows
 from keys_tooling.audit.mirror_file import open_mirror
 from keys_tooling.audit.opened import Row, read_row, row_of, row_text
-from keys_tooling.audit.pull import Pull
 from keys_tooling.audit.read import read
 from keys_tooling.audit.told import Place
 from schemas.errors import Refusal
 from schemas.keys import Use
 from schemas.signing import Purpose, Signed
+from tests.keys_tooling.mirrored import pull
 from tests.keys_tooling.paper_relay import PaperRelay
 from tests.keys_tooling.test_reading import step
 from tests.simulated_world import AGREED, World
@@ -29,13 +29,6 @@ def founded(tmp_path_factory: pytest.TempPathFactory) -> World:
 @pytest.fixture
 def relay(founded: World) -> PaperRelay:
     return PaperRelay(founded)
-
-
-async def pull(relay: PaperRelay, folder: Path, officer: str = "Peacock") -> None:
-    relay.reader = officer
-    keys, partnership = relay.world.parties[officer].officer, relay.world.founded.partnership
-    with open_mirror(folder, write=True) as mirror:
-        await Pull(relay, mirror, partnership, keys, relay.world.now, lambda _at, _of: None).run()
 
 
 def indexed(relay: PaperRelay, folder: Path, *events: str, officer: str = "Peacock") -> list[Row]:

@@ -10,7 +10,6 @@ import pytest
 
 from keys_tooling.audit import table
 from keys_tooling.audit.mirror_file import FILE, open_mirror
-from keys_tooling.audit.pull import Pull
 from keys_tooling.audit.read import Reading, read
 from keys_tooling.console import shown
 from schemas.audit import Event, event_tag
@@ -20,6 +19,7 @@ from schemas.errors import Refusal
 from schemas.keyring import OfficerKeys
 from schemas.sealing import Sealed
 from schemas.signing import Purpose, Signed
+from tests.keys_tooling.mirrored import pull
 from tests.keys_tooling.paper_relay import PaperRelay
 from tests.simulated_world import DESK, World
 
@@ -35,12 +35,8 @@ def relay(world: World) -> PaperRelay:
 
 
 async def reading(relay: PaperRelay, folder: Path, officer: str = "Peacock") -> Reading:
-    relay.reader = officer
-    keys = relay.world.parties[officer].officer
-    partnership = relay.world.founded.partnership
-    with open_mirror(folder, write=True) as mirror:
-        await Pull(relay, mirror, partnership, keys, relay.world.now, lambda _at, _of: None).run()
-    return read_again(relay, folder, keys)
+    await pull(relay, folder, officer)
+    return read_again(relay, folder, relay.world.parties[officer].officer)
 
 
 def read_again(relay: PaperRelay, folder: Path, keys: OfficerKeys) -> Reading:

@@ -8,11 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.client import Relay
 from keys_tooling.audit import table
 from keys_tooling.audit.headers import header_lines
 from keys_tooling.audit.mirror_file import open_mirror
-from keys_tooling.audit.pull import Pull, Pulled
 from keys_tooling.audit.read import Reading, read
 from keys_tooling.audit.verify import verify
 from keys_tooling.policy_trial import read_past, try_out
@@ -20,23 +18,13 @@ from schemas.consent import decide
 from schemas.errors import Refusal
 from schemas.keys import SigningKey
 from schemas.policy import Policy
+from tests.keys_tooling.mirrored import pull_served
 from tests.simulated_world import World
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     return World.again(tmp_path / "world", "Peacock", "IDVAS", "DASS")
-
-
-async def pull(world: World, folder: Path, officer: str, key: SigningKey | None = None) -> Pulled:
-    folder.mkdir(exist_ok=True)
-    partnership, keys = world.founded.partnership, world.parties[officer].officer
-    charter = partnership.charter
-    async with Relay(
-        charter.relay, charter.authority, key or keys.auth, world.clock, secrets.token_bytes
-    ) as relay:
-        with open_mirror(folder, write=True) as mirror:
-            return await Pull(relay, mirror, partnership, keys, world.now, lambda _at, _of: None).run()
 
 
 def reading(world: World, folder: Path, officer: str) -> Reading:
@@ -68,7 +56,7 @@ async def play(world: World) -> None:
 async def test_an_officer_reads_the_whole_story_and_nothing_of_it_is_at_fault(world: World, tmp_path: Path):
     async with world.relay():
         await play(world)
-        await pull(world, tmp_path / "ig", "Peacock")
+        await pull_served(world, tmp_path / "ig", "Peacock")
     found = reading(world, tmp_path / "ig", "Peacock")
     assert [told.event for told in found.entries] == [
         "grant", "accept", "collected", "opened", "taken-on", "accept", "withdraw", "withdrawn", "refuse",
@@ -84,7 +72,7 @@ async def test_an_officer_reads_the_whole_story_and_nothing_of_it_is_at_fault(wo
 async def test_the_headers_of_a_mirror_are_decided_again_as_the_relay_did(world: World, tmp_path: Path):
     async with world.relay():
         await play(world)
-        await pull(world, tmp_path / "ig", "Peacock")
+        await pull_served(world, tmp_path / "ig", "Peacock")
     found = reading(world, tmp_path / "ig", "Peacock")
     past = list(read_past(line.encode() for line in header_lines(found)))
     decided = [told.decision for told in found.entries if told.decision is not None]
@@ -100,7 +88,7 @@ async def test_the_headers_of_a_mirror_are_decided_again_as_the_relay_did(world:
 async def test_an_officer_of_an_agency_that_took_no_part_reads_nothing_of_it(world: World, tmp_path: Path):
     async with world.relay():
         await play(world)
-        await pull(world, tmp_path / "ig", "DASS")
+        await pull_served(world, tmp_path / "ig", "DASS")
     found = reading(world, tmp_path / "ig", "DASS")
     assert (len(found.entries), found.closed) == (0, 9)
     assert "Peacock" not in json.dumps(table.facts(found))
@@ -109,10 +97,10 @@ async def test_an_officer_of_an_agency_that_took_no_part_reads_nothing_of_it(wor
 async def test_an_officer_goes_on_where_she_ended_after_the_relay_restarted(world: World, tmp_path: Path):
     async with world.relay():
         await play(world)
-        await pull(world, tmp_path / "ig", "IDVAS")
+        await pull_served(world, tmp_path / "ig", "IDVAS")
     async with world.relay():
         await play(world)
-        done = await pull(world, tmp_path / "ig", "IDVAS")
+        done = await pull_served(world, tmp_path / "ig", "IDVAS")
     assert done.new == 10  # nine events and the first pull's own reading
     found = reading(world, tmp_path / "ig", "IDVAS")
     assert not found.faulty
@@ -123,29 +111,29 @@ async def test_an_officer_goes_on_where_she_ended_after_the_relay_restarted(worl
 async def test_a_relay_with_a_changed_entry_is_caught(world: World, tmp_path: Path):
     async with world.relay():
         await play(world)
-        await pull(world, tmp_path / "ig", "Peacock")
+        await pull_served(world, tmp_path / "ig", "Peacock")
     with sqlite3.connect(world.folder / "relay" / "relay.db") as database:
         database.execute("UPDATE records SET relay = (SELECT relay FROM records WHERE idx = 1) WHERE idx = 2")
     database.close()
     async with world.relay():
         with pytest.raises(Refusal, match=r"PROOF: .* entry 2 "):
-            await pull(world, tmp_path / "new", "Peacock")
+            await pull_served(world, tmp_path / "new", "Peacock")
 
 
 async def test_an_agents_key_reads_no_records(world: World, tmp_path: Path):
     async with world.relay():
         await play(world)
         with pytest.raises(Refusal, match="NOT_ALLOWED"):
-            await pull(world, tmp_path / "ig", "Peacock", world.parties["Peacock"].member.agent.auth)
+            await pull_served(world, tmp_path / "ig", "Peacock", world.parties["Peacock"].member.agent.auth)
 
 
 async def test_a_key_that_the_directory_never_saw_is_not_answered(world: World, tmp_path: Path):
     world.clock.now = time.time()
     async with world.relay():
         with pytest.raises(Refusal, match="UNAUTHENTICATED: The relay does not know this officer's key"):
-            await pull(world, tmp_path / "ig", "Peacock", SigningKey(secrets.token_bytes(32)))
+            await pull_served(world, tmp_path / "ig", "Peacock", SigningKey(secrets.token_bytes(32)))
 
 
 async def test_a_relay_that_is_away_is_said_to_be_away(world: World, tmp_path: Path):
     with pytest.raises(Refusal, match="RELAY_AWAY"):
-        await pull(world, tmp_path / "ig", "Peacock")
+        await pull_served(world, tmp_path / "ig", "Peacock")

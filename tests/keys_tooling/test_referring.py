@@ -30,10 +30,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 @pytest.fixture
 def relay(world: World) -> PaperRelay:
-    paper = PaperRelay(world)
-    entry = world.directory.policies.entries[0]
-    paper.policies[entry.digest] = founding(entry.effective).text
-    return paper
+    return PaperRelay.with_policy(world)
 
 
 def log(

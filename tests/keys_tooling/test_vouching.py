@@ -7,10 +7,7 @@ from typing import Any
 
 import pytest
 
-from keys_tooling.audit.findings import Report
 from keys_tooling.audit.mirror_file import FILE, open_mirror
-from keys_tooling.audit.pull import Pull, Pulled
-from keys_tooling.audit.verify import verify
 from keys_tooling.audit.vouching import Vouched
 from schemas import api
 from schemas.checkpoint import Checkpoint, note_lines, sign_checkpoint
@@ -19,6 +16,7 @@ from schemas.keys import SigningKey
 from schemas.mldsa import MldsaKey
 from schemas.outside import OutsideWitness
 from schemas.witness import WitnessKey, cosign, publish
+from tests.keys_tooling.mirrored import pull, verified
 from tests.keys_tooling.officer_place import Place
 from tests.keys_tooling.paper_relay import PaperRelay
 from tests.simulated_world import World
@@ -32,20 +30,6 @@ def relay(tmp_path: Path) -> PaperRelay:
     relay.cosigners = ("Peacock", "IDVAS", "Harbour")
     relay.fill(20)
     return relay
-
-
-async def pull(relay: PaperRelay, folder: Path) -> Pulled:
-    world = relay.world
-    with open_mirror(folder, write=True) as mirror:
-        keys = world.parties["Peacock"].officer
-        return await Pull(
-            relay, mirror, world.founded.partnership, keys, world.now, lambda _at, _of: None
-        ).run()
-
-
-def verified(relay: PaperRelay, folder: Path) -> Report:
-    with open_mirror(folder, write=False) as mirror:
-        return verify(mirror, relay.world.founded.partnership, lambda _at: None)
 
 
 def bare(note: str, relay: PaperRelay) -> str:
