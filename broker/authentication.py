@@ -31,12 +31,16 @@ RENEWING = frozenset({("GET", api.DIRECTORY), ("POST", api.STATEMENTS)})
 
 @dataclass(frozen=True, slots=True)
 class Requester:
-    """Whose request this is. `officer` says that an IG officer's key signed it; `nonce` is still to be spent."""
+    """Whose request this is. `officer` says that an IG officer's key signed it; `nonce` is still to be spent.
+
+    `bucket` is what it is counted under: an agency's agent, its renew key and its officers each have one (A9).
+    """
 
     agency: str
     kid: str
     officer: bool
     nonce: bytes
+    bucket: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,9 @@ class Asking:
         nonce = labelled(
             "fenpost/v1/seen-nonce", unb64(self.claim.nonce, NONCE) + self.key.kid.encode("ascii")
         )
-        return Requester(self.key.agency, self.key.kid, self.officer, nonce)
+        return Requester(
+            self.key.agency, self.key.kid, self.officer, nonce, f"{self.key.agency} {self.key.use}"
+        )
 
 
 class Doorkeeper:

@@ -110,7 +110,7 @@ class Relay:
         requester, _ = await self.vetted(asking, body, tuple)
         if officer is not None and requester.officer is not officer:
             raise Refusal("NOT_ALLOWED")
-        self.buckets.take(requester.agency)
+        self.buckets.take(requester.bucket)
         return requester
 
 
@@ -126,7 +126,7 @@ async def post_envelopes(relay: Relay, request: web.Request) -> web.Response:
         return [_tried(examine, data, asking.key.agency, directory) for data in uploads]
 
     requester, items = await relay.vetted(asking, body, parse)
-    relay.buckets.take(requester.agency, len(items))
+    relay.buckets.take(requester.bucket, len(items))
     results: list[Result] = await relay.sequencer.submit(Submission(requester.nonce, items, len(body)))
     for result in results:
         relay.metrics.result(result.status).inc()
@@ -178,7 +178,7 @@ async def post_receipts(relay: Relay, request: web.Request) -> web.Response:
         Said(receipt.eid, receipt.d, "refused", code=item.code) if isinstance(item, Refusal) else item
         for receipt, item in zip(receipts, found, strict=True)
     ]
-    relay.buckets.take(requester.agency, 1 + len(items))
+    relay.buckets.take(requester.bucket, 1 + len(items))
     steps = Steps(requester.nonce, requester.agency, items, notices, len(body))
     said: list[Said] = await relay.sequencer.submit(steps)
     for one in said:
@@ -204,7 +204,7 @@ async def post_statements(relay: Relay, request: web.Request) -> web.Response:
         return words
 
     requester, items = await relay.vetted(asking, body, parse)
-    relay.buckets.take(requester.agency, 1 + len(items))
+    relay.buckets.take(requester.bucket, 1 + len(items))
     heard = await relay.sequencer.submit(
         Words(requester.nonce, requester.agency, items, len(body), relay.allowance)
     )

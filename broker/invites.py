@@ -105,7 +105,7 @@ async def post_invite(relay: Relay, request: web.Request) -> web.Response:
     requester, _ = await relay.vetted(asking, body, tuple)
     if requester.officer or requester.agency != relay.view.directory.oversight:
         raise Refusal("NOT_ALLOWED")
-    relay.buckets.take(requester.agency)
+    relay.buckets.take(requester.bucket)
     status = await relay.sequencer.submit(Inviting(requester.nonce, _read(Invite, body)))
     return answer(json.dumps({"status": status}).encode("ascii"))
 

@@ -1,4 +1,4 @@
-"""Token buckets: how much one agency, or the public pages together, may ask of the relay."""
+"""Token buckets: how much one agency's keys of one use, or the public pages together, may ask of the relay."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ async def post_cosignature(relay: Relay, request: web.Request) -> web.Response:
     requester, _ = await relay.vetted(asking, body, tuple)
     if requester.officer:
         raise Refusal("NOT_ALLOWED")
-    relay.buckets.take(requester.agency)
+    relay.buckets.take(requester.bucket)
     strict_json(body, BODY_LIMIT)
     try:
         said = api.Cosignature.model_validate_json(body)

@@ -136,6 +136,36 @@ async def test_roots_outrun_a_thief_and_the_relay_forgets_nothing_of_it(world: W
         assert view.published(stolen.kid).reason == "voided"
 
 
+async def test_a_thief_who_uses_up_an_agents_requests_holds_up_nothing_that_ends_his_key(tmp_path):
+    """The agent itself waits meanwhile; the word of two people gets in, and so does its next request key (A9)."""
+    world = World.found(tmp_path, "Peacock", "IDVAS")
+    lead = add_person(world, "Peacock", "lead-1")
+    world.write_relay_folder()
+    agent, officer, new = world.parties["Peacock"].member.agent, world.parties["Peacock"].officer, fresh()
+    async with world.relay(agency_rate=0.001, agency_burst=8.0), world.session() as http:
+
+        async def asks(key: Signer) -> int:
+            answer = await world.call(http, "Peacock", "GET", api.DIRECTORY, "after=0", key=key)
+            return answer.status
+
+        thief = [await asks(agent.auth) for _ in range(9)]
+        assert thief == [200] * 8 + [429]
+        assert (await world.post_envelopes(http, "Peacock", world.seal("Peacock", "IDVAS"))).status == 429
+        assert (await world.post_envelopes(http, "IDVAS", world.seal("IDVAS", "Peacock"))).status == 200
+        body = second_signature(
+            lead, world.parties["Peacock"].id, (agent.auth.kid,), "compromised", world.now, world.now
+        )
+        said = chain(world, "Peacock").emergency_revoke(body, officer.auth, world.now)
+        assert (await by_officer(world, http, "Peacock", said)).json()["results"][0]["status"] == "recorded"
+        world.take(said)
+        assert await asks(agent.auth) == 401
+        after = chain(world, "Peacock", agent.renew)
+        renewed = after.add_key(Use.AUTH, new.public, world.now, world.now + DAY, world.now)
+        text = json.dumps({"statements": [{"kind": "directory", "signed": renewed.to_json()}]}).encode()
+        answer = await world.call(http, "Peacock", "POST", api.STATEMENTS, body=text, key=agent.renew)
+        assert answer.json()["results"][0]["status"] == "recorded"
+
+
 async def test_two_people_end_a_thiefs_keys_with_an_officers_request(tmp_path):
     world = World.found(tmp_path, "Peacock", "IDVAS")
     lead = add_person(world, "Peacock", "lead-1")
