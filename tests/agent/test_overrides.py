@@ -14,7 +14,7 @@ from schemas.errors import Refusal
 from schemas.override import authorise_override, parse_override
 from schemas.policy import founding
 from tests.agent.test_rules import HELD, TEXT, proof_of
-from tests.broker.leads import DAY, REFUSED, People, fresh_mid, header_of, risky
+from tests.broker.leads import DAY, NOT_HERS, REFUSED, People, fresh_mid, header_of, risky
 from tests.simulated_world import World
 from tests.tools.override_world import add_person
 
@@ -124,20 +124,9 @@ def test_a_relay_that_released_it_without_one_is_found_out(world, people):
 @pytest.mark.parametrize(
     ("how", "code"),
     [
-        ({"lead": "author"}, "AUTHORISER_SAME"),
-        ({"lead": "second author"}, "AUTHORISER_ROLE"),
-        ({"author": "lead", "lead": "new lead"}, "AUTHOR_ROLE"),
-        ({"lead": "new lead"}, "ROLE_KEY_YOUNG"),
-        ({"lead": "unsigned lead"}, "ROLE_KEY_UNSIGNED"),
-        ({"lead": "their lead"}, "OVERRIDE_AGENCY"),
-        ({"author": "their author"}, "OVERRIDE_AGENCY"),
+        *NOT_HERS,
         ({"mid": fresh_mid()}, "OVERRIDE_USED"),
         ({"cat": ["ask"]}, "OVERRIDE_CATEGORIES"),
-        ({"basis": "6d"}, "OVERRIDE_DIFFERS"),
-        ({"basis": "6ea:safeguarding"}, "OVERRIDE_DIFFERS"),
-        ({"reason": "E"}, "OVERRIDE_DIFFERS"),
-        ({"reason": "F"}, "OVERRIDE_DIFFERS"),
-        ({"exp": 9_999_999_999}, "OVERRIDE_LIFE"),
     ],
 )
 def test_the_recipient_believes_nothing_less(world, people, how, code):

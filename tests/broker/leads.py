@@ -19,6 +19,21 @@ REFUSED = {
 }  # fmt: skip
 EMERGENCY = {**REFUSED, "why_no": "F"}
 UNASKED = {**REFUSED, "agree": "NOT_SOUGHT", "why_no": "A"}
+NOT_HERS: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"lead": "author"}, "AUTHORISER_SAME"),
+    ({"lead": "second author"}, "AUTHORISER_ROLE"),
+    ({"author": "lead", "lead": "new lead"}, "AUTHOR_ROLE"),
+    ({"lead": "new lead"}, "ROLE_KEY_YOUNG"),
+    ({"lead": "unsigned lead"}, "ROLE_KEY_UNSIGNED"),
+    ({"lead": "their lead"}, "OVERRIDE_AGENCY"),
+    ({"author": "their author"}, "OVERRIDE_AGENCY"),
+    ({"basis": "6d"}, "OVERRIDE_DIFFERS"),
+    ({"basis": "6ea:safeguarding"}, "OVERRIDE_DIFFERS"),
+    ({"reason": "E"}, "OVERRIDE_DIFFERS"),
+    ({"reason": "F"}, "OVERRIDE_DIFFERS"),
+    ({"exp": 9_999_999_999}, "OVERRIDE_LIFE"),
+)
+"""Overrides that neither relay nor recipient takes for a lead's word on this message, and what they refuse them with."""
 
 
 @dataclass(slots=True)
