@@ -22,7 +22,7 @@ from agent.store import Store
 from schemas.canonical import b64, unb64
 from schemas.directory import Directory, Later
 from schemas.directory_statement import Statement
-from schemas.keys import Use, kid_of
+from schemas.keys import Use
 from schemas.signing import Signed
 
 Progress = Callable[[int, int], None]
@@ -64,7 +64,7 @@ class Arriving:
         for one in signed:
             said, at = view.apply(one, later=checks), view.size - 1
             rows.append({"n": at, "sig": b64(one.signature), "text": one.text.decode("ascii")})
-            self.prekeys |= prekeys(said, at)
+            self.prekeys |= prekeys(view, said, at)
             new = New(one, said, at)
             if new.is_about(self._agency):
                 self.ours.append(new)
@@ -77,6 +77,11 @@ class Arriving:
 
     def believe(self, connection: Connection) -> None:
         """From now on they are part of the directory."""
+        if size_of(connection) == 0:  # years of them: they stay where they are, and nothing is written twice
+            statements.drop(connection)
+            connection.exec_driver_sql("ALTER TABLE arriving RENAME TO statements")
+            arriving.create(connection)
+            return
         names = ["n", "sig", "text"]
         connection.execute(insert(statements).from_select(names, select(arriving)))
         connection.execute(delete(arriving))
@@ -112,7 +117,7 @@ async def replay(
         rows = await store.run(partial(_page, start=start, limit=together))
         for row in rows:
             signed = Signed(row.text.encode("ascii"), unb64(row.sig, 64))
-            found |= prekeys(view.apply(signed, believed=True), row.n)
+            found |= prekeys(view, view.apply(signed, believed=True), row.n)
         progress(view.size, total)
         if len(rows) < together:
             return found
@@ -129,8 +134,8 @@ def _page(connection: Connection, start: int, limit: int) -> Sequence[Row[Any]]:
     return connection.execute(asked).all()
 
 
-def prekeys(said: Statement, at: int) -> dict[str, int]:
-    """The receiving key that a statement publishes, with the statement's place."""
+def prekeys(view: Directory, said: Statement, at: int) -> dict[str, int]:
+    """The receiving key that the statement taken last publishes, with the statement's place."""
     if said.op != "add-key" or said.body["use"] != Use.PREKEY:
         return {}
-    return {kid_of(str(said.body["alg"]), unb64(str(said.body["pub"]))): at}
+    return {view.known(said.agency).prekeys[-1]: at}

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from agent.arriving import Arriving, replay, unseen
 from agent.directory_tables import arriving, statements
@@ -98,3 +98,31 @@ async def test_a_replay_gives_the_same_view_and_tells_how_far_it_is(store: Store
     assert found == new.prekeys
     assert told == sorted(told)
     assert told[-1] == (view.size, view.size)
+
+
+async def test_what_comes_later_is_added_to_what_is_believed(store: Store):
+    """The first of all takes another way into the store than those after it."""
+    view = Directory(OVERSIGHT.id)
+    for start, end in ((0, 9), (9, 10), (10, len(STATEMENTS))):
+        new = Arriving(store, ALDER.id)
+        await new.take(view, STATEMENTS[start:end])
+        assert await places(store) == (list(range(start)), list(range(start, end)))
+        await store.run(new.believe)
+        assert await places(store) == (list(range(end)), [])
+    again = Directory(OVERSIGHT.id)
+    await replay(store, again, unseen)
+    assert (again.agencies, again.frontier) == (view.agencies, view.frontier)
+
+
+async def test_the_first_of_all_are_believed_whole_or_not_at_all(store: Store):
+    _, new = await keep(store, STATEMENTS)
+
+    def broken_off(c: Connection) -> None:
+        new.believe(c)
+        raise Refusal("DISK_FULL")
+
+    with pytest.raises(Refusal, match="DISK_FULL"):
+        await store.run(broken_off)
+    assert await places(store) == ([], list(range(len(STATEMENTS))))
+    await store.run(new.believe)
+    assert await places(store) == (list(range(len(STATEMENTS))), [])
