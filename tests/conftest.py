@@ -57,6 +57,9 @@ def pytest_collection_finish() -> None:
 
 def pytest_unconfigure() -> None:
     """A worker ends without a word, so nothing that waits for its end would clear away."""
+    forked = sys.modules.get("tests.forked")
+    if forked:
+        forked.ENDS.close()
     worlds = sys.modules.get("tests.simulated_world")
     for mould in worlds.MOULDS.values() if worlds else ():
         shutil.rmtree(mould.folder, ignore_errors=True)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.canaries import canaries_of, search, spellings
-from tests.town import DASS, IDVAS, PEACOCK, AgencyPlan, Ended, Said, Town, TownError, until
+from tests.town import BIN, DASS, IDVAS, PEACOCK, AgencyPlan, Ended, Said, Town, TownError, until
 
 CASES = Path(__file__).parent / "cases"
 CASE, AGREEMENT, RESPONSE = (CASES / f"{name}.json" for name in ("adult_referral", "agreement", "response"))
@@ -400,11 +400,12 @@ def main() -> int:
         "--stay", action="store_true", help="leave the partnership up instead of playing the story"
     )
     parser.add_argument("--folder", type=Path, default=RUN_FOLDER, help="where --stay keeps the partnership")
+    parser.add_argument("--programs", type=Path, default=BIN, help="where the commands are")
     arguments = parser.parse_args()
     root = arguments.folder if arguments.stay else Path(tempfile.mkdtemp(prefix="fenpost-demo-"))
     if arguments.stay:
         shutil.rmtree(root, ignore_errors=True)
-    town, story, ok = Town(root), Story(), False
+    town, story, ok = Town(root, arguments.programs), Story(), False
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     print("\n Fenpost: a referral, end to end. The people in it are invented.", flush=True)
     try:

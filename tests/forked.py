@@ -1,8 +1,10 @@
 """`fenpost-*` as a shell finds them, each a fork of one process that has loaded them: a start costs milliseconds.
 
-    with commands(tmp_path / "bin") as path: subprocess.run(["sh", "-c", "fenpost-keys --help"], env={"PATH": path})
+    subprocess.run([programs() / "fenpost-keys", "--help"])
+    subprocess.run(["sh", "-c", "fenpost-keys --help"], env={"PATH": path()})
 
-What runs is each program's own entrance, with the caller's arguments, folder, umask, environment and streams.
+What runs is each program's own entrance, with the caller's arguments, folder, umask, environment and streams. For what
+is left running this is nothing: a signal would reach the caller alone.
 """
 
 from __future__ import annotations
@@ -12,11 +14,15 @@ import gc
 import importlib
 import os
 import pkgutil
+import select
+import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from functools import cache
 from pathlib import Path
+from typing import IO, cast
 
 ENTRANCES = {
     "fenpost-keys": "keys_tooling.keys_main",
@@ -41,10 +47,15 @@ sys.exit(code[0] if code else 70)
 """
 
 
-@contextlib.contextmanager
-def commands(folder: Path) -> Iterator[str]:
-    """A PATH on which the commands are found, made in a folder; when it ends, no new one starts."""
-    folder.mkdir()
+ENDS = contextlib.ExitStack()
+"""What is to be closed when the tests of this process are over."""
+
+
+@cache
+def programs() -> Path:
+    """A folder with the commands, for as long as this process lives; the first call loads them."""
+    folder = Path(tempfile.mkdtemp(prefix="fenpost-programs-"))
+    ENDS.callback(shutil.rmtree, folder, ignore_errors=True)
     address = folder / "door"
     for name in ENTRANCES:
         program = folder / name
@@ -53,17 +64,21 @@ def commands(folder: Path) -> Iterator[str]:
     door = socket.socket(socket.AF_UNIX)
     door.bind(str(address))
     door.listen(8)
-    # -P: this folder is not searched for modules; the streams go to each caller's own.
+    # -P: this folder is not searched for modules. It ends when its standard input does, which is when this process does;
+    # the streams go to each caller's own.
     server = subprocess.Popen(
         [sys.executable, "-P", __file__, str(door.fileno())],
-        pass_fds=(door.fileno(),), stdin=subprocess.DEVNULL,
+        pass_fds=(door.fileno(),), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     door.close()
-    try:
-        yield f"{folder}:{Path(sys.executable).parent}:{os.environ['PATH']}"
-    finally:
-        server.terminate()
-        server.wait()
+    ENDS.callback(server.wait)
+    ENDS.callback(cast("IO[bytes]", server.stdin).close)
+    return folder
+
+
+def path() -> str:
+    """A PATH on which the commands are found."""
+    return f"{programs()}:{Path(sys.executable).parent}:{os.environ['PATH']}"
 
 
 def serve(door: socket.socket) -> None:
@@ -77,6 +92,9 @@ def serve(door: socket.socket) -> None:
         importlib.import_module(module_name)
     gc.freeze()
     while True:
+        ready, _, _ = select.select([door, sys.stdin], [], [])
+        if sys.stdin in ready:
+            return
         caller, _ = door.accept()
         if os.fork() == 0:
             door.close()

@@ -69,10 +69,11 @@ class Said:
 
 
 class Town:
-    """One partnership in one folder."""
+    """One partnership in one folder. `programs` is where the commands are that end by themselves."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, programs: Path = BIN) -> None:
         self.root = root
+        self.programs = programs
         self.port = free_port()
         self.admin_port = free_port()
         self.running: dict[str, subprocess.Popen] = {}
@@ -103,7 +104,7 @@ class Town:
 
     def run(self, *words: str | Path, expect: int | None = 0) -> Said:
         """Type a command; raises TownError when it does not end as expected."""
-        command = [str(BIN / str(words[0])), *map(str, words[1:])]
+        command = [str(self.programs / str(words[0])), *map(str, words[1:])]
         done = subprocess.run(
             command,
             check=False,

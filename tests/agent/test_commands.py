@@ -27,6 +27,7 @@ from tests.agent.agencies import (
     put,
     quiet,
 )
+from tests.forked import programs
 from tests.simulated_world import World
 
 AGENT = Path(sys.executable).parent / "fenpost-agent"
@@ -40,16 +41,17 @@ def world(tmp_path):
     return made
 
 
-async def start(*words, cwd=None):
+async def start(*words, cwd=None, program=AGENT):
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     return await asyncio.create_subprocess_exec(
-        str(AGENT), *map(str, words), stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+        str(program), *map(str, words), stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE, env=environment, cwd=cwd,
     )  # fmt: skip
 
 
 async def type_in(*words):
-    process = await start(*words)
+    """A command that ends by itself, and what it said."""
+    process = await start(*words, program=programs() / "fenpost-agent")
     out, err = await asyncio.wait_for(process.communicate(), 60)
     return process.returncode, out.decode(), err.decode()
 

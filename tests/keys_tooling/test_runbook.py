@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.forked import commands
+from tests import forked
 from tests.ports import free_port
 from tests.town import PATIENCE, answers, clean_environment, until
 
@@ -181,15 +181,14 @@ class Session:
 
 @contextlib.contextmanager
 def session(folder: Path) -> Iterator[Session]:
-    with commands(folder / "bin") as path:
-        person = Session(folder, path)
-        try:
-            yield person
-        finally:
-            for process in person.running.values():
-                process.terminate()
-            for process in person.running.values():
-                process.wait(PATIENCE)
+    person = Session(folder, forked.path())
+    try:
+        yield person
+    finally:
+        for process in person.running.values():
+            process.terminate()
+        for process in person.running.values():
+            process.wait(PATIENCE)
 
 
 def test_the_session_of_the_runbooks_runs_as_printed_and_says_what_it_did(tmp_path: Path):

@@ -23,6 +23,7 @@ from agent.tables import inbox
 from schemas.chain import Chain
 from schemas.envelope import Delivery
 from schemas.keys import SigningKey, Use
+from tests.forked import programs
 from tests.stories import thief as thieves
 from tests.stories.thief import Folder, Lying
 from tests.storm.test_rotations import LAW, REFERRAL, ask
@@ -37,7 +38,7 @@ class Drill:
     """What was seen, in the order of the night. Everything public here is a fact of some test."""
 
     def __init__(self, root: Path) -> None:
-        self.town = Town(root)
+        self.town = Town(root, programs())
         self.sent: dict[str, str] = {}
         self.mids: dict[str, str] = {}
 

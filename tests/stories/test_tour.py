@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import forked
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -26,6 +28,8 @@ def town(tmp_path: Path) -> Iterator[Path]:
         "--stay",
         "--folder",
         str(tmp_path / "run"),
+        "--programs",
+        str(forked.programs()),
     ]
     process = subprocess.Popen(demo, stdout=subprocess.PIPE, text=True)
     try:
@@ -50,7 +54,7 @@ def commands() -> list[str]:
 
 def typed(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    environment["PATH"] = forked.path()
     return subprocess.run(
         ["bash", "-c", command],
         cwd=folder,
