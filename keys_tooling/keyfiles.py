@@ -13,7 +13,7 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,6 +122,30 @@ def new_files(folder: Path) -> Iterator[NewFiles]:
         for path in files.made:
             path.unlink(missing_ok=True)
         raise
+
+
+def replace_secret(path: Path, data: bytes, check: Callable[[Path], None]) -> None:
+    """Put a secret file in the place of the one that is there, in one step, once it was read back.
+
+    Args:
+        check: is given the new file beside its place, and raises when it is not what it must be.
+
+    Raises:
+        Refusal: EXISTS (another command writes it now), FILE, DISK_FULL, and as `check`; the old file stands then.
+    """
+    part = path.with_name(f".{path.name}.part")
+    with _refusing(), os.fdopen(_locked(part), "wb") as file:
+        try:
+            os.fchmod(file.fileno(), PRIVATE)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            check(part)
+            part.replace(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
 
 
 def clear_part(path: Path) -> None:

@@ -17,6 +17,7 @@ from keys_tooling.invites_main import invite
 from keys_tooling.minutes_main import ceremony
 from keys_tooling.officers_main import officer
 from keys_tooling.partnership_main import partnership
+from keys_tooling.passphrase_main import passphrase
 from keys_tooling.policy_main import policy
 from keys_tooling.recover_main import recover
 from keys_tooling.restore_main import restore
@@ -47,5 +48,5 @@ def keys() -> None:
 
 for group in (partnership, invite, agency, officer, role, policy, rotate, revoke, emergency, resume):
     keys.add_command(group)
-for command in (backup, restore, recover, check, token, ceremony):
+for command in (backup, restore, recover, passphrase, check, token, ceremony):
     keys.add_command(command)

@@ -29,6 +29,7 @@ from tests.policy_world import next_policy, text_of
 from tests.simulated_world import PASSPHRASE, World
 
 Words = tuple[str | Path, ...]
+NEW = b"four other words of a test"
 QUICKLY = "--demonstration-cost"
 LEAVERS = tuple(f"Leaver {letter}" for letter in "ABCDEFGH")
 """Members that leave or are merged, one each time; how many bounds how often a command that ends one is killed."""
@@ -417,6 +418,20 @@ def recover_shares(world: World, n: int) -> Words:
     )  # fmt: skip
 
 
+def passphrase(world: World, n: int) -> Words:
+    write_secret(world.folder / "new-pass", NEW + b"\n")
+    path = world.folder / f"locked-{n}.fpk"
+    keys = world.parties["IDVAS"].admin
+    write_secret(path, lock(keys.to_json(), keys.HOLDS, PASSPHRASE, QUICK, secrets.token_bytes))
+    return ("passphrase", path, "--new-passphrase-file", world.folder / "new-pass", QUICKLY)
+
+
+def relocked(world: World, n: int) -> None:
+    path = world.folder / f"locked-{n}.fpk"
+    assert unlock(path.read_bytes(), AdminKeys.HOLDS, NEW) == world.parties["IDVAS"].admin.to_json()
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 PEACOCK, OVERSIGHT = named("Peacock"), named("oversight")
 LEAVER: Callable[[int], str] = lambda n: LEAVERS[n]  # noqa: E731
 COMMANDS = (
@@ -430,6 +445,7 @@ COMMANDS = (
     Command("agency init", agency_init, whole=agency_made),
     Command("backup", backup, whole=backed_up),
     Command("restore", restore, whole=restored),
+    Command("passphrase", passphrase, whole=relocked),
     Command("recover shares", recover_shares, whole=lambda world, n: backed_up(world, n + 500)),
     Command("role publish", role_publish, PEACOCK, ("add-key",)),
     Command("role countersign", role_countersign, OVERSIGHT, ("countersign",)),

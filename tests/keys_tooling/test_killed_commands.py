@@ -22,6 +22,7 @@ OFTEN = {
     "agency init": 3,
     "backup": 3,
     "restore": 3,
+    "passphrase": 3,
 }
 """How often, where a command does more than one change of its own chain; once for each of the others."""
 
