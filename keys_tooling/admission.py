@@ -15,7 +15,7 @@ from keys_tooling.applying import check_free_name
 from keys_tooling.directory_reading import Reading
 from keys_tooling.enrolment import Enrolment
 from keys_tooling.own_side import OwnSide
-from keys_tooling.plan import Plan, Said
+from keys_tooling.plan import Given, Plan, Said
 from schemas.canonical import Json
 from schemas.directory import Directory
 from schemas.directory_statement import statement_hash
@@ -23,8 +23,6 @@ from schemas.errors import Refusal
 from schemas.keyring import AgentKeys
 from schemas.keys import Use
 from schemas.signing import Signed
-
-Given = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)

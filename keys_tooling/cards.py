@@ -13,10 +13,8 @@ from keys_tooling.card_number import hear
 from keys_tooling.directory_reading import Reading
 from keys_tooling.keyfiles import read_public
 from keys_tooling.own_side import OwnSide
-from keys_tooling.plan import Plan
+from keys_tooling.plan import Given, Plan
 from schemas.keys import ED25519, kid_of
-
-Given = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)

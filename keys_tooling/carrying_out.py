@@ -18,13 +18,12 @@ from keys_tooling.directory_reading import Reading
 from keys_tooling.journal import Journal
 from keys_tooling.keyfiles import read_secret
 from keys_tooling.own_side import OwnSide, by_others, check_own_chain, own_chain, reached, read_own
-from keys_tooling.plan import Facts, Plan, described
+from keys_tooling.plan import Facts, Given, Plan, described
 from keys_tooling.token_pins import on_token
 from schemas.directory import Directory
 from schemas.keyring import AdminKeys
 from schemas.keys import Signer
 
-Given = tuple[tuple[str, str], ...]
 Make = Callable[[Reading, OwnSide], Plan]
 Words = Callable[[Plan], tuple[Facts, str]]
 """What a command reports of its plan once it is done, or has nothing to do: facts, and a sentence."""

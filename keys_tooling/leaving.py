@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from keys_tooling.directory_reading import Reading
 from keys_tooling.own_side import OwnSide
-from keys_tooling.plan import Facts, Plan, Said, revoke
+from keys_tooling.plan import Facts, Given, Plan, Said, revoke
 from schemas.errors import Refusal
 from schemas.keys import Use
 
-Given = tuple[tuple[str, str], ...]
 GRACE = 3600
 """The request key ends this much later than the others: the agent still hears that they ended."""
 OPEN = {

@@ -21,12 +21,11 @@ from pathlib import Path
 from keys_tooling.carrying_out import agreed
 from keys_tooling.console import REFUSED, report, tell
 from keys_tooling.keyfiles import PRIVATE, clear_part, new_files, sync_folder
-from keys_tooling.plan import Facts
+from keys_tooling.plan import Facts, Given
 from schemas.canonical import Json
 from schemas.errors import Refusal
 
 LIMIT = 256 * 1024
-Given = tuple[tuple[str, str], ...]
 
 
 @dataclass(slots=True)

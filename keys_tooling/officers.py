@@ -8,13 +8,12 @@ Rules of this house:
 from __future__ import annotations
 
 from keys_tooling.ceremony import BACKDATE, OfficerCard
-from keys_tooling.plan import Plan, add_key, revoke
+from keys_tooling.plan import Given, Plan, add_key, revoke
 from schemas.canonical import b64
 from schemas.directory import Agency, Key
 from schemas.errors import Refusal
 from schemas.keys import ALGORITHM, ED25519, XWING, Use, kid_of
 
-Given = tuple[tuple[str, str], ...]
 LIFE = 365 * 24 * 3600
 
 

@@ -15,6 +15,8 @@ from schemas.directory import Agency
 from schemas.signing import Signed
 
 Facts = dict[str, Any]
+Given = tuple[tuple[str, str], ...]
+"""What a command was told, by the names of its options, so that it is known again."""
 HIDDEN = 24
 """Longer values are shortened for eyes; --json has them whole."""
 MOMENTS = {
@@ -66,7 +68,7 @@ class Plan:
     """
 
     does: str
-    given: tuple[tuple[str, str], ...]
+    given: Given
     agency: str
     says: tuple[Said, ...]
     files: tuple[NewFile, ...] = ()
@@ -74,7 +76,7 @@ class Plan:
     after: tuple[str, ...] = ()
     brings: tuple[Signed, ...] = ()
 
-    def same(self, does: str, given: tuple[tuple[str, str], ...]) -> bool:
+    def same(self, does: str, given: Given) -> bool:
         return (self.does, self.given) == (does, given)
 
     def to_json(self) -> Facts:

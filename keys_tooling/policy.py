@@ -20,7 +20,7 @@ from keys_tooling.console import World
 from keys_tooling.directory_reading import Reading, Source, read_directory
 from keys_tooling.keyfiles import clear_part, new_files, read_public, read_secret
 from keys_tooling.partnership import AGENT, PARTNERSHIP
-from keys_tooling.plan import Plan, Said
+from keys_tooling.plan import Given, Plan, Said
 from keys_tooling.token_pins import on_token
 from schemas import api
 from schemas.canonical import Json, encode, strict_json
@@ -46,7 +46,6 @@ from schemas.policing import (
 from schemas.policy import Policy
 from schemas.shelf import read_policy
 
-Given = tuple[tuple[str, str], ...]
 NOT_ONE = "This is neither a policy's draft nor a signed policy. Make one with: fenpost-keys policy new"
 
 

@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError
 from keys_tooling import card_number
 from keys_tooling.console import World
 from keys_tooling.keyfiles import new_files
-from keys_tooling.plan import Plan, add_key, revoke
+from keys_tooling.plan import Given, Plan, add_key, revoke
 from schemas.canonical import b64, unb64
 from schemas.directory import Directory, Key
 from schemas.errors import Refusal
@@ -27,7 +27,6 @@ from schemas.keyring import PolicyKey
 from schemas.keys import ED25519, LIFE, SigningKey, Use, check_public
 from schemas.policing import KEY_DELAY
 
-Given = tuple[tuple[str, str], ...]
 CARD_LIMIT = 4096
 NOT_A_CARD = "This is not a policy signer's card, or it was damaged. Ask her for it again."
 

@@ -19,7 +19,7 @@ from keys_tooling.directory_reading import Reading
 from keys_tooling.keyfiles import read_secret
 from keys_tooling.own_side import OwnSide
 from keys_tooling.partnership import ADMIN, AGENT
-from keys_tooling.plan import NewFile, Plan, Said, add_key, revoke
+from keys_tooling.plan import Given, NewFile, Plan, Said, add_key, revoke
 from schemas.canonical import Json, b64, unb64
 from schemas.directory import Agency
 from schemas.errors import Refusal
@@ -28,7 +28,6 @@ from schemas.keyring import AdminKeys, AgentKeys
 from schemas.keys import ALGORITHM, LIFE, SigningKey, Use
 from schemas.roots import RotateRoot
 
-Given = tuple[tuple[str, str], ...]
 RUNNING = frozenset({*SIGNING, Use.PREKEY})
 CLOSED = paragraphs("""\
 messages on their way that were sealed to a lost key can be opened by nobody: their senders are asked to seal them again

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from keys_tooling.directory_reading import Reading
 from keys_tooling.own_side import OwnSide
-from keys_tooling.plan import Plan, revoke
+from keys_tooling.plan import Given, Plan, revoke
 from schemas.directory import Agency, Directory, Key
 from schemas.errors import Refusal
 from schemas.keys import RUNNING, Use
 
-Given = tuple[tuple[str, str], ...]
 UNDOES = {
     Use.MSG: "envelopes and receipts that it signed since then are refused; what was taken on stays",
     Use.AUTH: "the relay refuses its next request, and with it the agent, until a new request key is published",

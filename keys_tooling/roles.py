@@ -20,7 +20,7 @@ from keys_tooling import card_number
 from keys_tooling.ceremony import BACKDATE
 from keys_tooling.console import World
 from keys_tooling.keyfiles import new_files
-from keys_tooling.plan import Plan, Said, add_key
+from keys_tooling.plan import Given, Plan, Said, add_key
 from schemas.canonical import Json, b64, unb64
 from schemas.directory import Agency, Directory, Key
 from schemas.envelope import AgencyId
@@ -31,7 +31,6 @@ from schemas.keyring import PersonKeys
 from schemas.keys import ED25519, Signer, SigningKey, Use, check_public, kid_of
 from schemas.roles import Role, read_tag
 
-Given = tuple[tuple[str, str], ...]
 LIFE = 365 * 24 * 3600
 CARD_LIMIT = 4096
 NOT_A_CARD = "This is not a person's card, or it was damaged. Ask the person for it again."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from keys_tooling.plan import Facts, Plan, Said
+from keys_tooling.plan import Facts, Given, Plan, Said
 from schemas.directory import Agency, Directory
 from schemas.directory import Key as Published
 from schemas.errors import Refusal
@@ -12,7 +12,6 @@ from schemas.keys import Use
 from schemas.people import PEOPLE
 from schemas.people import due as reminders_of
 
-Given = tuple[tuple[str, str], ...]
 ADVICE = {
     "not countersigned": "oversight has not countersigned her: fenpost-keys role countersign",
     "counts later": "her key counts later",

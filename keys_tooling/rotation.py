@@ -15,7 +15,7 @@ from keys_tooling.directory_reading import Reading
 from keys_tooling.keyfiles import read_secret
 from keys_tooling.own_side import ASK, RENEW_HOLDS, OwnSide
 from keys_tooling.partnership import ADMIN, AGENT
-from keys_tooling.plan import NewFile, Plan, Said, add_key, revoke, standing
+from keys_tooling.plan import Given, NewFile, Plan, Said, add_key, revoke, standing
 from keys_tooling.roles import Card as PersonCard
 from schemas.canonical import Json, b64
 from schemas.directory import Agency
@@ -24,7 +24,6 @@ from schemas.keyfile import Cost, lock
 from schemas.keyring import AdminKeys, AgentKeys
 from schemas.keys import ALGORITHM, LIFE, SigningKey, Use
 
-Given = tuple[tuple[str, str], ...]
 ALONE = {Use.AUTH: 3600, Use.MSG: 26 * 3600, Use.CONSENT: 26 * 3600, Use.WITNESS: 3600}
 """Running keys that are rotated without an agent, and how long the old one stands on, in seconds."""
 OVERLAP = 7 * 24 * 3600
