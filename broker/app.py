@@ -35,8 +35,8 @@ from broker.sequencer import Bounds, Sequencer
 from broker.server import Runner, guard
 from broker.settings import Settings, address
 from broker.store import Store
-from broker.stored import check_leaves
-from broker.tree import Log, open_directory, open_log
+from broker.stored import reopened
+from broker.tree import Log
 from broker.underway import Underway
 from broker.view import View
 from broker.witnesses import Board, Origin, kept_heads
@@ -140,12 +140,7 @@ async def build(settings: Settings, clock: Callable[[], float], draw: Draw) -> R
         alone.enter_context(anchor.alone())
         revision = await store.open()
         async with store.turn() as connection:
-            founding = settings.read_founding()
-            view = await open_directory(
-                connection, charter.oversight, f"{charter.origin}/keys", keys.keys_log, founding
-            )
-            ledger = await open_log(connection, charter.origin, keys.log)
-            await check_leaves(connection, ledger.size)
+            view, ledger = await reopened(connection, charter, keys, settings.read_founding())
             losses = await held(connection, anchor.read(), ledger, view, partnership)
             kept = await kept_heads(connection)
             runs = await kept_instances(connection)

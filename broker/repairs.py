@@ -17,8 +17,7 @@ from broker.ledger import Ledger
 from broker.refilling import refill, refill_directory
 from broker.settings import Settings
 from broker.store import Store
-from broker.stored import check_leaves
-from broker.tree import open_directory, open_log
+from broker.stored import reopened
 from broker.view import View
 from schemas.errors import Refusal
 from schemas.partnership import Partnership
@@ -45,18 +44,12 @@ async def opened(settings: Settings) -> AsyncIterator[Found]:
         Refusal: STORE_BUSY, SETTINGS, KEYFILE, FORK, as build.
     """
     partnership, keys, anchor = settings.read_partnership(), settings.read_keys(), Anchor(settings.anchor)
-    charter = partnership.charter
     store = Store(settings.database)
     with anchor.alone():
         try:
             await store.open()
             async with store.turn() as connection:
-                founding = settings.read_founding()
-                view = await open_directory(
-                    connection, charter.oversight, f"{charter.origin}/keys", keys.keys_log, founding
-                )
-                ledger = await open_log(connection, charter.origin, keys.log)
-                await check_leaves(connection, ledger.size)
+                view, ledger = await reopened(connection, partnership.charter, keys, settings.read_founding())
                 kept, heads = _read(anchor, partnership)
                 yield Found(connection, partnership, ledger, view, anchor, kept, heads)
         finally:

@@ -8,16 +8,33 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from broker.ledger import TILE
+from broker.ledger import TILE, Ledger
 from broker.tables import leaves, nodes, records
+from broker.tree import open_directory, open_log
+from broker.view import View
 from schemas.audit import Leaf
 from schemas.errors import Refusal
+from schemas.founding import Founding
+from schemas.keyring import RelayKeys
 from schemas.merkle import leaf_hashes, parents
+from schemas.partnership import Charter
 from schemas.record_sealing import record_hash
 
 WIDTH = 1 << TILE
 AT_ONCE = 16
 """Tiles read together, so that the store is asked seldom; their leaves are half a megabyte."""
+
+
+async def reopened(
+    connection: AsyncConnection, charter: Charter, keys: RelayKeys, founding: Founding
+) -> tuple[View, Ledger]:
+    """The directory and the log as they are stored, held against what was signed. Raises Refusal FORK."""
+    view = await open_directory(
+        connection, charter.oversight, f"{charter.origin}/keys", keys.keys_log, founding
+    )
+    ledger = await open_log(connection, charter.origin, keys.log)
+    await check_leaves(connection, ledger.size)
+    return view, ledger
 
 
 async def check_leaves(connection: AsyncConnection, size: int) -> None:
