@@ -22,6 +22,11 @@ SWITCH = 0.0005
 """Seconds that a thread which comes back from the disk waits at most for the interpreter, when another has it."""
 
 
+_config = click.option(
+    "--config", "path", type=click.Path(path_type=Path), required=True, help="The relay's settings file."
+)
+
+
 @click.group()
 def main() -> None:
     """The relay: carries sealed messages between agencies, gates them by consent, and records every decision.
@@ -33,9 +38,7 @@ def main() -> None:
 
 
 @main.command()
-@click.option(
-    "--config", "path", type=click.Path(path_type=Path), required=True, help="The relay's settings file."
-)
+@_config
 def run(path: Path) -> None:
     """Run the relay until it is told to stop.
 
@@ -62,9 +65,7 @@ def db() -> None:
 
 
 @db.command()
-@click.option(
-    "--config", "path", type=click.Path(path_type=Path), required=True, help="The relay's settings file."
-)
+@_config
 def upgrade(path: Path) -> None:
     """Bring the store's tables to what this program knows; `run` does it too.
 
@@ -95,9 +96,7 @@ def log() -> None:
 
 
 @log.command()
-@click.option(
-    "--config", "path", type=click.Path(path_type=Path), required=True, help="The relay's settings file."
-)
+@_config
 def check(path: Path) -> None:
     """Hash every stored entry anew and hold the log against the anchor; nothing is changed.
 
@@ -110,9 +109,7 @@ def check(path: Path) -> None:
 
 
 @log.command()
-@click.option(
-    "--config", "path", type=click.Path(path_type=Path), required=True, help="The relay's settings file."
-)
+@_config
 @click.option(
     "--from", "mirror", type=click.Path(path_type=Path), required=True, help="An IG officer's mirror.db."
 )
@@ -128,9 +125,7 @@ def refill(path: Path, mirror: Path) -> None:
 
 
 @log.command("accept-loss")
-@click.option(
-    "--config", "path", type=click.Path(path_type=Path), required=True, help="The relay's settings file."
-)
+@_config
 @click.option(
     "--lost",
     required=True,
