@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 from sqlalchemy.util import LRUCache
 
+from schemas import directory, witness
 from schemas.signing import Check
 from tests.ports import WORKERS
 
@@ -83,6 +84,9 @@ def share_statements(connection: Connection) -> None:
     connection.engine._compiled_cache = STATEMENTS
 
 
-# A partnership's statements are checked by its relay, by each of its agents and officers, and again in the next test. Of
-# one and the same key, text and signature it is remembered that they held; whatever does not hold is looked at each time.
+# A partnership's statements are read and checked by its relay, by each of its agents and officers, and again in the next
+# test. Of the very same bytes it is remembered what they say and that they held; what is refused is looked at each time.
 Check.hold = lru_cache(20_000)(Check.hold)
+directory.parse_statement = lru_cache(5_000)(directory.parse_statement)
+directory.check_public = lru_cache(5_000)(directory.check_public)
+witness.verify_mldsa = lru_cache(5_000)(witness.verify_mldsa)
