@@ -9,7 +9,7 @@ import click
 
 from keys_tooling.change import CHANGE, Change
 from keys_tooling.console import World, report
-from keys_tooling.options import FILE, JSON, MEMBER, OVERSIGHT, PASSPHRASE
+from keys_tooling.options import DEMONSTRATION, FILE, JSON, MEMBER, OVERSIGHT, PASSPHRASE
 from keys_tooling.policy_asking import asking, view_of
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def signer() -> None:
 @click.option("--person", required=True, help="How she is called in the directory: policy-3, not her name.")
 @click.option("--out", type=FILE, required=True, help="Her new key file; her card is written beside it.")
 @PASSPHRASE
-@click.option("--demonstration-cost", is_flag=True, hidden=True)
+@DEMONSTRATION
 @JSON
 @click.pass_obj
 def signer_init(
