@@ -20,7 +20,7 @@ from keys_tooling.console import AWAY_CODES, World
 from keys_tooling.directory_reading import Reading, Source
 from keys_tooling.journal import Journal
 from keys_tooling.own_agent import announce
-from keys_tooling.own_side import OwnSide, check_own_chain, own_chain, read_own
+from keys_tooling.own_side import OVER, OwnSide, check_own_chain, own_chain, read_own
 from keys_tooling.plan import Plan, Said
 from schemas import api
 from schemas.canonical import Json, b64
@@ -54,6 +54,14 @@ class Applied:
     view: Directory
 
 
+class AskerEndedError(Exception):
+    """The relay took so many statements, and with them the key that asked it is over: another one goes on."""
+
+    def __init__(self, posted: int) -> None:
+        super().__init__(posted)
+        self.posted = posted
+
+
 @dataclass(frozen=True, slots=True)
 class Stated:
     """A signed statement, and the text that the relay is handed with it."""
@@ -79,10 +87,16 @@ async def apply(
     Raises:
         Refusal: CONFLICT (others change the chain all the time), OP_KEY, ROLLBACK, FORK; what the directory refuses;
             RELAY_AWAY and the relay's own. Run again, it goes on.
+        AskerEndedError: what it published has ended the key that asks the relay.
     """
     posted, plan = 0, journal.plan
     for _ in range(ATTEMPTS):
-        reading = await read_own(line, own, world)
+        try:
+            reading = await read_own(line, own, world)
+        except Refusal as refusal:
+            if posted and refusal.code in OVER:
+                raise AskerEndedError(posted) from refusal
+            raise
         check_own_chain(reading, own.admin)
         missing, theirs = outstanding(reading, journal), not_recorded(reading, plan)
         if not missing and not theirs:

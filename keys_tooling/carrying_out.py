@@ -5,23 +5,24 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 
 from keys_tooling import journal as journals
-from keys_tooling.applying import Applied, Line, apply, built, not_recorded
+from keys_tooling.applying import Applied, AskerEndedError, Line, apply, built, not_recorded
 from keys_tooling.change import Change
 from keys_tooling.console import REFUSED, World, report, tell
 from keys_tooling.directory_reading import Reading
 from keys_tooling.journal import Journal
 from keys_tooling.keyfiles import read_secret
 from keys_tooling.own_side import OwnSide, by_others, check_own_chain, own_chain, reached, read_own
+from keys_tooling.partnership import AGENT
 from keys_tooling.plan import Facts, Given, Plan, described
 from keys_tooling.token_pins import on_token
 from schemas.directory import Directory
-from schemas.keyring import AdminKeys
+from schemas.keyring import AdminKeys, AgentKeys
 from schemas.keys import Signer
 
 Make = Callable[[Reading, OwnSide], Plan]
@@ -105,11 +106,31 @@ def carried_out(
                     journal = journals.begin(own.folder, plan, size) if go else Journal(plan, size)
                 if not go:
                     return Outcome(journal.plan, view, None)
-                keys = coming(own.folder, journal, passphrase)
-                done = await apply(line, own, journal, keys, world, tell)
+                done = await _applied(line, own, passphrase, journal, world)
                 return Outcome(journal.plan, done.view, done)
 
         return asyncio.run(work())
+
+
+async def _applied(line: Line, own: OwnSide, passphrase: bytes, journal: Journal, world: World) -> Applied:
+    """As applying.apply. A change that ends the key which asks goes on with the key that it published."""
+    keys = coming(own.folder, journal, passphrase)
+    try:
+        return await apply(line, own, journal, keys, world, tell)
+    except AskerEndedError as ended:
+        posted = ended.posted
+    made = made_for(own.folder, journal).get(AGENT)
+    if made is not None:
+        after = AgentKeys.from_json(read_secret(made, AgentKeys.HOLDS, passphrase))
+        own = replace(own, spare=(*own.spare, after.auth, after.renew))
+    async with reached(own, world) as other:
+        done = await apply(other, own, journal, keys, world, tell)
+    return replace(done, posted=done.posted + posted)
+
+
+def made_for(folder: Path, journal: Journal) -> dict[str, Path]:
+    """The key files that a change has made and not put in their places yet, by the names that they will have."""
+    return {new.final: folder / new.name for new in journal.plan.files if (folder / new.name).exists()}
 
 
 def resume(world: World, folder: Path, passphrase: bytes, *, as_json: bool) -> None:
@@ -119,8 +140,7 @@ def resume(world: World, folder: Path, passphrase: bytes, *, as_json: bool) -> N
         report({"finished": True, "plan": None}, "Nothing waits to be finished here.", as_json=as_json)
         return
     plan = begun.plan
-    made = {new.final: folder / new.name for new in plan.files if (folder / new.name).exists()}
-    own = OwnSide.open(folder, passphrase, made)
+    own = OwnSide.open(folder, passphrase, made_for(folder, begun))
     on = Change(yes=True, dry=False, passphrase_file=None, as_json=as_json)
     carry_out(world, own, passphrase, on, plan.does, plan.given, lambda _reading, _own: plan)
 

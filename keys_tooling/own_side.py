@@ -34,6 +34,8 @@ ASK = "ask.fpk"
 RENEW_HOLDS = "renew"
 LONG = 5_000
 """Statements, from which on reading the directory takes seconds and says how far it is."""
+OVER = ("UNAUTHENTICATED", "CLOCK")
+"""How the relay says that it does not take a request key, or not any more."""
 FAR = 2**40
 """A place in the directory that is never reached: whoever asks after it learns only that she may ask."""
 
@@ -118,7 +120,7 @@ async def reached(own: OwnSide, world: World) -> AsyncIterator[Relay]:
             try:
                 await line.directory(FAR)
             except Refusal as refusal:
-                if refusal.code in ("UNAUTHENTICATED", "CLOCK") and last:
+                if refusal.code in OVER and last:
                     continue
                 raise
             yield line

@@ -28,6 +28,8 @@ from schemas.keys import ED25519, LIFE, SigningKey, Use, check_public
 from schemas.policing import KEY_DELAY
 
 CARD_LIMIT = 4096
+THINKING = 600
+"""Seconds that may pass between a plan and the yes to it: what it publishes still counts a day after that."""
 NOT_A_CARD = "This is not a policy signer's card, or it was damaged. Ask her for it again."
 
 
@@ -82,7 +84,7 @@ def number_of(person: str, public: bytes) -> str:
 
 def name(view: Directory, given: Given, card: Card, now: int, does: str = "policy signer name") -> Plan:
     """A signer's key, which counts a day after everybody could see it; nothing where it was published."""
-    first, life = now + KEY_DELAY, LIFE[Use.POLICY]
+    first, life = now + KEY_DELAY + THINKING, LIFE[Use.POLICY]
     says = (add_key(Use.POLICY, ED25519, card.key, first, first + life, card.person),)
     return Plan(
         does,

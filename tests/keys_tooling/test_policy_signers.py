@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from keys_tooling.policy_signers import THINKING
 from schemas.errors import Refusal
 from schemas.policing import KEY_DELAY
 from tests.keys_tooling.policy_place import done, made, put, refused, run, served, told
@@ -39,7 +40,7 @@ def test_a_new_signer_signs_a_day_after_she_was_named(world: World):
         named = name(world, number)
         assert (named["person"], named["nbf"], named["was_named"]) == (
             "policy-3",
-            world.now + KEY_DELAY,
+            world.now + KEY_DELAY + THINKING,
             False,
         )
         assert name(world, number)["was_named"] is True
@@ -47,7 +48,7 @@ def test_a_new_signer_signs_a_day_after_she_was_named(world: World):
         done(world, "sign", "draft.json", "--key", "policy-1.fpk", "--out", "once.json")
         done(world, "sign", "once.json", "--key", "policy-3.fpk", "--out", "signed.json")
         assert refused(world, "apply", "signed.json", "--partnership-dir", "P", "--yes") == "STALE_KEY"
-        world.clock.advance(KEY_DELAY)
+        world.clock.advance(KEY_DELAY + THINKING)
         done(world, "apply", "signed.json", "--partnership-dir", "P", "--yes")
         assert told(world, "show", "--dir", "P")["history"][1]["signers"] == ["policy-1", "policy-3"]
 

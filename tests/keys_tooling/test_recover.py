@@ -293,3 +293,11 @@ def test_oversights_officer_brings_it_too_if_a_thief_has_ended_the_agencys_own(e
         ended.folder / "lent",
     ]
     assert done(ended, *op(ended, *lent, "--yes"))["applied"]
+
+
+def test_a_copied_agent_is_recovered_with_its_own_request_key_which_ends_with_it(world: World):
+    copied = ("recover", "agent", "--dir", home(world), "--copied", "--demonstration-cost", "--yes")
+    said = done(world, *copied)
+    assert (said["applied"], said["posted"]) == (True, len(said["plan"]["publishes"]))
+    assert done(world, "resume", "--dir", home(world))["plan"] is None
+    assert done(world, "role", "show", "--dir", home(world))["keys"] == []
