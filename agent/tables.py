@@ -99,7 +99,7 @@ inbox = Table(
     Column("id", String, primary_key=True),
     Column("eid", String, nullable=False),
     Column("d", String, nullable=False),
-    Column("mid", String, nullable=False),
+    Column("mid", String, nullable=False, index=True),
     Column("thr", String, nullable=False, index=True),
     Column("from_a", String, nullable=False),
     Column("from_d", String, nullable=False),

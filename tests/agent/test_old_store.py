@@ -97,6 +97,16 @@ async def test_what_an_agent_does_again_and_again_reads_no_growing_table_from_en
         assert [await one.whole() for one in asked] == [{}, {}]
 
 
+async def test_a_message_is_sent_without_a_look_at_all_that_was_read_here(world):
+    async with world.relay(), quiet(world, "Peacock") as peacock:
+        asked = Asked(peacock)
+        given = await peacock.agreements.give(read(Give, **agreement("IDVAS")))
+        await peacock.office.send(read(Send, **form("IDVAS", gid=given["gid"])))
+        plans = {t: plan for t, plan in (await asked.plans()).items() if "FROM inbox" in t}
+        assert plans
+        assert [plan for plan in plans.values() if "ix_inbox_thr" not in " ".join(plan)] == []
+
+
 async def test_what_is_to_be_handed_over_is_found_without_what_waits_for_people_here(world):
     async with world.relay(), quiet(world, "IDVAS", folders=True) as idvas:
         asked = Asked(idvas)
