@@ -16,6 +16,7 @@ from schemas.errors import Refusal
 
 Number = Annotated[str, Field(pattern=r"^[0-9]{5}( [0-9]{5}){5}$")]
 C = TypeVar("C", bound="Numbered")
+NOT_HERS = "That is not this card's number, so nothing was sent. Ring her again."
 
 
 class Numbered(Frozen):
@@ -58,8 +59,8 @@ def hear(right: str, said: str | None, option: str = "--number") -> None:
     check(right, said or click.prompt("Number, as she reads it aloud", err=True))
 
 
-def check(right: str, said: str) -> None:
-    """Raises Refusal FINGERPRINT unless this is the card's number; blanks and hyphens do not count."""
+def check(right: str, said: str, otherwise: str | None = NOT_HERS) -> None:
+    """Raises Refusal FINGERPRINT unless this is the number; blanks and hyphens do not count."""
     digits = "".join(char for char in said if char not in " -\t")
     if not digits.isascii() or not hmac.compare_digest(digits, right.replace(" ", "")):
-        raise Refusal("FINGERPRINT", "That is not this card's number, so nothing was sent. Ring her again.")
+        raise Refusal("FINGERPRINT", otherwise)

@@ -7,13 +7,13 @@ number.
 
 from __future__ import annotations
 
-import hmac
 import json
 from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import Field, ValidationError
 
+from keys_tooling.card_number import check
 from keys_tooling.ceremony import Member
 from keys_tooling.names import check_desks
 from schemas.canonical import decode, strict_json
@@ -113,9 +113,7 @@ def check_fingerprint(enrolment: Enrolment, said: str) -> None:
     Raises:
         Refusal: FINGERPRINT. It never says the right number: that must come by voice.
     """
-    digits = "".join(char for char in said if char not in " -\t")
-    if not digits.isascii() or not hmac.compare_digest(digits, enrolment.number.replace(" ", "")):
-        raise Refusal("FINGERPRINT")
+    check(enrolment.number, said, None)
 
 
 def _verified(signed: Signed, statements: tuple[Signed, ...]) -> Enrolment:

@@ -77,7 +77,7 @@ def run(
 
     from keys_tooling import agenda
     from keys_tooling.keyfiles import new_files, read_secret
-    from keys_tooling.minutes import OP, Minutes, SignedMinutes, Step, printed
+    from keys_tooling.minutes import OP, Minutes, SignedMinutes, Step, grouped, printed
     from keys_tooling.partnership import ADMIN
     from keys_tooling.passphrases import known_passphrase
     from keys_tooling.token_pins import on_token
@@ -100,7 +100,7 @@ def run(
             )  # fmt: skip
             SignedMinutes.make(minutes)
             for key in keys:
-                tell(f"{key.what}: {_grouped(key.kid)}")
+                tell(f"{key.what}: {grouped(key.kid)}")
             for at, say in enumerate(agenda.steps(kind), 1):
                 steps.append(_step(world, at, say, names))
         except ValidationError:
@@ -236,12 +236,6 @@ def _own_key(path: Path, passphrase: bytes) -> Signer:
             "KEYFILE", "Minutes are signed with a person's, an officer's or a policy signer's own key."
         )
     return signer_of(read_secret(path, holds, passphrase)[HOLDERS[holds]], on_token)
-
-
-def _grouped(kid: str) -> str:
-    from keys_tooling.minutes import grouped
-
-    return grouped(kid)
 
 
 def _waiting(signed: SignedMinutes) -> str:
