@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,6 +44,14 @@ def handed(tmp_path: Path) -> Path:
     return path
 
 
+def status(home: Path) -> dict[str, Any]:
+    said = subprocess.run(
+        [AGENT, "status", "--dir", home, "--json"], capture_output=True, check=True, timeout=60
+    )
+    found: dict[str, Any] = json.loads(said.stdout)
+    return found
+
+
 def test_it_starts_with_the_credential_and_answers(home: Path, handed: Path):
     environment = {**os.environ, "CREDENTIALS_DIRECTORY": str(handed.parent)}
     process = subprocess.Popen(
@@ -50,10 +59,8 @@ def test_it_starts_with_the_credential_and_answers(home: Path, handed: Path):
     )  # fmt: skip
     try:
         until(lambda: (home / "agent.port").exists() or process.poll() is not None, "the agent listens")
-        said = subprocess.run(
-            [AGENT, "status", "--dir", home, "--json"], capture_output=True, check=True, timeout=60
-        )
-        assert json.loads(said.stdout)["relay"]["code"] == "RELAY_AWAY"
+        assert process.poll() is None
+        until(lambda: status(home)["relay"]["code"] == "RELAY_AWAY", "it has looked for its relay")
         assert PASSPHRASE not in Path(f"/proc/{process.pid}/cmdline").read_bytes()
     finally:
         process.send_signal(signal.SIGTERM)
