@@ -20,11 +20,20 @@ BOOKS = Path(__file__).parents[2] / "keys_tooling"
 PAGES = ("README.md", "AUDIT.md", "RUNBOOKS.md")
 PART = re.compile(r"^#{2,3} (?P<title>[^\n]*)$|^```sh\n(?P<block>.*?)^```$", re.MULTILINE | re.DOTALL)
 MAKES_KEY_FILES = re.compile(
-    r"fenpost-(?:audit init|keys (?:partnership init|agency init|policy signer init|role new|rotate|backup|restore"
+    r"fenpost-(?:audit init|keys (?:partnership init|agency init|policy signer init|role new|rotate|backup|restore|passphrase"
     r"|recover (?:shares|op|agent)))\b"
 )
-ENDS_BEFORE = {"The agent's keys": "fenpost-agent", "9. The relay is away": "fenpost-broker"}
-"""What the text under a title says has ended."""
+ENDS_BEFORE = {
+    "The agent's keys": "fenpost-agent --dir peacock", "Afterwards": "fenpost-agent --dir harbour",
+    "9. The relay is away": "fenpost-broker",
+}  # fmt: skip
+"""What the text under a title says has ended, or what later titles do without."""
+OTHERS_BEFORE = {
+    "5. A key or a device is in wrong hands": "fenpost-agent init --dir harbour --passphrase-file harbour.pass\n"
+    "cp -pr harbour stolen\n"
+    "fenpost-keys role desk intake --role stranger --yes --dir stolen --passphrase-file harbour.pass\n"
+}
+"""What others did before a title: here a thief, who copied the folder of an agency and speaks in its name."""
 
 SAYS = {
     "1. Officers make their keys": ("Card           peacock-officer/officer.json",),
@@ -41,6 +50,7 @@ SAYS = {
     ),
     "A share on paper was lost or seen": ("is made: backups/next-roots-again.fpb", "Destroy the old backup"),
     "9. Does everything fit?": ("ok    admin.fpk holds the operational key that is in force.", "Everything fits."),
+    "12. Passphrases": ("peacock/agent.fpk gets the new passphrase", "destroy them, and make a new backup"),
     "10. A ceremony and its minutes": ("MINUTES OF A CEREMONY: founding", "Every signature holds."),
     "1. Keep a mirror, prove it, read": (
         "WHOLE. Everything stored is what the relay signed", "entries belong to other agencies and stay closed.",
@@ -73,10 +83,15 @@ SAYS = {
         "ok    admin.fpk holds the operational key that is in force.",
     ),
     "5. A key or a device is in wrong hands": (
-        "Nothing has happened yet; it must be signed again within a day.",
-        "Done. The relay refuses these keys from the next request on.", "emergency-revoke, was signed by another",
-        "Done: recover agent.", "still opens what waits here", "INTERNAL-breach",
+        "Nothing has happened yet; it must be signed again within a day.", "this does not end the operational key",
+        "Done. The relay refuses these keys from the next request on.",
     ),
+    "The whole folder was copied": (
+        "statement 16 of", "(roster): stands", "(roster): undone", "(emergency-revoke): undone", "Done: recover op.",
+        "still opened here", "Done: recover agent.", "ok    admin.fpk holds the operational key that is in force.",
+        "ok  keys: every running key",
+    ),
+    "Afterwards": ("INTERNAL-breach",),
     "6. A rogue insider": (
         "Entries        2, kept until you lift it", "copied sealed records", "17. Work outside hours",
         "Done: revoke.", "The Peacock Project  lead-3  revoked", "your agency has 1 safeguarding leads then",
@@ -156,9 +171,9 @@ class Session:
 
     def start(self, block: str) -> None:
         """Leave a program running, and wait until it answers."""
-        program = block.split(maxsplit=1)[0]
+        program = running_name(block)
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        with (self.folder / f"{program}.log").open("ab") as log:
+        with (self.folder / f"{program.replace(' ', '')}.log").open("ab") as log:
             self.running[program] = subprocess.Popen(
                 ["sh", "-c", f"exec {block}"],
                 cwd=self.folder,
@@ -169,14 +184,19 @@ class Session:
         if program == "fenpost-broker":
             until(lambda: answers(f"http://127.0.0.1:{self.ports['8441']}/readyz"), "the relay is ready")
         else:
-            until(
-                lambda: self.shell("fenpost-agent status --dir peacock").returncode == 0, "the agent answers"
-            )
+            asks = program.replace("agent", "agent status", 1)
+            until(lambda: self.shell(asks).returncode == 0, "the agent answers")
 
     def stop(self, program: str) -> None:
         process = self.running.pop(program)
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE) == 0, program
+
+
+def running_name(block: str) -> str:
+    """How a program that runs is known: an agent by its folder too."""
+    words = block.split()
+    return words[0] if words[0] == "fenpost-broker" else f"{words[0]} --dir {words[words.index('--dir') + 1]}"
 
 
 @contextlib.contextmanager
@@ -197,10 +217,12 @@ def test_the_session_of_the_runbooks_runs_as_printed_and_says_what_it_did(tmp_pa
             if block is None:
                 if title in ENDS_BEFORE:
                     person.stop(ENDS_BEFORE[title])
+                if title in OTHERS_BEFORE:
+                    assert person.shell(OTHERS_BEFORE[title]).returncode == 0
             else:
                 person.type(title, block)
         log = person.said["1. Keep a mirror, prove it, read"]
-        for program in ("fenpost-agent", "fenpost-broker"):
+        for program in ("fenpost-agent --dir peacock", "fenpost-broker"):
             person.stop(program)
         pulling = "fenpost-audit pull --dir successor --passphrase-file successor.pass"
         away = person.shell(pulling)
