@@ -53,6 +53,7 @@ def examine(home: Path, environment: Mapping[str, str], now: float) -> list[Chec
         check("officers", lambda: _officers(state))
         check("people's keys", lambda: _people(state))
         check("queue", lambda: _queue(state))
+        check("taken on", lambda: _untaken(state))
         check("kept back", lambda: _kept_back(state))
         check("daily lists", lambda: _lists(state))
         check("agreements", lambda: _agreements(state))
@@ -227,6 +228,19 @@ def _kept_back(state: dict[str, Any]) -> str:
             f"Ring who sent them: {names}.",
         )
     return "nothing is kept back on the relay's bare word"
+
+
+def _untaken(state: dict[str, Any]) -> str:
+    late = state["untaken"]
+    if late:
+        reds = sum(one["rag"] == "RED" for one in late)
+        desks = sorted({f"{one['to']['name'] or one['to']['agency']}, {one['to']['desk']}" for one in late})
+        raise Refusal(
+            "UNTAKEN",
+            f"{len(late)} times a desk has not taken on in time what you sent it ({reds} of them RED). "
+            f"Ring: {'; '.join(desks)}.",
+        )
+    return "every desk took on in time what was sent to it"
 
 
 def _lists(state: dict[str, Any]) -> str:

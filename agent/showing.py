@@ -24,6 +24,7 @@ from agent.shares import reviews_due
 from agent.store import Store
 from agent.tables import inbox, journal, ladder, outbox, receipts, sealings
 from agent.trust import LogTrust
+from agent.untaken import Untaken, untaken
 from agent.witness import Watch
 from agent.words import ENDED, furthest, sentence
 from schemas.canonical import unb64
@@ -204,6 +205,18 @@ class Showing:
         sender = {"agency": row.from_a, "name": self._name(row.from_a), "desk": row.from_d}
         return {"from": sender, "desk": row.d, "rag": row.rag, "since": row.denied, "says": KEPT_BACK}
 
+    def _untaken(self, one: Untaken) -> Json:
+        """What a desk has not taken on in time: which desk and how urgent, and nothing of what it says."""
+        return {
+            "mid": one.mid,
+            "to": {"agency": one.agency, "name": self._name(one.agency), "desk": one.desk},
+            "rag": one.rag,
+            "state": one.state,
+            "says": sentence(one.state),
+            "since": one.since,
+            "acknowledge_by": one.acknowledge_by,
+        }
+
     async def status(self) -> Json:
         """The agent's own state: is it connected, fresh, and free of alarms."""
         now = int(self._clock())
@@ -226,6 +239,7 @@ class Showing:
                 "to_take_on": c.execute(mine).scalar_one(),
                 **agreement_counts(c, self._keys.agency),
                 "not_confirmed": [self._waiting(row) for row in unconfirmed(c)],
+                "untaken": [self._untaken(one) for one in untaken(c, self._book.policies.at, now)],
                 "over_unproven": [self._kept_back(row) for row in denied(c)],
                 "reviews_due": reviews_due(c, now),
                 "reconciliation": findings.counts(c),

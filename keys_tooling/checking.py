@@ -17,6 +17,7 @@ from keys_tooling.held_keys import HeldKeys
 from keys_tooling.own_side import by_others
 from schemas.canonical import Json
 from schemas.directory import Agency
+from schemas.errors import Refusal
 from schemas.keys import ED25519, Use, kid_of
 from schemas.people import PEOPLE, URGENT, reminders
 from schemas.published import Key
@@ -36,6 +37,8 @@ WHO = {
     Use.POLICY: "she makes a new one, then: fenpost-keys rotate --policy",
     Use.RENEW: "fenpost-keys rotate --use renew",
 }
+UNVOUCHED = frozenset({"late", "stopped"})
+"""How it stands with a log that too few agencies vouch for; "waiting" is one that has only begun."""
 BY_AGENT = "the agent does it by itself: look that it runs (fenpost-agent doctor)"
 
 
@@ -256,13 +259,36 @@ def backlog(seen: Seen) -> list[Check]:
         Check("waiting", not why, f"{waits} messages wait to be sent{f', because of {why}' if why else ''}."),
         Check("to take on", True, f"{said.get('to_take_on', 0)} messages wait for somebody to take them on."),
     ]
-    late = len(said.get("not_confirmed", ()))
+    return [*rows, *stopped(said), *undelivered(said)]
+
+
+def stopped(said: Mapping[str, Any]) -> list[Check]:
+    """Why the agent sends nothing, or not everything; what is only waiting then waits for somebody."""
+    alarm = said.get("alarm")
+    codes = {
+        **({alarm["code"]: True} if alarm else {}),
+        "OWN_STATEMENT": bool(said.get("own_statements")),
+        "TWO_AGENTS": said.get("two_agents") is not None,
+        "STALE_DIRECTORY": bool(said.get("directory_stale")),
+    }
+    heads = (said.get("witnesses"), said.get("directory_witnesses"))
+    return [
+        *(Check("agent", False, Refusal(code).say) for code, so in codes.items() if so),
+        *(Check("witnesses", False, head["say"]) for head in heads if head and head["state"] in UNVOUCHED),
+    ]
+
+
+def undelivered(said: Mapping[str, Any]) -> list[Check]:
+    """What was sent and nobody has taken on in time, and what came and may not be shown yet."""
+    rows, late, unsure = list[Check](), said.get("untaken", ()), len(said.get("not_confirmed", ()))
     if late:
-        rows.append(
-            Check(
-                "undelivered", False, f"{late} messages are sent and nobody confirmed them. Ring those desks."
-            )
-        )
+        desks = sorted({f"{one['to']['name'] or one['to']['agency']}, {one['to']['desk']}" for one in late})
+        reds = sum(one["rag"] == "RED" for one in late)
+        say = f"{len(late)} times a desk has not taken on in time what was sent to it ({reds} of them RED). "
+        rows.append(Check("undelivered", False, f"{say}Ring: {'; '.join(desks)}."))
+    if unsure:
+        say = f"{unsure} messages that came are kept back until it is known that their agreement stands. "
+        rows.append(Check("not confirmed", False, say + "Ring who sent them: fenpost-agent doctor"))
     return rows
 
 

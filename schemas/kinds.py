@@ -118,6 +118,10 @@ KINDS: Mapping[str, Kind] = {
         "Too few agencies vouched for the relay's log for a day, so nothing is sent. Ring; and tell your IG officer.",
         "relay",
     ),
+    "UNTAKEN": Kind(
+        "A desk has not taken on in time what you sent. Ring it.",
+        "recipient",
+    ),
     "OWN_STATEMENT": Kind(
         "The directory says in your agency's name what this agent does not know, so nothing is sent. Ask your "
         "administrator, then see fenpost-agent doctor."

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from keys_tooling.checking import Check, Seen, backlog
+from schemas.errors import Refusal
 
 
 def said(status: dict[str, Any], running: dict[str, bool] | None) -> dict[str, Check]:
@@ -24,6 +25,50 @@ def test_what_is_only_on_its_way_needs_nobody(waits: int):
     found = said({"waiting": waits, "waiting_because": {}, "to_take_on": 0}, {})
     assert all(one.ok for one in found.values())
     assert found["waiting"].say == f"{waits} messages wait to be sent."
+
+
+def late(rag: str, name: str, desk: str) -> dict[str, Any]:
+    return {"rag": rag, "state": "queued", "to": {"agency": "ag1x", "name": name, "desk": desk}}
+
+
+def test_desks_that_took_nothing_on_in_time_are_named_once_to_be_rung():
+    rows = [late("RED", "IDVAS", "duty"), late("AMBER", "IDVAS", "duty"), late("GREEN", "", "intake")]
+    found = said({"untaken": rows}, {})["undelivered"]
+    assert not found.ok
+    assert found.say.startswith(
+        "3 times a desk has not taken on in time what was sent to it (1 of them RED)."
+    )
+    assert found.say.endswith("Ring: IDVAS, duty; ag1x, intake.")
+
+
+def test_what_came_and_is_kept_back_is_not_called_undelivered():
+    found = said({"not_confirmed": [{}, {}]}, {})
+    assert "undelivered" not in found
+    assert (found["not confirmed"].ok, found["not confirmed"].say[:22]) == (False, "2 messages that came a")
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        ({"alarm": {"code": "FORK", "ts": 1, "say": ""}}, "FORK"),
+        ({"own_statements": [{"n": 3, "say": ""}]}, "OWN_STATEMENT"),
+        ({"two_agents": 5}, "TWO_AGENTS"),
+        ({"directory_stale": True}, "STALE_DIRECTORY"),
+    ],
+)
+def test_an_agent_that_has_stopped_is_never_called_fine(status: dict[str, Any], code: str):
+    found = said({"waiting": 1, **status}, {})["agent"]
+    assert (found.ok, found.say) == (False, Refusal(code).say)
+
+
+@pytest.mark.parametrize(
+    ("state", "named"), [("agreed", False), ("waiting", False), ("late", True), ("stopped", True)]
+)
+def test_a_log_that_too_few_vouch_for_is_named(state: str, named: bool):
+    fine = {"state": "agreed", "say": "Enough."}
+    for heads in ({"witnesses": fine}, {"directory_witnesses": {"state": state, "say": "Too few."}}):
+        found = said(heads, {})
+        assert ("witnesses" in found) == (named and "witnesses" not in heads)
 
 
 def test_where_no_agent_answers_nothing_is_claimed():
