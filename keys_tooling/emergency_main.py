@@ -14,6 +14,7 @@ from keys_tooling.options import FILE, JSON, PASSPHRASE
 
 if TYPE_CHECKING:
     from keys_tooling.emergency import Emergency, Hand
+    from keys_tooling.plan import Facts
 
 KEY = click.option(
     "--key",
@@ -185,9 +186,13 @@ def _hand_back(world: World, found: Emergency, signer: Hand, out: Path, change: 
     from keys_tooling.keyfiles import new_files
 
     tell(work.described(found, None))
-    if change.dry or not agreed(yes=change.yes):
+    if change.dry:
+        facts: Facts = {"agency": found.agency, "applied": False, "out": str(out)}
+        report(facts, "Nothing was signed: this was a dry run.", as_json=change.as_json)
+        return
+    if not agreed(yes=change.yes):
         tell("Nothing was signed.")
-        sys.exit(0 if change.dry else REFUSED)
+        sys.exit(REFUSED)
     with new_files(out.parent) as files:
         files.public(out.name, work.signed_too(signer.key, found, world.now()).to_bytes())
     text = f"Signed: {out}. Hand it back to whoever started it: she signs it once more, and so posts it."

@@ -9,10 +9,11 @@ Rules of this house:
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from keys_tooling import card_number
 from keys_tooling.console import World
@@ -28,6 +29,7 @@ from schemas.keys import ED25519, LIFE, SigningKey, Use, check_public
 from schemas.policing import KEY_DELAY
 
 CARD_LIMIT = 4096
+NAME = "policy-[1-9][0-9]{0,3}"
 THINKING = 600
 """Seconds that may pass between a plan and the yes to it: what it publishes still counts a day after that."""
 NOT_A_CARD = "This is not a policy signer's card, or it was damaged. Ask her for it again."
@@ -36,12 +38,18 @@ NOT_A_CARD = "This is not a policy signer's card, or it was damaged. Ask her for
 class Card(card_number.Numbered):
     """A signer's card. `key` is base64url."""
 
-    person: Annotated[str, Field(pattern=r"^policy-[1-9][0-9]{0,3}$")]
+    person: Annotated[str, Field(pattern=f"^{NAME}$")]
     key: Annotated[str, Field(max_length=100)]
 
     @property
     def public(self) -> bytes:
         return unb64(self.key, 32)
+
+
+def check_name(person: str) -> None:
+    """Raises Refusal NAME unless she is called by her place."""
+    if not re.fullmatch(NAME, person):
+        raise Refusal("NAME", "A policy signer is called policy-1, policy-2 and so on.")
 
 
 def make_signer(out: Path, person: str, passphrase: bytes, cost: Cost, world: World) -> Card:
@@ -50,11 +58,9 @@ def make_signer(out: Path, person: str, passphrase: bytes, cost: Cost, world: Wo
     Raises:
         Refusal: EXISTS, FILE, NAME, KEYFILE, DISK_FULL.
     """
+    check_name(person)
     key = SigningKey(world.draw(32))
-    try:
-        card = Card(v=1, person=person, key=b64(key.public), number=number_of(person, key.public))
-    except ValidationError:
-        raise Refusal("NAME", "A policy signer is called policy-1, policy-2 and so on.") from None
+    card = Card(v=1, person=person, key=b64(key.public), number=number_of(person, key.public))
     with new_files(out.parent) as files:
         files.absent(out.name, card_path(out).name)
         held = PolicyKey(key, person)

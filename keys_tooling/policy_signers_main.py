@@ -15,7 +15,7 @@ from keys_tooling.policy_asking import asking, view_of
 if TYPE_CHECKING:
     from keys_tooling.directory_reading import Reading
     from keys_tooling.own_side import OwnSide
-    from keys_tooling.plan import Plan
+    from keys_tooling.plan import Facts, Plan
     from schemas.canonical import Json
     from schemas.directory import Key
 
@@ -33,17 +33,15 @@ def signer() -> None:
 @signer.command("init")
 @click.option("--person", required=True, help="How she is called in the directory: policy-3, not her name.")
 @click.option("--out", type=FILE, required=True, help="Her new key file; her card is written beside it.")
-@PASSPHRASE
 @DEMONSTRATION
-@JSON
+@CHANGE
 @click.pass_obj
 def signer_init(
     world: World,
     person: str,
     out: Path,
-    passphrase_file: Path | None,
     demonstration_cost: bool,
-    as_json: bool,
+    change: Change,
 ) -> None:
     """Make your key, on your own machine, and the card that oversight asks for.
 
@@ -52,17 +50,30 @@ def signer_init(
       fenpost-keys policy signer init --person policy-3 --out policy-3.fpk
     """
     from keys_tooling import policy_signers as work
+    from keys_tooling.carrying_out import given
     from keys_tooling.demonstration import cost
+    from keys_tooling.keyfiles import read_public
+    from keys_tooling.making import described, making
     from keys_tooling.passphrases import new_passphrase
 
-    passphrase = new_passphrase(passphrase_file, "your policy key")
-    card = work.make_signer(out, person, passphrase, cost(demonstration_cost), world)
     file = work.card_path(out)
-    text = (
-        f"Card           {file}\nSafety number  {card.number}\n\n"
-        "Hand the card to oversight. Oversight rings you and asks for the number above."
-    )
-    report({"card": str(file), "person": person, "safety_number": card.number}, text, as_json=as_json)
+    with making(file, given(person=person, out=out.absolute()), dry=change.dry) as made:
+        if not made.before:
+            work.check_name(person)
+            made.check_free([out])
+            lines = [f"{out} is made, which only you may open", f"{file} is made, for oversight"]
+            if not change.goes_on(described(lines), {"makes": [str(out), str(file)], "person": person}):
+                return
+            passphrase = new_passphrase(change.passphrase_file, "your policy key")
+            made.begin([out])
+            work.make_signer(out, person, passphrase, cost(demonstration_cost), world)
+        card = work.read_card(read_public(file, work.CARD_LIMIT))
+        text = (
+            f"Card           {file}\nSafety number  {card.number}\n\n"
+            "Hand the card to oversight. Oversight rings you and asks for the number above."
+        )
+        facts: Facts = {"card": str(file), "person": person, "safety_number": card.number}
+        report({**facts, "was_made": made.before}, text, as_json=change.as_json)
 
 
 @signer.command("name")

@@ -10,11 +10,12 @@ Rules of this house:
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from keys_tooling import card_number
 from keys_tooling.ceremony import BACKDATE
@@ -31,6 +32,7 @@ from schemas.keyring import PersonKeys
 from schemas.keys import ED25519, Signer, SigningKey, Use, check_public, kid_of
 from schemas.roles import Role, read_tag
 
+AGENCY_ID = "ag1[a-z2-7]{32}"
 LIFE = 365 * 24 * 3600
 CARD_LIMIT = 4096
 NOT_A_CARD = "This is not a person's card, or it was damaged. Ask the person for it again."
@@ -83,6 +85,13 @@ def parse_card(data: bytes) -> Card:
     return card
 
 
+def check(agency: str, tag: str) -> None:
+    """Raises Refusal PERSON_TAG, FORM (the agency's id)."""
+    read_tag(tag)
+    if not re.fullmatch(AGENCY_ID, agency):
+        raise Refusal("FORM", "That is no agency's id. It is in enrolment.json, and begins with ag1.")
+
+
 def make(
     folder: Path,
     agency: str,
@@ -100,16 +109,11 @@ def make(
     Raises:
         Refusal: PERSON_TAG, FORM (the agency's id), EXISTS, FILE, DISK_FULL, KEYFILE, TOKEN.
     """
-    read_tag(tag)
+    check(agency, tag)
     with new_files(folder) as files:
         files.absent(f"{tag}.fpk", f"{tag}.json")
     keys = PersonKeys(agency, tag, on_token() if on_token else SigningKey(world.draw(32)))
-    try:
-        card = card_of(keys)
-    except ValidationError:
-        raise Refusal(
-            "FORM", "That is no agency's id. It is in enrolment.json, and begins with ag1."
-        ) from None
+    card = card_of(keys)
     with new_files(folder) as files:
         files.absent(f"{tag}.fpk", f"{tag}.json")
         files.secret(f"{tag}.fpk", lock(keys.to_json(), keys.HOLDS, passphrase, cost, world.draw))

@@ -48,9 +48,8 @@ def role() -> None:
 )
 @click.option("--token", help="Make the key on the token of this name, from where it cannot be copied.")
 @click.option("--module", type=FILE, help="With --token: its PKCS#11 library.")
-@PASSPHRASE
 @DEMONSTRATION
-@JSON
+@CHANGE
 @click.pass_obj
 def role_new(
     world: World,
@@ -60,9 +59,8 @@ def role_new(
     person: str,
     token: str | None,
     module: Path | None,
-    passphrase_file: Path | None,
     demonstration_cost: bool,
-    as_json: bool,
+    change: Change,
 ) -> None:
     """Make your own key, and a card with its public half. Nobody else ever gets the key file.
 
@@ -73,27 +71,39 @@ def role_new(
     from functools import partial
 
     from keys_tooling import roles
+    from keys_tooling.carrying_out import given
     from keys_tooling.demonstration import cost
+    from keys_tooling.keyfiles import read_public
+    from keys_tooling.making import described, making
     from keys_tooling.passphrases import new_passphrase
     from keys_tooling.token_pins import made_on_token
 
     if (token is None) != (module is None):
         raise click.UsageError("--token and --module go together.")
-    passphrase, tag = new_passphrase(passphrase_file, "your key"), f"{which}-{person}"
-    made = None if token is None or module is None else partial(made_on_token, module, token, tag)
-    card = roles.make(folder, agency, tag, passphrase, cost(demonstration_cost), world, made)
-    file = folder / f"{card.person}.json"
-    text = (
-        f"Key            {folder / (card.person + '.fpk')}\n"
-        f"Card           {file}\n"
-        f"Number         {card.number}\n\n"
-        "Hand the card to your administrator. Oversight rings you and asks for the number above."
-    )
-    report(
-        {"card": str(file), "kid": card.kid, "number": card.number, "person": card.person},
-        text,
-        as_json=as_json,
-    )
+    tag, on_token = f"{which}-{person}", None
+    if token is not None and module is not None:
+        on_token = partial(made_on_token, module, token, tag)
+    key, file = folder / f"{tag}.fpk", folder / f"{tag}.json"
+    told = given(agency=agency, tag=tag, token=token, module=module)
+    with making(file, told, dry=change.dry) as made:
+        if not made.before:
+            roles.check(agency, tag)
+            made.check_free([key])
+            lines = [f"{key} is made, which only you may open", f"{file} is made, for your administrator"]
+            if not change.goes_on(described(lines), {"makes": [str(key), str(file)], "person": tag}):
+                return
+            passphrase = new_passphrase(change.passphrase_file, "your key")
+            made.begin([key])
+            roles.make(folder, agency, tag, passphrase, cost(demonstration_cost), world, on_token)
+        card = roles.parse_card(read_public(file, roles.CARD_LIMIT))
+        text = (
+            f"Key            {key}\n"
+            f"Card           {file}\n"
+            f"Number         {card.number}\n\n"
+            "Hand the card to your administrator. Oversight rings you and asks for the number above."
+        )
+        facts: Facts = {"card": str(file), "kid": card.kid, "number": card.number, "person": card.person}
+        report({**facts, "was_made": made.before}, text, as_json=change.as_json)
 
 
 @role.command("publish")

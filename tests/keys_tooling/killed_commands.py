@@ -19,7 +19,7 @@ from schemas.canonical import b64
 from schemas.directory import Directory
 from schemas.directory_statement import Flags
 from schemas.keyfile import QUICK, lock, unlock
-from schemas.keyring import AdminKeys, AgentKeys, PersonKeys
+from schemas.keyring import AdminKeys, AgentKeys, PersonKeys, PolicyKey
 from schemas.keys import SigningKey
 from schemas.signing import Signed
 from tests.keys_tooling.admin_place import done
@@ -418,6 +418,41 @@ def recover_shares(world: World, n: int) -> Words:
     )  # fmt: skip
 
 
+def role_new(world: World, n: int) -> Words:
+    agency = world.parties["Peacock"].id
+    return (
+        "role", "new", "--dir", world.folder / f"lead-{n}", "--agency", agency, "--role", "lead", "--person", "2", QUICKLY,
+    )  # fmt: skip
+
+
+def person_made(world: World, n: int) -> None:
+    folder = world.folder / f"lead-{n}"
+    held = PersonKeys.from_json(unlock((folder / "lead-2.fpk").read_bytes(), PersonKeys.HOLDS, PASSPHRASE))
+    assert roles.parse_card((folder / "lead-2.json").read_bytes()).kid == held.key.kid
+
+
+def signer_init(world: World, n: int) -> Words:
+    return (
+        "policy",
+        "signer",
+        "init",
+        "--person",
+        "policy-3",
+        "--out",
+        world.folder / f"made-{n}.fpk",
+        QUICKLY,
+    )
+
+
+def signer_made(world: World, n: int) -> None:
+    from keys_tooling.policy_signers import read_card
+
+    held = PolicyKey.from_json(
+        unlock((world.folder / f"made-{n}.fpk").read_bytes(), PolicyKey.HOLDS, PASSPHRASE)
+    )
+    assert read_card((world.folder / f"made-{n}.json").read_bytes()).public == held.key.public
+
+
 def passphrase(world: World, n: int) -> Words:
     write_secret(world.folder / "new-pass", NEW + b"\n")
     path = world.folder / f"locked-{n}.fpk"
@@ -447,6 +482,8 @@ COMMANDS = (
     Command("restore", restore, whole=restored),
     Command("passphrase", passphrase, whole=relocked),
     Command("recover shares", recover_shares, whole=lambda world, n: backed_up(world, n + 500)),
+    Command("role new", role_new, whole=person_made),
+    Command("policy signer init", signer_init, whole=signer_made),
     Command("role publish", role_publish, PEACOCK, ("add-key",)),
     Command("role countersign", role_countersign, OVERSIGHT, ("countersign",)),
     Command("role desk", role_desk, PEACOCK, ("roster",)),
