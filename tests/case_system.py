@@ -12,6 +12,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 FLIGHT = 4
@@ -36,13 +37,17 @@ class Line:
             answer = line.getresponse()
             said = json.loads(answer.read())
         except BaseException:
-            line.close()
-            self._open = None
+            self.close()
             raise
         if answer.status >= 500:
             raise ValueError(said)
         assert answer.status < 300, said
         return said
+
+    def close(self) -> None:
+        if self._open is not None:
+            self._open.close()
+            self._open = None
 
     def _dial(self) -> http.client.HTTPConnection:
         host, port = (self._home / "agent.port").read_text().split()
@@ -86,11 +91,11 @@ class CaseSystem:
         return time.monotonic() - self._began
 
     def _hand_in(self) -> None:
-        line = Line(self.home)
-        while (number := self._due()) is not None:
-            self.taken[number] = self._sent(line, number)
-            waited = time.monotonic() - self._began - number / self._pace
-            self.longest = max(self.longest, waited)
+        with closing(Line(self.home)) as line:
+            while (number := self._due()) is not None:
+                self.taken[number] = self._sent(line, number)
+                waited = time.monotonic() - self._began - number / self._pace
+                self.longest = max(self.longest, waited)
 
     def _due(self) -> int | None:
         """The next message, once it is written; None when there are no more."""

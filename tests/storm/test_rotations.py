@@ -14,6 +14,7 @@ import resource
 import signal
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 
 from tests.case_system import CaseSystem, Line
@@ -82,9 +83,9 @@ def test_no_message_notices_that_every_key_is_replaced_under_it(tmp_path: Path) 
         for plan in BOTH:
             words = ("--dir", town.at(plan.key), "--passphrase-file", town.passphrase(plan.key))
             town.run("fenpost-keys", "resume", *words)
-            line = Line(town.at(plan.key))
-            until(lambda at=line: all_held(at), "the agent holds every key that stands in its name")
-            status = line.ask("GET", "/v1/status")
+            with closing(Line(town.at(plan.key))) as line:
+                until(lambda at=line: all_held(at), "the agent holds every key that stands in its name")
+                status = line.ask("GET", "/v1/status")
             assert (status["own_doubt"], status["own_statements"]) == (None, [])
     finally:
         town.stop_all()
@@ -163,19 +164,20 @@ def arrived(system: CaseSystem, folder: Path) -> bool:
 
 def check_opened(town: Town, system: CaseSystem, recipient: AgencyPlan) -> None:
     """Every message is open where it was sent, by its sender's own ladder too, and nothing was rejected there."""
-    line, waiting = Line(system.home), set(system.taken.values())
+    waiting = set(system.taken.values())
+    with closing(Line(system.home)) as here, closing(Line(town.at(recipient.key))) as there:
 
-    def left() -> set[str]:
-        for mid in sorted(waiting):
-            (desk,) = line.ask("GET", f"/v1/messages/{mid}")["desks"]
-            assert desk["state"] not in ("rejected", "withdrawn", "expired", "refused"), desk
-            if desk["state"] == "opened":
-                waiting.discard(mid)
-        return waiting
+        def left() -> set[str]:
+            for mid in sorted(waiting):
+                (desk,) = here.ask("GET", f"/v1/messages/{mid}")["desks"]
+                assert desk["state"] not in ("rejected", "withdrawn", "expired", "refused"), desk
+                if desk["state"] == "opened":
+                    waiting.discard(mid)
+            return waiting
 
-    until(lambda: not left(), "the sender knows that every message was opened", SETTLING)
-    there = Line(town.at(recipient.key)).ask("GET", "/v1/inbox?all=1")["items"]
-    assert [item for item in there if item["state"] not in ("opened", "taken-on")] == []
+        until(lambda: not left(), "the sender knows that every message was opened", SETTLING)
+        items = there.ask("GET", "/v1/inbox?all=1")["items"]
+    assert [item for item in items if item["state"] not in ("opened", "taken-on")] == []
 
 
 def all_held(line: Line) -> bool:
