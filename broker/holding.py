@@ -105,9 +105,8 @@ def release(found: Waiting, override: Override, turn: Turn) -> None:
     held, header = found.held, found.envelope.header
     if header.exp <= turn.now:
         raise Refusal("EXPIRED")
-    check_parties(
-        header, turn.view, header.ts
-    )  # the key of then: it waited here since, and nobody dated it back
+    # The signer's key as it was when it came: nobody dated it back. Who receives it must be there, and safe, now.
+    check_parties(header, turn.view, turn.now, came=header.ts)
     decision, known = _ask_again(header, override, turn)
     _let_go(found, decision, known, override, turn)
     for desk in held.desks:

@@ -31,7 +31,11 @@ RUNS = 16
 DAY = 24 * 3600
 """How long both are told that they are two; and how seldom the log says it again."""
 WAITING = 4096
-LATE = 600
+OFTEN = 2 * api.MAX_WAIT
+"""A run that was taken over within so many seconds is remembered beside these: an agent asks again sooner than that,
+and whoever draws anew each time would else push it out before."""
+MANY = 256
+"""More runs than this within that time are more than one agent's."""
 
 
 class Run(NamedTuple):
@@ -70,13 +74,17 @@ class Seen:
         if len(others) == len(self.runs):
             late = visit.created < newest.since  # its first request was overtaken by its successor's
             runs = (*others[:-1], taken_over, newest) if late else (*others, taken_over)
-            return Seen(runs[-RUNS:], self.twice, self.said)
+            while len(runs) > RUNS and runs[1].since <= now - OFTEN:
+                runs = runs[1:]
+            return Seen(runs, self.twice, self.said) if len(runs) <= MANY else self._met(runs[-MANY:], now)
         # Held against the run right after it: who draws anew each time is always younger than a clock that is behind.
         newer = self.runs[[run.hash for run in self.runs].index(visit.hash) + 1]
         if visit.created <= newer.since:
             return self  # it was sent before the newer run began, and came after
-        said = now if now - self.said >= DAY else self.said
-        return Seen((*others, taken_over), now, said)
+        return self._met((*others, taken_over), now)
+
+    def _met(self, runs: tuple[Run, ...], now: int) -> Seen:
+        return Seen(runs, now, now if now - self.said >= DAY else self.said)
 
 
 class Instances:
@@ -105,9 +113,8 @@ class Instances:
         """A verified request: it counts once its nonce is spent."""
         if asking.officer or asking.target.path not in PATHS:
             return
-        if len(self._waiting) >= WAITING:  # refused before their turn
-            late = self._clock() - LATE
-            self._waiting = {n: visit for n, visit in self._waiting.items() if visit.created > late}
+        if len(self._waiting) >= WAITING:  # those that were refused before their turn never come to it
+            del self._waiting[next(iter(self._waiting))]
         agency = asking.key.agency
         self._waiting[nonce] = Visit(agency, asking.claim.instance_of(agency), asking.claim.created)
 

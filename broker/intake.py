@@ -174,8 +174,11 @@ def check_times(header: Header, now: int) -> None:
         raise Refusal("CLOCK")
 
 
-def check_parties(header: Header, view: Directory, now: int) -> None:
+def check_parties(header: Header, view: Directory, now: int, came: int | None = None) -> None:
     """Every party is a member with that desk, the signer's key stands, every receiving key may be sealed to.
+
+    Args:
+        came: when the message came, if it waited here since: its signer's key counts as it was then.
 
     A sender's desk may have been closed since, as while its message waited (K14); there must be one that receives it.
 
@@ -183,7 +186,8 @@ def check_parties(header: Header, view: Directory, now: int) -> None:
         Refusal: UNKNOWN_AGENCY, UNKNOWN_DESK, LEFT, MOVED, UNKNOWN_KEY, REVOKED_KEY, STALE_KEY.
     """
     view.desk(header.sender.a, header.sender.d, header.ts)
-    for at in (header.ts, now):  # a message dated back by minutes must not outlive its key's revocation
+    # A message dated back by minutes must not outlive its key's revocation.
+    for at in (header.ts, now if came is None else came):
         view.key(header.signer, Use.MSG, at, header.sender.a)
     for recipient in header.to:
         view.addressed(recipient.a, recipient.d, now, person=header.law.pd != "none")

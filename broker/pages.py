@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from broker.handlers import Relay
 from broker.problems import HEADERS, answer
+from broker.rates import Limited
 from broker.reading import numbers
 from broker.store import Store
 from broker.sweeping import Nothing, Reading
@@ -37,7 +38,7 @@ async def get_checkpoint(relay: Relay, request: web.Request) -> web.Response:
 
     No cache keeps it.
     """
-    relay.public.take("")
+    await _charged(relay, request)
     numbers(request.query, {})
     _, board = relay.shown(request)
     return answer((await board.newest()).encode(), NOTE)
@@ -45,7 +46,7 @@ async def get_checkpoint(relay: Relay, request: web.Request) -> web.Response:
 
 async def get_consistency(relay: Relay, request: web.Request) -> web.Response:
     """GET log/consistency?old=M&new=N, and keys/consistency."""
-    relay.public.take("")
+    await _charged(relay, request)
     asked = numbers(request.query, {"old": None, "new": None})
     log, _ = relay.shown(request)
     hashes = await log.consistency(asked["old"], asked["new"])
@@ -59,7 +60,7 @@ async def get_tile(relay: Relay, request: web.Request) -> web.Response:
     What is found never changes, so any cache may keep it. "Not found" may be kept by none: the log grows into it.
     The directory's entries say who is a member, so they are for agents and IG officers, and for no cache.
     """
-    relay.public.take("")
+    await _charged(relay, request)
     found = _TILE.fullmatch(request.match_info["path"])
     if found is None or request.query:
         raise Refusal("NOT_FOUND")
@@ -76,6 +77,23 @@ async def get_tile(relay: Relay, request: web.Request) -> web.Response:
     requester = await relay.requester(request, officer=None)
     await relay.sequencer.submit(Nothing(requester.nonce))
     return answer(await log.entries(start, start + width), OCTETS)
+
+
+async def _charged(relay: Relay, request: web.Request) -> None:
+    """Whoever asks, pays: strangers out of the one bucket that all of them share, agents and officers out of their own.
+
+    Else strangers who ask without end would keep every agency from holding two heads against each other, and so from
+    its mail. Raises Limited.
+    """
+    if "Signature-Input" in request.headers:
+        try:
+            await relay.requester(request, officer=None)
+        except Limited:
+            raise
+        except Refusal:  # a key that is over may read what anybody may
+            relay.public.take("")
+    else:
+        relay.public.take("")
 
 
 def tile_name(number: int) -> str:

@@ -5,6 +5,7 @@ import pytest
 from keys_tooling.ceremony import admit
 from schemas.chain import Chain
 from tests.broker.leads import EMERGENCY, HOUR, header_of, one, post_override, risky
+from tests.broker.test_key_statements import chain
 from tests.simulated_world import DESK, FLAGS, World
 
 pytestmark = pytest.mark.usefixtures("people")  # before the relay, which founds itself with them
@@ -96,3 +97,42 @@ async def test_what_waits_is_let_go_with_the_key_that_stood_when_it_came(
     assert result["status"] == "recorded"
     signed, record = people.override(header_of(sealed))
     assert await post_override(world, http, signed, record) == expected
+
+
+async def stated(world: World, http, name: str, signed) -> None:
+    (result,) = (await world.post_statements(http, name, ("directory", signed))).json()["results"]
+    assert result["status"] == "recorded", result
+    world.take(signed)
+
+
+async def test_what_waits_is_not_let_go_to_an_agency_that_has_left_since(world: World, http, people):
+    sealed = risky(world)
+    await one(world, http, sealed)
+    world.clock.advance(HOUR)
+    whose = world.parties["IDVAS"].id
+    await stated(world, http, "oversight", chain(world, "oversight").leave(whose, world.now, None, world.now))
+    signed, record = people.override(header_of(sealed))
+    assert await post_override(world, http, signed, record) == ("refused", "LEFT")
+    assert (await world.mailbox(http, "IDVAS")).head.items == ()
+
+
+async def test_what_waits_is_not_let_go_to_a_key_that_a_thief_has_by_now(world: World, http, people):
+    sealed = risky(world)
+    await one(world, http, sealed)
+    world.clock.advance(HOUR)
+    (to,) = header_of(sealed).to
+    await stated(
+        world, http, "IDVAS", chain(world, "IDVAS").revoke(to.k, "compromised", world.now, world.now)
+    )
+    signed, record = people.override(header_of(sealed))
+    assert await post_override(world, http, signed, record) == ("refused", "REVOKED_KEY")
+
+
+async def test_what_waits_is_let_go_although_its_signers_key_was_replaced(world: World, http, people):
+    sealed = risky(world)
+    await one(world, http, sealed)
+    world.clock.advance(HOUR)
+    kid = header_of(sealed).signer
+    await stated(world, http, "Peacock", chain(world, "Peacock").revoke(kid, "rotated", world.now, world.now))
+    signed, record = people.override(header_of(sealed))
+    assert await post_override(world, http, signed, record) == ("recorded", None)

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
-from broker.instances import RUNS, Run, Seen, Visit
+from broker.authentication import Asking
+from broker.instances import RUNS, WAITING, Run, Seen, Visit
 from schemas import api
-from schemas.request import NONCE, Target, sign_request
+from schemas.keys import Use
+from schemas.request import NONCE, Target, read_claim, sign_request
 from tests.broker.test_anchor import opened
 from tests.simulated_world import World
 
@@ -146,3 +148,29 @@ async def test_an_agent_whose_clock_is_behind_meets_a_thief_who_comes_more_often
         if await twice(world, http, ONE, ago=40):
             return
     raise AssertionError("both ran for a minute and nobody noticed")
+
+
+async def test_a_thief_who_draws_anew_more_often_than_runs_are_remembered_is_met_all_the_same(
+    world: World, relay: Any, http: Any
+):
+    """Between two requests of the agency's own agent, which asks again after half a minute."""
+    await ask(world, http, ONE)
+    for _ in range(RUNS + 4):
+        world.clock.advance(1)
+        await ask(world, http, secrets.token_bytes(NONCE // 2))
+    world.clock.advance(10)
+    assert await twice(world, http, ONE) == world.now
+
+
+async def test_requests_that_never_come_to_their_turn_are_not_remembered_without_end(
+    world: World, relay: Any
+):
+    """As those that are refused because their agency asks too often: each holds up nobody else, and none stays."""
+    agent = world.parties["Peacock"].member.agent
+    target = Target("GET", world.founded.partnership.charter.authority, api.MAILBOX, "", api.JSON)
+    headers = sign_request(target, b"", agent.auth, world.now, ONE + secrets.token_bytes(NONCE // 2))
+    known, key = relay.relay.instances, world.directory.key(agent.auth.kid, Use.AUTH, world.now)
+    asking = Asking(read_claim(headers, world.now), target, key)
+    for n in range(WAITING + 100):
+        known.expect(asking, n.to_bytes(32, "big"))
+    assert len(known._waiting) == WAITING
