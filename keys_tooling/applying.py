@@ -34,6 +34,8 @@ from schemas.names import check_unlike
 from schemas.signing import Signed
 
 ATTEMPTS = 20
+OUR_DISK = ("FILE", "DISK_FULL")
+"""Refusals of this machine: they say nothing of what the directory takes."""
 MOVED = ("CONFLICT", "DIRECTORY")
 """How a relay says that the chain stands elsewhere."""
 Tell = Callable[[str], None]
@@ -106,25 +108,32 @@ async def apply(
         if whole > 1:
             tell(f"{whole - len(missing) - len(theirs)} of {whole} recorded")
         try:
-            stated = await built(reading, own, held, missing, world.now(), theirs)
+            stated = (await built(reading, own, held, missing, world.now(), theirs)).stated
             announce(own.folder, tuple(one.signed for one in stated[len(theirs) :]))
             posted += await post(line, stated)
         except Refusal as refusal:
-            if not refusal.retry and refusal.code not in AWAY_CODES:
-                await _forget_if_untouched(line, own, journal, world)
+            if not refusal.retry and refusal.code not in (*AWAY_CODES, *OVER, *OUR_DISK):
+                await _drop_if_untouched(line, own, journal, world, tell)
             raise
     raise Refusal(
         "CONFLICT", "Somebody else was changing the directory at the same time. Run it again.", retry=True
     )
 
 
-async def _forget_if_untouched(line: Line, own: OwnSide, journal: Journal, world: World) -> None:
+async def _drop_if_untouched(line: Line, own: OwnSide, journal: Journal, world: World, tell: Tell) -> None:
     """What was refused for good and never begun waits for nobody: the next command finds the folder free."""
-    if journal.plan.files:
-        return
     reading = await read_own(line, own, world)
-    if len(outstanding(reading, journal)) == len(journal.plan.says):
-        journals.drop(own.folder)
+    if len(outstanding(reading, journal)) < len(journal.plan.says):
+        return
+    aside = journals.drop(own.folder, journal)
+    tell(
+        f"Nothing of '{journal.plan.does}' is published, and it does not wait any more: this folder is free."
+    )
+    if aside:
+        tell(
+            f"The key files that it made never came in force, and are {', '.join(aside)} now. "
+            "Destroy them when fenpost-keys check finds that everything fits."
+        )
 
 
 def not_recorded(reading: Reading, plan: Plan) -> tuple[Signed, ...]:
@@ -150,6 +159,14 @@ def outstanding(reading: Reading, journal: Journal) -> list[Said]:
     return missing
 
 
+@dataclass(frozen=True, slots=True)
+class Built:
+    """Statements to be posted, and the directory as it is with them."""
+
+    stated: tuple[Stated, ...]
+    view: Directory
+
+
 async def built(
     reading: Reading,
     own: OwnSide,
@@ -157,7 +174,7 @@ async def built(
     missing: list[Said],
     now: int,
     theirs: tuple[Signed, ...] = (),
-) -> tuple[Stated, ...]:
+) -> Built:
     """What others signed, then the missing statements on the chain's present place; each tried on a copy of the view.
 
     Raises:
@@ -168,7 +185,7 @@ async def built(
         trial.apply(signed)
     made = [Stated(signed) for signed in theirs]
     if not missing:
-        return tuple(made)
+        return Built(tuple(made), trial)
     chain = _begun(reading, own, held, missing[0])
     now = max(now, trial.agencies[chain.agency].ts)  # a chain is never dated backwards
     for said in missing:
@@ -178,7 +195,7 @@ async def built(
         trial.apply(signed)
         made.append(Stated(signed, said.text))
         chain = _following(chain, trial.agencies[chain.agency].op, (own.admin.op, *held))
-    return tuple(made)
+    return Built(tuple(made), trial)
 
 
 def check_free_name(view: Directory, own: OwnSide, body: Json) -> None:

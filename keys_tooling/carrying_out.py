@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from keys_tooling.partnership import AGENT
 from keys_tooling.plan import Facts, Given, Plan, described
 from keys_tooling.token_pins import on_token
 from schemas.directory import Directory
+from schemas.errors import Refusal
 from schemas.keyring import AdminKeys, AgentKeys
 from schemas.keys import Signer
 
@@ -91,25 +93,36 @@ def carried_out(
     with journals.alone(own.folder):
         begun = journals.unfinished(own.folder)
         journals.check_free(begun, does, told)
+        if begun is not None:
+            return _gone_on(world, own, passphrase, begun, dry=change.dry)
 
         async def work() -> Outcome:
             async with reached(own, world) as line:
-                if begun is not None:
-                    tell(f"Going on with '{begun.plan.does}', which was begun here.")
-                    view = (await read_own(line, own, world)).view
-                    journal, go = begun, not change.dry
-                else:
-                    plan, reading = await planned(line, own, world, make)
-                    view, size = reading.view, len(reading.statements)
-                    tell(described(plan))
-                    go = not change.dry and bool(plan.says) and agreed(yes=change.yes, unasked=unasked)
-                    journal = journals.begin(own.folder, plan, size) if go else Journal(plan, size)
-                if not go:
-                    return Outcome(journal.plan, view, None)
+                plan, reading = await planned(line, own, world, make)
+                view, size = reading.view, len(reading.statements)
+                tell(described(plan))
+                if change.dry or not plan.says or not agreed(yes=change.yes, unasked=unasked):
+                    return Outcome(plan, view, None)
+                journal = journals.begin(own.folder, plan, size)
                 done = await _applied(line, own, passphrase, journal, world)
-                return Outcome(journal.plan, done.view, done)
+                return Outcome(plan, done.view, done)
 
         return asyncio.run(work())
+
+
+def _gone_on(world: World, own: OwnSide, passphrase: bytes, begun: Journal, *, dry: bool) -> Outcome:
+    """Apply the rest of what was begun. The caller has had the folder alone since before it read the journal."""
+
+    async def work() -> Outcome:
+        async with reached(after_it(own, begun, passphrase), world) as line:
+            tell(f"Going on with '{begun.plan.does}', which was begun here.")
+            view = (await read_own(line, own, world)).view
+            if dry:
+                return Outcome(begun.plan, view, None)
+            done = await _applied(line, own, passphrase, begun, world)
+            return Outcome(begun.plan, done.view, done)
+
+    return asyncio.run(work())
 
 
 async def _applied(line: Line, own: OwnSide, passphrase: bytes, journal: Journal, world: World) -> Applied:
@@ -119,13 +132,23 @@ async def _applied(line: Line, own: OwnSide, passphrase: bytes, journal: Journal
         return await apply(line, own, journal, keys, world, tell)
     except AskerEndedError as ended:
         posted = ended.posted
-    made = made_for(own.folder, journal).get(AGENT)
-    if made is not None:
-        after = AgentKeys.from_json(read_secret(made, AgentKeys.HOLDS, passphrase))
-        own = replace(own, spare=(*own.spare, after.auth, after.renew))
-    async with reached(own, world) as other:
+    async with reached(after_it(own, journal, passphrase), world) as other:
         done = await apply(other, own, journal, keys, world, tell)
     return replace(done, posted=done.posted + posted)
+
+
+def after_it(own: OwnSide, journal: Journal, passphrase: bytes) -> OwnSide:
+    """The same side, which may ask with the keys that the change puts in force too: it may end those that asked."""
+    made = made_for(own.folder, journal).get(AGENT)
+    if made is None:
+        return own
+    try:
+        after = AgentKeys.from_json(read_secret(made, AgentKeys.HOLDS, passphrase))
+    except Refusal as refusal:
+        if refusal.code != "KEYFILE":  # the agent's own passphrase locks it: then the others must do
+            raise
+        return own
+    return replace(own, spare=(*own.spare, after.auth, after.renew))
 
 
 def made_for(folder: Path, journal: Journal) -> dict[str, Path]:
@@ -135,14 +158,15 @@ def made_for(folder: Path, journal: Journal) -> dict[str, Path]:
 
 def resume(world: World, folder: Path, passphrase: bytes, *, as_json: bool) -> None:
     """Go on with whatever was begun in this folder, also where the key files that it replaces are lost or over."""
-    begun = journals.unfinished(folder)
-    if begun is None:
-        report({"finished": True, "plan": None}, "Nothing waits to be finished here.", as_json=as_json)
-        return
-    plan = begun.plan
-    own = OwnSide.open(folder, passphrase, made_for(folder, begun))
     on = Change(yes=True, dry=False, passphrase_file=None, as_json=as_json)
-    carry_out(world, own, passphrase, on, plan.does, plan.given, lambda _reading, _own: plan)
+    with journals.alone(folder):  # first: a journal that is not ready may be of a command that is at work now
+        begun = journals.unfinished(folder)
+        if begun is None:
+            report({"finished": True, "plan": None}, "Nothing waits to be finished here.", as_json=as_json)
+            return
+        own = OwnSide.open(folder, passphrase, made_for(folder, begun))
+        outcome = _gone_on(world, own, passphrase, begun, dry=False)
+    said(outcome, {}, "", on)
 
 
 async def planned(line: Line, own: OwnSide, world: World, make: Make) -> tuple[Plan, Reading]:
@@ -151,14 +175,33 @@ async def planned(line: Line, own: OwnSide, world: World, make: Make) -> tuple[P
     check_own_chain(reading, own.admin)
     say_others(by_others(reading, own.admin))
     plan = make(reading, own)
-    if (
-        not plan.says or plan.says[0].op != "rotate-root"
-    ):  # the roots' word is for whoever has no operational key
+    if not plan.puts:
         own_chain(reading, own.admin)
-        if plan.says and not plan.files:
-            theirs = not_recorded(reading, plan)
-            await built(reading, own, (), list(plan.says), world.now(), theirs)  # refused before it is begun
+    if plan.says:  # refused before it is begun
+        theirs = not_recorded(reading, plan)
+        tried = await built(reading, own, plan.puts, list(plan.says), world.now(), theirs)
+        check_asking(tried.view, own, plan, world.now())
     return plan, reading
+
+
+def check_asking(view: Directory, own: OwnSide, plan: Plan, now: int) -> None:
+    """Raises Refusal UNAUTHENTICATED when nobody here could ask the relay any more, once the plan is published.
+
+    Args:
+        view: the directory with the plan in it.
+    """
+    made = any(new.final == AGENT for new in plan.files)  # and new request keys with it
+    if made or not any(said.op == "revoke" for said in plan.says):
+        return
+    for key in (own.auth, *own.spare):
+        with contextlib.suppress(Refusal):
+            view.requester(key.kid, now)
+            return
+    raise Refusal(
+        "UNAUTHENTICATED",
+        "This would end the last key with which this folder asks the relay. Add --officer with the key file of an IG "
+        "officer, or replace all of them at once: fenpost-keys recover agent --copied",
+    )
 
 
 def say_others(others: list[tuple[int, str, str]]) -> None:

@@ -9,6 +9,7 @@ import click
 
 from keys_tooling.change import CHANGE, Change
 from keys_tooling.console import World, report, tell
+from keys_tooling.lent_key import LENT, Lent
 from keys_tooling.options import DEMONSTRATION, FILE, JSON, MEMBER, PASSPHRASE
 
 if TYPE_CHECKING:
@@ -136,6 +137,7 @@ def _ask_agent(folder: Path, uses: tuple[str, ...], change: Change) -> Facts:
 @click.option(
     "--since", default="now", show_default=True, help="From when: now, or such as 2027-01-04T09:00Z."
 )
+@LENT
 @CHANGE
 @click.pass_obj
 def revoke(
@@ -146,24 +148,28 @@ def revoke(
     person: str | None,
     reason: str,
     since: str,
+    lent: Lent,
     change: Change,
 ) -> None:
     """End keys of your agency: the plan says what that undoes, and who must act. A leaver's key ends the same day.
 
-    The administrator's own key was stolen, or she cannot be reached? Then: fenpost-keys emergency.
+    The administrator's own key was stolen, or she cannot be reached? Then: fenpost-keys emergency. Is it the last key
+    with which this folder asks the relay? Then an IG officer lends hers.
 
     \b
     Example:
       fenpost-keys revoke --dir peacock --person lead-2 --reason left
       fenpost-keys revoke --dir peacock --use msg --reason compromised --since 2027-01-04T09:00Z
     """
-    from keys_tooling import revocation
+    from keys_tooling import bare_side, revocation
     from keys_tooling.carrying_out import carry_out, given
+    from keys_tooling.passphrases import known_passphrase
     from keys_tooling.policy_asking import read_moment
 
     if not kids and use is None and person is None:
         raise click.UsageError("Say which key: its id, --use or --person.")
-    own, passphrase = change.administrator(folder)
+    passphrase = known_passphrase(change.passphrase_file, "the administrator's keys")
+    own = bare_side.without_agent(folder, passphrase, lent.key(passphrase))
     told = given(kids=",".join(sorted(kids)), use=use, person=person, reason=reason, since=since)
 
     def plan(reading: Reading, side: OwnSide) -> Plan:
@@ -172,7 +178,8 @@ def revoke(
         keys = revocation.chosen(agency, kids, use, person, now)
         return revocation.revoke_keys(reading, side, told, keys, reason, read_moment(since, now), now)
 
-    carry_out(world, own, passphrase, change, "revoke", told, plan)
+    with lent.asked_for():
+        carry_out(world, own, passphrase, change, "revoke", told, plan)
 
 
 @click.command()

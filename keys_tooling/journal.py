@@ -183,9 +183,23 @@ def finish(folder: Path, journal: Journal) -> None:
     _erase(folder)
 
 
-def drop(folder: Path) -> None:
-    """Forget a change of which nothing was published and nothing was made."""
+def drop(folder: Path, journal: Journal) -> tuple[str, ...]:
+    """Forget a change of which nothing was published.
+
+    Returns:
+        The names under which the key files that it made are put aside. A person destroys them: that nothing was
+        published is the relay's word, and nobody could draw these keys again.
+    """
+    aside = []
+    for new in journal.plan.files:
+        made, kept = folder / new.name, folder / f"old-{new.name}"
+        if made.exists() and not kept.exists():
+            os.link(made, kept)
+        made.unlink(missing_ok=True)
+        if kept.exists():
+            aside.append(kept.name)
     _erase(folder)
+    return tuple(aside)
 
 
 def _write(folder: Path, journal: Journal, stage: str) -> None:

@@ -9,7 +9,8 @@ from schemas.errors import Refusal
 from schemas.keys import Use
 
 GRACE = 3600
-"""The request key ends this much later than the others: the agent still hears that they ended."""
+"""The keys that ask the relay end this much later than the others: the agent still hears that they ended."""
+ASKING = (Use.AUTH, Use.RENEW)
 OPEN = {
     "waiting": "messages that wait to be sent",
     "receipts_waiting": "confirmations that wait to be sent",
@@ -57,7 +58,7 @@ def leave(
 
 
 def finish(reading: Reading, own: OwnSide, given: Given, status: Facts, now: int) -> Plan:
-    """Every key of the agency ends, its officers' and people's too; the request key an hour later.
+    """Every key of the agency ends, its officers' and people's too; those that ask the relay an hour later.
 
     Raises:
         Refusal: NOT_LEFT (it has not said that it leaves, or is not over yet).
@@ -69,8 +70,8 @@ def finish(reading: Reading, own: OwnSide, given: Given, status: Facts, now: int
     keys = [
         key for key in agency.keys.values() if now < key.exp and (key.revoked is None or now < key.revoked)
     ]
-    keys.sort(key=lambda key: (key.use == Use.AUTH, key.use, key.nbf))
-    says = tuple(revoke(key.kid, "left", now + GRACE if key.use == Use.AUTH else now) for key in keys)
+    keys.sort(key=lambda key: (key.use in ASKING, key.use, key.nbf))
+    says = tuple(revoke(key.kid, "left", now + GRACE if key.use in ASKING else now) for key in keys)
     return Plan(
         "agency leave --finish",
         given,

@@ -12,6 +12,7 @@ from typing import Any
 from keys_tooling.moments import moment
 from schemas.canonical import Json
 from schemas.directory import Agency
+from schemas.keys import Signer
 from schemas.signing import Signed
 
 Facts = dict[str, Any]
@@ -65,6 +66,7 @@ class Plan:
         affects: sentences: who notices, and how.
         after: sentences: what people must do then.
         brings: statements that another agency signed, recorded before these.
+        puts: an operational key that the plan puts in force where there may be no other. Kept in memory alone.
     """
 
     does: str
@@ -75,6 +77,7 @@ class Plan:
     affects: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     brings: tuple[Signed, ...] = ()
+    puts: tuple[Signer, ...] = field(default=(), repr=False, compare=False)
 
     def same(self, does: str, given: Given) -> bool:
         return (self.does, self.given) == (does, given)

@@ -3,31 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from keys_tooling.backup_main import recover_shares
 from keys_tooling.change import CHANGE, Change
 from keys_tooling.console import World
+from keys_tooling.lent_key import LENT, Lent
 from keys_tooling.options import DEMONSTRATION, FILE, MEMBER
-
-if TYPE_CHECKING:
-    from keys_tooling.own_side import OwnSide
-    from schemas.keys import Signer, SigningKey
-    from schemas.partnership import Partnership
-
-OFFICER = click.option(
-    "--officer",
-    type=FILE,
-    help="An IG officer's key file: asks the relay where agent.fpk is gone, or its keys have ended.",
-)
-LENT = click.option(
-    "--officer-passphrase-file",
-    "officer_words",
-    type=FILE,
-    help="Its passphrase. [default: the folder's]",
-)
 
 
 @click.group()
@@ -65,7 +48,9 @@ recover.add_command(recover_shares)
     type=click.IntRange(1),
     help="Undo the agency's statements from this number on: a thief made them.",
 )
-@OFFICER
+@click.option(
+    "--agency", "named", metavar="NAME", help="The agency, by name or id, where agent.fpk is lost too."
+)
 @LENT
 @DEMONSTRATION
 @CHANGE
@@ -76,8 +61,8 @@ def recover_op(
     root_files: tuple[Path, ...],
     root_passphrases: tuple[Path, ...],
     void_from: int | None,
-    officer: Path | None,
-    officer_words: Path | None,
+    named: str | None,
+    lent: Lent,
     demonstration_cost: bool,
     change: Change,
 ) -> None:
@@ -86,14 +71,16 @@ def recover_op(
     The old one may still publish until this is done: do it at once. Killed at any moment, run it again.
 
     Where the agent's keys have ended too, an IG officer lends her request key: the agency's, or oversight's if a thief
-    has ended that as well.
+    has ended that as well. Is the whole machine gone, and agent.fpk with it? Put partnership.json into a new folder,
+    and name the agency; recover the agent then.
 
     \b
     Example:
       fenpost-keys recover op --dir peacock --roots /media/safe/next-roots.fpk --dry-run
       fenpost-keys recover op --dir peacock --roots /media/safe/next-roots.fpk --void-from 31
+      fenpost-keys recover op --dir new --agency "The Peacock Project" --officer officer.fpk --roots next-roots.fpk
     """
-    from keys_tooling import recovering
+    from keys_tooling import bare_side, recovering
     from keys_tooling.carrying_out import carry_out, given
     from keys_tooling.demonstration import cost
     from keys_tooling.keyfiles import read_secret
@@ -102,23 +89,23 @@ def recover_op(
     if root_passphrases and len(root_passphrases) != len(root_files):
         raise click.UsageError("--roots-passphrase-file is given as often as --roots, or not at all.")
     passphrase = known_passphrase(change.passphrase_file, "the administrator's keys")
-    roots: list[SigningKey] = []
+    brought: list[recovering.Brought] = []
     for at, file in enumerate(root_files):
         own = known_passphrase(root_passphrases[at], "the roots") if root_passphrases else passphrase
-        roots += recovering.roots_of(read_secret(file, "roots", own))
+        roots = recovering.roots_of(read_secret(file, "roots", own))
+        brought.append(recovering.Brought(file.name, roots, own))
     locked = recovering.Locked(passphrase, cost(demonstration_cost))
-    asking = None if officer is None else _lent(officer, officer_words, passphrase)
-    side = _without_admin(world, folder, passphrase, asking)
     told = given(void_from=void_from)
-    carry_out(
-        world, side, passphrase, change, "recover op", told,
-        lambda reading, own: recovering.new_op(reading, own, told, tuple(roots), void_from, locked, world),
-    )  # fmt: skip
+    with lent.asked_for():
+        side = bare_side.without_admin(world, folder, passphrase, lent.key(passphrase), named)
+        carry_out(
+            world, side, passphrase, change, "recover op", told,
+            lambda reading, own: recovering.new_op(reading, own, told, tuple(brought), void_from, locked, world),
+        )  # fmt: skip
 
 
 @recover.command("agent")
 @MEMBER
-@OFFICER
 @LENT
 @click.option(
     "--copied",
@@ -131,8 +118,7 @@ def recover_op(
 def recover_agent(
     world: World,
     folder: Path,
-    officer: Path | None,
-    officer_words: Path | None,
+    lent: Lent,
     copied: bool,
     demonstration_cost: bool,
     change: Change,
@@ -151,78 +137,17 @@ def recover_agent(
       fenpost-keys recover agent --dir peacock --officer peacock-officer/officer.fpk
       fenpost-keys recover agent --dir peacock --officer peacock-officer/officer.fpk --copied
     """
-    from keys_tooling import recovering
+    from keys_tooling import bare_side, recovering
     from keys_tooling.carrying_out import carry_out, given
     from keys_tooling.demonstration import cost
     from keys_tooling.passphrases import known_passphrase
 
     passphrase = known_passphrase(change.passphrase_file, "the administrator's keys")
-    asking = None if officer is None else _lent(officer, officer_words, passphrase)
-    side = _without_agent(folder, passphrase, asking)
+    side = bare_side.without_agent(folder, passphrase, lent.key(passphrase))
     before = recovering.copied_keys(folder, passphrase, side.admin.agency) if copied else None
     locked, told = recovering.Locked(passphrase, cost(demonstration_cost)), given(copied=copied)
-    carry_out(
-        world, side, passphrase, change, "recover agent", told,
-        lambda reading, own: recovering.new_agent(reading, own, told, locked, world, before),
-    )  # fmt: skip
-
-
-def _partnership(folder: Path) -> Partnership:
-    from keys_tooling.keyfiles import read_public
-    from keys_tooling.partnership import PARTNERSHIP
-    from schemas.partnership import FILE_LIMIT, Partnership
-
-    return Partnership.parse(read_public(folder / PARTNERSHIP, FILE_LIMIT))
-
-
-def _lent(officer: Path, words: Path | None, passphrase: bytes) -> Signer:
-    """An officer's request key."""
-    from keys_tooling.keyfiles import read_secret
-    from keys_tooling.passphrases import known_passphrase
-    from keys_tooling.token_pins import on_token
-    from schemas.keyring import OfficerKeys
-
-    own = known_passphrase(words, "the officer's keys") if words else passphrase
-    return OfficerKeys.from_json(read_secret(officer, OfficerKeys.HOLDS, own), on_token).auth
-
-
-def _without_admin(world: World, folder: Path, passphrase: bytes, asking: Signer | None) -> OwnSide:
-    """The agency's side where admin.fpk is lost, or may not be believed: its place in the chain is the directory's."""
-    import asyncio
-
-    from keys_tooling.directory_reading import Reading
-    from keys_tooling.keyfiles import read_secret
-    from keys_tooling.own_side import OwnSide, reached, read_own
-    from keys_tooling.partnership import AGENT
-    from schemas.errors import Refusal
-    from schemas.keyring import AdminKeys, AgentKeys
-    from schemas.keys import SigningKey
-
-    agent = AgentKeys.from_json(read_secret(folder / AGENT, AgentKeys.HOLDS, passphrase))
-    nobody = AdminKeys(agent.agency, SigningKey(world.draw(32)), 0, "")
-    signs, spare = (agent.auth, (agent.renew,)) if asking is None else (asking, ())
-    side = OwnSide(folder, _partnership(folder), nobody, signs, spare)
-
-    async def read() -> Reading:
-        async with reached(side, world) as line:
-            return await read_own(line, side, world)
-
-    found = asyncio.run(read()).view.agencies.get(agent.agency)
-    if found is None:
-        raise Refusal("UNKNOWN_AGENCY")
-    admin = AdminKeys(agent.agency, nobody.op, found.seq, found.head)
-    return OwnSide(folder, side.partnership, admin, signs, spare)
-
-
-def _without_agent(folder: Path, passphrase: bytes, asking: Signer | None) -> OwnSide:
-    """The agency's side where agent.fpk is lost, or its keys have ended: an officer asks the relay."""
-    from keys_tooling.keyfiles import read_secret
-    from keys_tooling.own_side import OwnSide
-    from keys_tooling.partnership import ADMIN
-    from keys_tooling.token_pins import on_token
-    from schemas.keyring import AdminKeys
-
-    if asking is None:
-        return OwnSide.open(folder, passphrase)
-    admin = AdminKeys.from_json(read_secret(folder / ADMIN, AdminKeys.HOLDS, passphrase), on_token)
-    return OwnSide(folder, _partnership(folder), admin, asking)
+    with lent.asked_for():
+        carry_out(
+            world, side, passphrase, change, "recover agent", told,
+            lambda reading, own: recovering.new_agent(reading, own, told, locked, world, before),
+        )  # fmt: skip

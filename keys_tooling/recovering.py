@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from keys_tooling.ceremony import BACKDATE, SIGNING, WEEK, running_keys, signing_of
-from keys_tooling.ceremony import ROOTS as COUNT
 from keys_tooling.console import World, paragraphs
 from keys_tooling.directory_reading import Reading
 from keys_tooling.keyfiles import read_secret
@@ -71,6 +70,18 @@ class Locked:
         return "Locked()"
 
 
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """The root keys in one file, called `name`, which `passphrase` opens."""
+
+    name: str
+    roots: tuple[SigningKey, ...]
+    passphrase: bytes
+
+    def __repr__(self) -> str:
+        return "Brought()"
+
+
 def roots_of(secrets: Json) -> tuple[SigningKey, ...]:
     """What a file of roots holds. Raises Refusal KEYFILE."""
     try:
@@ -83,20 +94,19 @@ def new_op(
     reading: Reading,
     own: OwnSide,
     given: Given,
-    roots: tuple[SigningKey, ...],
+    brought: tuple[Brought, ...],
     void_from: int | None,
     locked: Locked,
     world: World,
 ) -> Plan:
-    """A new operational key and new next roots, by the word of the roots that were committed to.
+    """A new operational key and as many new next roots as were committed to, by the word of some of these.
 
     Raises:
         Refusal: ROOT_UNKNOWN, ROOT_THRESHOLD, DIRECTORY (there is no statement of that number).
     """
     agency = reading.view.agencies[own.admin.agency]
-    usable = tuple(
-        root for root in {root.kid: root for root in roots}.values() if root.kid in agency.committed
-    )
+    roots = {root.kid: root for one in brought for root in one.roots}
+    usable = tuple(root for root in roots.values() if root.kid in agency.committed)
     if not usable:
         raise Refusal(
             "ROOT_UNKNOWN",
@@ -111,7 +121,8 @@ def new_op(
         raise Refusal(
             "DIRECTORY", f"Statements of this agency are numbered from 1 to {agency.seq}. Correct the number."
         )
-    op, after = SigningKey(world.draw(32)), tuple(SigningKey(world.draw(32)) for _ in range(COUNT))
+    # As many as before: fewer could be too few to agree, and would be gone with the first page that is lost.
+    op, *after = (SigningKey(world.draw(32)) for _ in range(1 + len(agency.committed)))
     body = RotateRoot(
         roots=tuple(b64(root.public) for root in usable),
         threshold=agency.threshold,
@@ -124,7 +135,7 @@ def new_op(
         body = body.signed_by(agency.id, root)
     admin = AdminKeys(agency.id, op, agency.seq, agency.head)
     mark = op.kid[:6].replace("-", "0").replace("_", "0").lower()
-    held: Json = {"roots": [b64(root.seed()) for root in after]}
+    files, handing = next_roots(mark, tuple(after), brought, agency, locked, world)
     return Plan(
         "recover op",
         given,
@@ -132,18 +143,60 @@ def new_op(
         (Said("rotate-root", body.model_dump(mode="json")),),
         (
             _file(f"next-admin-{mark}.fpk", ADMIN, admin.to_json(), AdminKeys.HOLDS, locked, world),
-            _file(f"next-roots-{mark}.fpk", f"next-roots-{mark}.fpk", held, "roots", locked, world),
+            *files,
         ),
         (
             "whoever has the old operational key can publish nothing in this agency's name from then on",
             *_void(reading, agency, void_from),
         ),
         (
-            f"take next-roots-{mark}.fpk off this machine, to a safe without other roots, and destroy the old one",
+            *handing,
             "look what is published: fenpost-keys check. Publish again what was undone and was right",
             "make a new backup: fenpost-keys backup",
         ),
+        puts=(op,),
     )
+
+
+def next_roots(
+    mark: str,
+    after: tuple[SigningKey, ...],
+    brought: tuple[Brought, ...],
+    agency: Agency,
+    locked: Locked,
+    world: World,
+) -> tuple[tuple[NewFile, ...], tuple[str, ...]]:
+    """The files of the next roots, and what people do with them. Where several files were brought, each root is alone.
+
+    Whoever brought roots gets as many, under the passphrase of her own file. The roots of those who were not there are
+    under the folder's, until they are handed over.
+    """
+    if len(brought) == 1:
+        name = f"next-roots-{mark}.fpk"
+        files = (_roots_file(name, after, locked, world),)
+        say = f"take {name} off this machine, to a safe without other roots, and destroy the old one"
+        return files, (say,)
+    counted = set[str]()
+    own: list[Brought] = []
+    for one in brought:
+        usable = {root.kid for root in one.roots if root.kid in agency.committed} - counted
+        counted |= usable
+        own += [one] * len(usable)
+    made, says = list[NewFile](), list[str]()
+    for n, root in enumerate(after):
+        name = f"next-root-{mark}-{n + 1}.fpk"
+        lock_it = Locked(own[n].passphrase, locked.cost) if n < len(own) else locked
+        made.append(_roots_file(name, (root,), lock_it, world))
+        if n < len(own):
+            says.append(f"{name} is for whoever brought {own[n].name}, which is spent, and opens as that did")
+    rest = [one.name for one in made[len(own) :]]
+    if rest:
+        says.append(
+            f"{', '.join(rest)}: for the holders who were not here. Each gives hers a passphrase of her own at once "
+            "(fenpost-keys passphrase); until then this folder's opens it"
+        )
+    says.append("each takes hers off this machine, to a safe without other roots, and destroys the old one")
+    return tuple(made), tuple(says)
 
 
 def copied_keys(folder: Path, passphrase: bytes, agency: str) -> AgentKeys:
@@ -188,7 +241,9 @@ def new_agent(
         if key.use in RUNNING and key.exp > now and (key.revoked is None or now < key.revoked)
     ]
     reason = "lost" if copied is None else "compromised"
-    says += [revoke(key.kid, reason, now) for key in sorted(old, key=lambda key: (key.nbf, key.kid))]
+    # What asks the relay ends last: a long plan is posted in several pieces.
+    old.sort(key=lambda key: (key.use in (Use.AUTH, Use.RENEW), key.nbf, key.kid))
+    says += [revoke(key.kid, reason, now) for key in old]
     mark = keys.msg.kid[:6].replace("-", "0").replace("_", "0").lower()
     return Plan(
         "recover agent",
@@ -223,6 +278,11 @@ def _what(agency: Agency, said: Json) -> str:
     ended = agency.keys.get(str(said["body"].get("kid")))
     use = said["body"].get("use") or (ended and f"{ended.use}, {said['body'].get('reason')}")
     return f"{said['op']} {use}" if use else str(said["op"])
+
+
+def _roots_file(name: str, roots: tuple[SigningKey, ...], locked: Locked, world: World) -> NewFile:
+    held: Json = {"roots": [b64(root.seed()) for root in roots]}
+    return _file(name, name, held, "roots", locked, world)
 
 
 def _file(name: str, final: str, secrets: Json, holds: str, locked: Locked, world: World) -> NewFile:
