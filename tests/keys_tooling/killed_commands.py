@@ -30,6 +30,8 @@ from tests.simulated_world import PASSPHRASE, World
 
 Words = tuple[str | Path, ...]
 NEW = b"four other words of a test"
+LEAST = 18
+"""Steps that every change of the directory takes at least."""
 QUICKLY = "--demonstration-cost"
 LEAVERS = tuple(f"Leaver {letter}" for letter in "ABCDEFGH")
 """Members that leave or are merged, one each time; how many bounds how often a command that ends one is killed."""
@@ -60,12 +62,17 @@ class Command:
 
 
 def try_every_kill(world: World, forks: Nursery, command: Command, kills: int, offset: int = 0) -> int:
-    """Kill the command at so many of its steps, type it again each time, and look; how often it died."""
-    number = 0
-    steps = forks.steps(world, command.words(world, number))
-    command.whole(world, number)
-    died = 0
-    for at in chosen(steps, min(kills, command.most - 1), offset):
+    """Kill the command at so many of its steps, type it again each time, and look; how often it died.
+
+    Before a single kill its steps are not counted: `offset` says which.
+    """
+    number = died = 0
+    places = [1 + offset % LEAST]
+    if kills > 1:
+        steps = forks.steps(world, command.words(world, number))
+        command.whole(world, number)
+        places = chosen(steps, min(kills, command.most - 1), offset)
+    for at in places:
         number += 1
         world.clock.advance(1)
         words = command.words(world, number)

@@ -22,13 +22,12 @@ OFTEN = {
     "agency init": 3,
     "backup": 3,
     "restore": 3,
-    "passphrase": 3,
 }
-"""How often, where a command does more than one change of its own chain; once for each of the others."""
 
 
 def kills(command: Command) -> int:
-    return OFTEN.get(command.name, 1)
+    """Once where a command stands on what all changes share, more often where it makes files or more than a change."""
+    return OFTEN.get(command.name, 2 if command.party is None else 1)
 
 
 def names(ending: bool) -> pytest.MarkDecorator:
