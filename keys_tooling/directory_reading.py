@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from keys_tooling.spooled import Statements
 from schemas.api import DirectoryPage
 from schemas.canonical import decode
 from schemas.checkpoint import Checkpoint, LogKey, note_hash, open_checkpoint
@@ -31,10 +32,13 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The whole directory, replayed: its view, its statements in order and the checkpoint that vouches for them."""
+    """The whole directory, replayed: its view, its statements in order and the checkpoint that vouches for them.
+
+    The statements lie on disk: of a large partnership they are twice what the view takes.
+    """
 
     view: Directory
-    statements: tuple[Signed, ...]
+    statements: Sequence[Signed]
     note: str
 
     def hashes(self) -> frozenset[str]:
@@ -80,7 +84,7 @@ async def read_directory(
     Raises:
         Refusal: FORK, ROLLBACK, CHECKPOINT, CLOCK; what the source and Directory.apply raise.
     """
-    statements = list(known)
+    statements = Statements(known)
     view = replay(oversight, known, None, lambda _size: None)
     while True:
         page = await source.directory(view.size)
@@ -90,7 +94,7 @@ async def read_directory(
             view.apply(signed, later=checks)
             _hold(view, believed)
         await _make(checks)
-        statements += new
+        statements.add(new)
         far(view.size, page.size)
         if not new or view.size >= page.size:
             break
@@ -100,7 +104,7 @@ async def read_directory(
     if checkpoint.size != view.size or checkpoint.root != view.frontier.root():
         raise Refusal("FORK")
     _check_fresh(page, key, now)
-    return Reading(view, tuple(statements), page.checkpoint)
+    return Reading(view, statements, page.checkpoint)
 
 
 async def _make(checks: Later) -> None:
