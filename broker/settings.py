@@ -47,8 +47,10 @@ class Settings:
     agency_rate: float = 1000.0
     agency_burst: float = 4000.0
     public_rate: float = 200.0
-    statement_rate: float = 0.2
-    statement_burst: float = 2000.0
+    statement_rate: float = 0.003
+    """Directory statements a second that one key may have recorded, some 260 a day: everybody replays them for ever.
+    An agency of many officers who all come on one day stays within the burst."""
+    statement_burst: float = 1000.0
     queue_items: int = 2000
     queue_bytes: int = 128 * 1024 * 1024
     connections: int = 1000
