@@ -10,7 +10,7 @@ import pytest
 
 from keys_tooling import journal as journals
 from keys_tooling import own_side
-from keys_tooling.plan import Plan, Said
+from keys_tooling.plan import NewFile, Plan, Said
 from schemas.errors import Refusal
 from schemas.keyfile import unlock
 from schemas.keyring import AdminKeys
@@ -171,8 +171,6 @@ def test_a_spoiled_journal_is_refused_and_stays(tmp_path: Path, spoil: bytes):
 
 
 def test_what_was_begun_and_never_ready_is_taken_back(tmp_path: Path):
-    from keys_tooling.plan import NewFile
-
     whole = Plan("rotate", (), "ag1", (Said("x", {}),), (NewFile("next.fpk", "admin.fpk", b"data"),))
     journals.begin(tmp_path, whole, 3)
     value = json.loads((tmp_path / journals.NAME).read_text())
@@ -183,8 +181,6 @@ def test_what_was_begun_and_never_ready_is_taken_back(tmp_path: Path):
 
 
 def test_finishing_keeps_the_old_key_file_beside_the_new_one(tmp_path: Path):
-    from keys_tooling.plan import NewFile
-
     (tmp_path / "admin.fpk").write_bytes(b"old")
     whole = Plan("rotate", (), "ag1", (), (NewFile("next.fpk", "admin.fpk", b"new"),))
     journal = journals.begin(tmp_path, whole, 0)
@@ -197,8 +193,6 @@ def test_finishing_keeps_the_old_key_file_beside_the_new_one(tmp_path: Path):
 
 @pytest.mark.parametrize("at", range(6))
 def test_a_full_disk_while_a_change_begins_leaves_nothing(tmp_path: Path, monkeypatch, at: int):
-    from keys_tooling.plan import NewFile
-
     calls = iter(range(1000))
     real = os.fsync
 
@@ -376,3 +370,19 @@ def test_one_command_at_a_time_changes_a_folder(world: World):
         with journals.alone(folder):
             assert refused(world, "rotate", "--dir", folder, *ROTATE).code == "UNFINISHED"
         assert done(world, "rotate", "--dir", folder, *ROTATE)["posted"] == 1
+
+
+def test_resume_takes_nothing_from_a_command_that_is_at_work(world: World):
+    """Its key file stands before its journal is ready; taken away, a key would be published that nobody holds."""
+    folder = world.folder / "Peacock"
+    with served(world):
+        with journals.alone(folder):
+            made_file = NewFile("next-admin.fpk", "admin.fpk", b"locked")
+            journals.begin(folder, Plan("rotate", (), "ag1", (Said("x", {}),), (made_file,)), 3)
+            whole = (folder / journals.NAME).read_text()
+            (folder / journals.NAME).write_text(json.dumps({**json.loads(whole), "stage": "begun"}))
+            assert refused(world, "resume", "--dir", folder).code == "UNFINISHED"
+            assert (folder / made_file.name).read_bytes() == made_file.data
+            assert (folder / journals.NAME).exists()
+        assert done(world, "resume", "--dir", folder) == {"finished": True, "plan": None}
+        assert not (folder / made_file.name).exists()  # that command was killed
