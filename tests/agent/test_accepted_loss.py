@@ -29,9 +29,10 @@ from schemas.loss import Loss, sign_loss, sign_word
 from schemas.signing import Signed
 from tests.agent.agencies import agreement, form, put, quiet
 from tests.agent.test_witness import ROUND, send
-from tests.broker.test_anchor import anchor, copied, pulled, relay_folder, restored
+from tests.broker.test_anchor import anchor, copied, relay_folder, restored
 from tests.broker.test_log import checkpoint
 from tests.broker.test_log import send as post
+from tests.keys_tooling.mirrored import pull_served
 from tests.simulated_world import PASSPHRASE, World
 
 pytestmark = pytest.mark.filterwarnings("ignore:shutdown_timeout:DeprecationWarning")
@@ -231,7 +232,7 @@ async def test_a_head_newer_than_the_relay_knows_counts_only_when_oversight_name
         two = TwoNotes.parse((world.folder / "Peacock" / "two-logs.json").read_bytes())
         async with world.session() as http:
             await post(world, http, ours.size)
-        await pulled(world, world.folder / "new")
+        await pull_served(world, world.folder / "new", "oversight")
         partnership, keys = world.founded.partnership, world.parties["oversight"].officer
         with open_mirror(world.folder / "new", write=False) as mirror:
             word = losing.accept(statement, str(lost), (two,), partnership, mirror, keys, world.now)
@@ -348,17 +349,23 @@ async def test_an_officers_pull_says_what_to_do_and_a_new_folder_follows_the_log
     backup = copied(world, "backup.db")
     async with world.relay(), world.session() as http:
         await post(world, http, 3)
-        await pulled(world, world.folder / "old")
+        await pull_served(world, world.folder / "old", "oversight")
     restored(world, backup)
     newest = open_checkpoint(anchor(world).read().log, world.founded.partnership.log_key)
     world.clock.advance(60)
     statement = await accept_loss(world, newest.size - 2)
     world.clock.advance(60)
     async with world.relay(), world.session() as http:
-        assert "pull into a new folder" in (await refused(pulled(world, world.folder / "old"))).say
+        assert (
+            "pull into a new folder"
+            in (await refused(pull_served(world, world.folder / "old", "oversight"))).say
+        )
         await post(world, http, 5)
-        assert "pull into a new folder" in (await refused(pulled(world, world.folder / "old"))).say
-        await pulled(world, world.folder / "new")
+        assert (
+            "pull into a new folder"
+            in (await refused(pull_served(world, world.folder / "old", "oversight"))).say
+        )
+        await pull_served(world, world.folder / "new", "oversight")
     partnership, keys = world.founded.partnership, world.parties["oversight"].officer
     with open_mirror(world.folder / "old", write=False) as mirror:
         assert losing.look(statement, partnership, mirror).mirrors == "before"
@@ -410,7 +417,7 @@ async def test_an_officer_of_oversight_reads_and_accepts_a_loss_by_command(world
     world.clock.advance(60)
     folder = world.folder / "officer"
     async with world.relay():
-        await pulled(world, folder)
+        await pull_served(world, folder, "oversight")
     keys = world.parties["oversight"].officer
     put(folder / "officer.fpk", lock(keys.to_json(), keys.HOLDS, PASSPHRASE, QUICK, secrets.token_bytes))
     put(folder / "passphrase", PASSPHRASE + b"\n")

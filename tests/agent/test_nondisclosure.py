@@ -18,7 +18,8 @@ from schemas.signing import Purpose, Signed
 from tests.agent.agencies import quiet
 from tests.agent.test_commands import process_of, type_in
 from tests.agent.test_commands import world as world_of_the_wall  # noqa: F401 - a fixture
-from tests.keys_tooling.test_real_relay import pull, reading
+from tests.keys_tooling.mirrored import pull_served
+from tests.keys_tooling.test_real_relay import reading
 from tests.simulated_world import World
 
 DAY = 24 * 3600
@@ -164,7 +165,7 @@ async def test_its_own_officers_and_oversights_read_the_codes_and_no_other(world
     async with world.relay(), quiet(world, "Peacock") as peacock:
         await peacock.nondisclosures.record(asked())
         for name in ("Peacock", "IDVAS", "DASS", "oversight"):
-            await pull(world, tmp_path / name, name)
+            await pull_served(world, tmp_path / name, name)
     for name in ("Peacock", "oversight"):
         [told] = [
             one for one in reading(world, tmp_path / name, name).entries if one.event == "nondisclosure"

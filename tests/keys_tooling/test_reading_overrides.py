@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.broker.leads import DAY, EMERGENCY, People, header_of, one, post_override, risky
-from tests.keys_tooling.test_real_relay import pull, reading
+from tests.keys_tooling.mirrored import pull_served
+from tests.keys_tooling.test_real_relay import reading
 from tests.simulated_world import World
 
 REASON = "Because of what happened."
@@ -35,7 +36,7 @@ async def play(world: World, people: People) -> None:
 async def read_as(world: World, tmp_path: Path, *officers: str) -> dict[str, list]:
     async with world.relay():
         for name in officers:
-            await pull(world, tmp_path / name, name)
+            await pull_served(world, tmp_path / name, name)
     return {name: reading(world, tmp_path / name, name).entries for name in officers}
 
 

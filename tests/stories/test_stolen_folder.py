@@ -13,6 +13,7 @@ import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,11 @@ from agent.tables import inbox
 from schemas.chain import Chain
 from schemas.envelope import Delivery
 from schemas.keys import SigningKey, Use
+from tests.case_system import Line
 from tests.forked import programs
 from tests.stories import thief as thieves
 from tests.stories.thief import Folder, Lying
-from tests.storm.test_rotations import LAW, REFERRAL, ask
+from tests.storm.test_rotations import LAW, REFERRAL
 from tests.town import DASS, PEACOCK, SARC, AgencyPlan, Town, TownError, until
 
 QUEUED = 3
@@ -60,13 +62,19 @@ class Drill:
     def own(self, plan: AgencyPlan) -> Folder:
         return Folder(self.town.at(plan.key), self.town.passphrase(plan.key))
 
+    def ask(
+        self, plan: AgencyPlan, method: str, path: str, value: object = None, key: str | None = None
+    ) -> Any:
+        with closing(Line(self.town.at(plan.key))) as line:
+            return line.ask(method, path, value, key)
+
     def send(self, plan: AgencyPlan, name: str, to: AgencyPlan = PEACOCK) -> str:
-        said = ask(self.town, plan, "POST", "/v1/messages", message(to, name), name)
+        said = self.ask(plan, "POST", "/v1/messages", message(to, name), name)
         self.mids[name] = said["mid"]
         return said["mid"]
 
     def state(self, plan: AgencyPlan, name: str) -> str:
-        return ask(self.town, plan, "GET", f"/v1/messages/{self.mids[name]}")["desks"][0]["state"]
+        return self.ask(plan, "GET", f"/v1/messages/{self.mids[name]}")["desks"][0]["state"]
 
     def reaches(self, plan: AgencyPlan, name: str, *states: str) -> None:
         try:
@@ -75,10 +83,10 @@ class Drill:
             raise TownError(f"{error}; it is {self.state(plan, name)}, {self.status(plan)}") from error
 
     def got(self, plan: AgencyPlan = PEACOCK) -> list[dict[str, Any]]:
-        return ask(self.town, plan, "GET", "/v1/inbox?all=1")["items"]
+        return self.ask(plan, "GET", "/v1/inbox?all=1")["items"]
 
     def status(self, plan: AgencyPlan) -> dict[str, Any]:
-        return ask(self.town, plan, "GET", "/v1/status")
+        return self.ask(plan, "GET", "/v1/status")
 
     def officer(self, who: str) -> tuple[str | Path, ...]:
         return (
@@ -339,7 +347,7 @@ class Drill:
     def _work_again(self) -> None:
         """People say that they know of what the thief did and of how it ended; then the agency sends."""
         waits = self.status(SARC)["own_statements"]
-        ask(self.town, SARC, "POST", "/v1/acknowledged", {"statements": [one["n"] for one in waits]})
+        self.ask(SARC, "POST", "/v1/acknowledged", {"statements": [one["n"] for one in waits]})
         self.send(SARC, "afterwards")
         self.reaches(SARC, "afterwards", "opened")
         self.town.stop(DASS.key)
