@@ -1,4 +1,4 @@
-"""The directory's view as bytes, for a program that keeps it beside the statements, and the view that they give back.
+"""The directory's view (PROTOCOL.md K15) as bytes, for a program that keeps it beside the statements, and back again.
 
 Rules of this house:
 - this is no wire format: whoever keeps it reads it with the very rules that made it, or replays the statements;
