@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,23 +19,30 @@ from schemas.keys import Signer, SigningKey
 from schemas.partnership import FILE_LIMIT, Partnership
 
 
-def without_agent(folder: Path, passphrase: bytes, asking: Signer | None) -> OwnSide:
+def without_agent(
+    folder: Path, passphrase: bytes, asking: Signer | None, made: Mapping[str, Path] | None = None
+) -> OwnSide:
     """The side of whoever has admin.fpk. With `asking`, an officer's request key, agent.fpk is not looked at.
+
+    Args:
+        made: as OwnSide.open's.
 
     Raises:
         Refusal: FILE, KEYFILE, SETTINGS, SIGNATURE, DIRECTORY.
     """
+    made = made or {}
     if asking is None:
-        if not (folder / AGENT).exists():
+        if not (folder / AGENT).exists() and AGENT not in made:
             raise Refusal(
                 "FILE", f"{AGENT} is not in this folder. Add --officer with the key file of an IG officer."
             )
-        return OwnSide.open(folder, passphrase)
-    if not (folder / ADMIN).exists():
+        return OwnSide.open(folder, passphrase, made)
+    file = folder / ADMIN if (folder / ADMIN).exists() else made.get(ADMIN)
+    if file is None:
         raise Refusal(
             "FILE", f"{ADMIN} is not in this folder. Make a new one from the next roots first: recover op."
         )
-    admin = AdminKeys.from_json(read_secret(folder / ADMIN, AdminKeys.HOLDS, passphrase), on_token)
+    admin = AdminKeys.from_json(read_secret(file, AdminKeys.HOLDS, passphrase), on_token)
     return OwnSide(folder, _partnership(folder), admin, asking)
 
 

@@ -13,6 +13,7 @@ import click
 
 from keys_tooling import journal as journals
 from keys_tooling.applying import Applied, AskerEndedError, Line, apply, built, not_recorded
+from keys_tooling.bare_side import without_agent
 from keys_tooling.change import Change
 from keys_tooling.console import REFUSED, World, report, tell
 from keys_tooling.directory_reading import Reading
@@ -156,15 +157,20 @@ def made_for(folder: Path, journal: Journal) -> dict[str, Path]:
     return {new.final: folder / new.name for new in journal.plan.files if (folder / new.name).exists()}
 
 
-def resume(world: World, folder: Path, passphrase: bytes, *, as_json: bool) -> None:
-    """Go on with whatever was begun in this folder, also where the key files that it replaces are lost or over."""
+def resume(
+    world: World, folder: Path, passphrase: bytes, asking: Signer | None = None, *, as_json: bool
+) -> None:
+    """Go on with whatever was begun in this folder, also where the key files that it replaces are lost or over.
+
+    `asking` is an officer's request key, where the agency's own are lost or over too.
+    """
     on = Change(yes=True, dry=False, passphrase_file=None, as_json=as_json)
     with journals.alone(folder):  # first: a journal that is not ready may be of a command that is at work now
         begun = journals.unfinished(folder)
         if begun is None:
             report({"finished": True, "plan": None}, "Nothing waits to be finished here.", as_json=as_json)
             return
-        own = OwnSide.open(folder, passphrase, made_for(folder, begun))
+        own = without_agent(folder, passphrase, asking, made_for(folder, begun))
         outcome = _gone_on(world, own, passphrase, begun, dry=False)
     said(outcome, {}, "", on)
 

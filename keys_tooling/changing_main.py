@@ -184,11 +184,14 @@ def revoke(
 
 @click.command()
 @MEMBER
+@LENT
 @PASSPHRASE
 @JSON
 @click.pass_obj
-def resume(world: World, folder: Path, passphrase_file: Path | None, as_json: bool) -> None:
+def resume(world: World, folder: Path, lent: Lent, passphrase_file: Path | None, as_json: bool) -> None:
     """Go on with a change that was begun in this folder and interrupted, whatever it was.
+
+    Have the keys that ask the relay ended meanwhile, or is agent.fpk gone? Then an IG officer lends hers.
 
     \b
     Example:
@@ -198,4 +201,5 @@ def resume(world: World, folder: Path, passphrase_file: Path | None, as_json: bo
     from keys_tooling.passphrases import known_passphrase
 
     passphrase = known_passphrase(passphrase_file, "the administrator's keys")
-    carrying_out.resume(world, folder, passphrase, as_json=as_json)
+    with lent.asked_for():
+        carrying_out.resume(world, folder, passphrase, lent.key(passphrase), as_json=as_json)
