@@ -22,6 +22,7 @@ from keys_tooling.directory_reading import Reading, read_directory
 from keys_tooling.keyfiles import read_public, read_secret
 from keys_tooling.partnership import AGENT
 from keys_tooling.revocation import UNDOES
+from keys_tooling.token_pins import on_token
 from schemas.canonical import strict_json
 from schemas.chain import Chain
 from schemas.directory import Agency, Directory, Key
@@ -76,19 +77,21 @@ class Hand:
 def hand(path: Path, passphrase: bytes) -> Hand:
     """A signer's own key file: a lead's (person), an officer's, or oversight's admin.fpk with agent.fpk beside it.
 
+    What signs may live on a token.
+
     Raises:
-        Refusal: FILE, KEYFILE.
+        Refusal: FILE, KEYFILE; its keys raise TOKEN where they sign.
     """
     holds = _holds(read_public(path, KEY_LIMIT))
     value = read_secret(path, holds, passphrase)
     if holds == PersonKeys.HOLDS:
-        return Hand(PersonKeys.from_json(value).key, None)
+        return Hand(PersonKeys.from_json(value, on_token).key, None)
     if holds == OfficerKeys.HOLDS:
-        officer = OfficerKeys.from_json(value)
+        officer = OfficerKeys.from_json(value, on_token)
         return Hand(officer.auth, officer.auth)
     if holds == AdminKeys.HOLDS:
         agent = AgentKeys.from_json(read_secret(path.parent / AGENT, AgentKeys.HOLDS, passphrase))
-        return Hand(AdminKeys.from_json(value).op, agent.auth)
+        return Hand(AdminKeys.from_json(value, on_token).op, agent.auth)
     raise Refusal(
         "KEYFILE", "That key signs no emergency. A lead's, an officer's or oversight's admin.fpk does."
     )

@@ -277,3 +277,43 @@ def test_the_operational_key_on_a_token_publishes_at_a_real_relay(token: Path):
         )  # fmt: skip
     assert done.returncode == 0, (done.stdout, done.stderr)
     assert shutil.which("softhsm2-util")
+
+
+def test_each_of_those_who_sign_an_emergency_may_have_her_key_on_a_token(token: Path):
+    """An officer starts it, the lead signs, the officer posts; or oversight's duty does."""
+    from tests.broker.leads import People
+    from tests.keys_tooling.admin_place import done, made
+    from tests.keys_tooling.policy_place import served, write_secret
+    from tests.simulated_world import PASSPHRASE as LOCKED
+
+    everybody: list[People] = []
+    (token / "world").mkdir()
+    world = made(token / "world", people=lambda found: everybody.append(People.of(found)))
+    peacock, oversight = world.parties["Peacock"], world.parties["oversight"]
+
+    def taken(name: bytes, key: SigningKey) -> TokenKey:
+        return TokenKey(tokens().take(str(LIBRARY), "peacock", name, key))
+
+    officer, duty = token / "officer.fpk", world.folder / "oversight" / "admin.fpk"
+    admin = oversight.admin
+    lead = PersonKeys(peacock.id, "lead-2", taken(b"lead", everybody[0].keys["lead"]))
+    duty.unlink()
+    for path, held in (
+        (officer, OfficerKeys(peacock.officer.ig, taken(b"ig", peacock.officer.auth))),
+        (token / "lead-2.fpk", lead),
+        (duty, AdminKeys(admin.agency, taken(b"op", admin.op), admin.seq, admin.head)),
+    ):
+        write_secret(path, lock(held.to_json(), held.HOLDS, LOCKED, QUICK, secrets.token_bytes))
+    first, both = token / "emergency.json", token / "both.json"
+    partnership = ("--partnership", world.folder / "oversight" / "partnership.json")
+
+    def typed(*words: str | Path) -> dict:
+        return done(world, "--token-pin-file", token / "pin", "emergency", *words, *partnership)
+
+    with served(world):
+        typed("start", "--agency", "Peacock", "--use", "msg", "--out", first, "--key", officer)
+        typed("sign", first, "--key", token / "lead-2.fpk", "--out", both, "--yes")
+        assert typed("sign", both, "--key", officer, "--yes")["posted"] == 1
+        first.unlink()
+        typed("start", "--agency", "Peacock", "--use", "renew", "--out", first, "--key", duty)
+        assert typed("sign", first, "--key", officer, "--yes")["posted"] == 1
