@@ -52,9 +52,6 @@ def test_the_agency_is_brought_back_by_its_next_roots_and_an_officer(burnt: Worl
 
 def test_oversight_is_brought_back_too(tmp_path: Path):
     world = made(tmp_path, "Peacock")
-    import secrets
-
-    from schemas.keyfile import QUICK, lock
     party, folder = world.parties["oversight"], world.folder / "oversight"
     roots = write_roots(world.folder / "next-roots.fpk", party.member.next_roots)
     officer = lock(party.officer.to_json(), party.officer.HOLDS, PASSPHRASE, QUICK, secrets.token_bytes)

@@ -29,11 +29,12 @@ ENDS_BEFORE = {
 }  # fmt: skip
 """What the text under a title says has ended, or what later titles do without."""
 OTHERS_BEFORE = {
+    "The whole machine is gone": "mkdir -m 700 harbour-safe\nmv harbour/next-roots.fpk harbour-safe\nrm -r harbour\n",
     "5. A key or a device is in wrong hands": "fenpost-agent init --dir harbour --passphrase-file harbour.pass\n"
     "cp -pr harbour stolen\n"
     "fenpost-keys role desk intake --role stranger --yes --dir stolen --passphrase-file harbour.pass\n"
 }
-"""What others did before a title: here a thief, who copied the folder of an agency and speaks in its name."""
+"""What happened before a title: a fire, and a thief who copied the folder of an agency and speaks in its name."""
 
 SAYS = {
     "1. Officers make their keys": ("Card           peacock-officer/officer.json",),
@@ -82,12 +83,15 @@ SAYS = {
         "next-roots.fpk: restored", "rotate-root: next_roots", "Done: recover op.",
         "ok    admin.fpk holds the operational key that is in force.",
     ),
+    "The whole machine is gone": (
+        "Done: recover op.", "can be opened by nobody", "Done: recover agent.", "Everything fits.",
+    ),
     "5. A key or a device is in wrong hands": (
         "Nothing has happened yet; it must be signed again within a day.", "this does not end the operational key",
         "Done. The relay refuses these keys from the next request on.",
     ),
     "The whole folder was copied": (
-        "statement 16 of", "(roster): stands", "(roster): undone", "(emergency-revoke): undone", "Done: recover op.",
+        "statement 43 of", "(roster): stands", "(roster): undone", "(emergency-revoke): undone", "Done: recover op.",
         "still opened here", "Done: recover agent.", "ok    admin.fpk holds the operational key that is in force.",
         "ok  keys: every running key",
     ),
