@@ -164,6 +164,7 @@ def revoke(
     from keys_tooling import bare_side, revocation
     from keys_tooling.carrying_out import carry_out, given
     from keys_tooling.passphrases import known_passphrase
+    from keys_tooling.plan import Plan
     from keys_tooling.policy_asking import read_moment
 
     if not kids and use is None and person is None:
@@ -176,6 +177,8 @@ def revoke(
         now = world.now()
         agency = reading.view.agencies[side.admin.agency]
         keys = revocation.chosen(agency, kids, use, person, now)
+        if not keys and revocation.ended_before(agency, use, person, now):
+            return Plan("revoke", told, agency.id, ())
         return revocation.revoke_keys(reading, side, told, keys, reason, read_moment(since, now), now)
 
     with lent.asked_for():

@@ -118,7 +118,7 @@ def sentence(said: Said) -> str:
 def _fields(body: dict[str, Json]) -> str:
     return ", ".join(
         f"{MOMENTS[name]} {moment(value)}" if name in MOMENTS else f"{name} {_short(value)}"
-        for name, value in sorted(body.items())
+        for name, value in sorted(body.items(), key=lambda field: MOMENTS.get(field[0], field[0]))
         if value is not None
     )
 

@@ -84,6 +84,15 @@ def chosen(agency: Agency, kids: tuple[str, ...], use: str | None, person: str |
     )
 
 
+def ended_before(agency: Agency, use: str | None, person: str | None, now: int) -> bool:
+    """Whether keys of this use or person were ended already, as they are when the command is typed again."""
+    return any(
+        key.revoked is not None and key.revoked <= now
+        for key in agency.keys.values()
+        if (use is not None and key.use == use) or (person is not None and key.person == person)
+    )
+
+
 def check_officers(agency: Agency, ending: list[Key], now: int) -> None:
     """Raises Refusal OFFICERS unless somebody is left who reads the agency's records."""
     gone = {key.kid for key in ending}

@@ -106,6 +106,15 @@ def test_another_command_is_told_which_one_waits_and_resume_finishes_it(world: W
         assert done(world, "resume", "--dir", folder)["plan"] is None
 
 
+def test_revoked_again_it_says_that_nothing_has_to_be_changed(world: World):
+    revoke = ("revoke", "--dir", world.folder / "Peacock", "--reason", "rotated", "--yes", "--use")
+    with served(world):
+        assert done(world, *revoke, "witness")["posted"] == 1
+        again = done(world, *revoke, "witness")
+        assert (again["applied"], again["plan"]["publishes"]) == (False, [])
+        assert refused(world, *revoke, "person").code == "UNKNOWN_KEY"
+
+
 async def _away(_self: object, _request: object) -> None:
     raise Refusal("RELAY_AWAY")
 
