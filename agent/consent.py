@@ -33,6 +33,7 @@ from schemas.canonical import b64, unb64
 from schemas.directory import Directory
 from schemas.errors import Refusal
 from schemas.grants import (
+    AHEAD,
     MAX_STATUS,
     Grant,
     Withdrawal,
@@ -275,7 +276,7 @@ class ConsentDesk:
             return held
         if not held.mine:
             await self.ask(gid)
-        elif status is None or now - status.ts >= RENEW or not self._counts(status.signer, status.ts):
+        elif status is None or _off(status.ts, now) or not self._counts(status.signer, status.ts):
             await self._renew((gid,), now)
         else:
             return held
@@ -288,10 +289,12 @@ class ConsentDesk:
             grants.c.mine == 1,
             grants.c.exp > now,
             grants.c.withdrawal_t.is_(None),
-            (grants.c.status_ts <= now - RENEW) | grants.c.status_t.not_like(with_ours),
+            (grants.c.status_ts <= now - RENEW)
+            | (grants.c.status_ts > now + AHEAD)
+            | grants.c.status_t.not_like(with_ours),
         )
         rows = await self._store.run(lambda c: c.execute(due).all())
-        gids = tuple(row.gid for row in rows if row.status_ts <= now - RENEW or not self._vouched(row))
+        gids = tuple(row.gid for row in rows if _off(row.status_ts, now) or not self._vouched(row))
         if gids:
             await self._renew(gids, now)
         return len(gids)
@@ -345,6 +348,11 @@ class ConsentDesk:
             "v": 1,
         }
         return Signed.make(self._keys.consent, Purpose.STATUS, body)
+
+
+def _off(staple: int, now: int) -> bool:
+    """Whether a staple of that second is too old, or was dated by a clock that had gone wrong."""
+    return not now - RENEW < staple <= now + AHEAD
 
 
 def post(c: Connection, kind: str, gid: str, signed: Signed) -> None:

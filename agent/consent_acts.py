@@ -26,8 +26,8 @@ from agent.consent_ledger import (
     find,
     next_event,
     note_answer,
+    run_out,
     set_stopped,
-    standing_now,
 )
 from agent.consent_scope import ScopeReader
 from agent.consent_showing import AgreementView
@@ -221,7 +221,7 @@ class Agreements:
 
     def _end_all(self, c: Connection, kept: Kept, now: int) -> int:
         rows = self._desk.standing(
-            c, kept.id, now - MAX_LIFE
+            c, kept.id, min(now, self._book.certain) - MAX_LIFE
         )  # a message may outlive its handle by its own life
         for row in rows:
             self._desk.end(c, row.gid, now)
@@ -297,17 +297,19 @@ class Agreements:
 
     async def tend(self) -> None:
         """Let run out what has, renew staples, and say once what needs somebody (J12)."""
-        now = int(self._clock())
+        clock = int(self._clock())
+        now = min(clock, self._book.certain)
 
         def work(c: Connection) -> None:
             for row in c.execute(select(agreements)).all():
-                kept = standing_now(c, row, now)
+                kept = run_out(c, row, now)
                 if row.prompted is None and self.view.prompts(kept, now):
                     note(c, now, "consent-needs-somebody", "")
                     c.execute(update(agreements).where(agreements.c.id == kept.id).values(prompted=now))
 
         await self._store.run(work)
-        await self._desk.renew_due()
+        if now == clock:  # else it may be wrong, and a staple says that the person agrees at its second
+            await self._desk.renew_due()
 
     # --- small things
 

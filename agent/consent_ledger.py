@@ -70,13 +70,15 @@ class Scope:
 @dataclass(frozen=True, slots=True)
 class Kept:
     """An agreement as kept. `answer` is the version that agreed to `scope`; `stopped` names the agencies that the
-    person told to stop, until a safeguarding lead has settled what that means for everybody."""
+    person told to stop, until a safeguarding lead has settled what that means for everybody. `over` is its end, when
+    our clock says that it has passed and that is not written down."""
 
     id: str
     standing: Standing = field(default_factory=Standing)
     answer: int = 0
     scope: Scope | None = None
     stopped: tuple[str, ...] = ()
+    over: Event | None = None
 
     def state_towards(self, agencies: frozenset[str]) -> State:
         """How it stands towards these: the stricter of what was heard here and there (J4)."""
@@ -86,18 +88,33 @@ class Kept:
 
 def find(c: Connection, name: str, now: int) -> Kept:
     """The agreement with this id, or whose handle this is, as it stands now. Raises Refusal NOT_FOUND."""
+    return standing_now(kept_of(_row(c, name)), now)
+
+
+def _row(c: Connection, name: str) -> Row[Any]:
     row = c.execute(select(agreements).where(agreements.c.id == name)).one_or_none()
     if row is None:
         whose = c.execute(select(grants.c.agreement).where(grants.c.gid == name)).scalar()
         row = c.execute(select(agreements).where(agreements.c.id == whose)).one_or_none()
     if row is None:
         raise Refusal("NOT_FOUND")
-    return standing_now(c, row, now)
+    return row
 
 
-def standing_now(c: Connection, row: Row[Any], now: int) -> Kept:
-    """The agreement of a row as it stands now: one whose end has passed is noted as over."""
-    return _run_out(c, kept_of(row), now)
+def standing_now(kept: Kept, now: int) -> Kept:
+    """The agreement as it stands by our clock. That one is over is not written: a clock can be wrong."""
+    end = kept.standing.until
+    if end is None or not expired(kept.standing, now):
+        return kept
+    event = next_event(kept, "expire", end, f"end of {kept.standing.ver}")
+    return replace(kept, standing=step(kept.standing, event, now), over=event)
+
+
+def run_out(c: Connection, row: Row[Any], now: int) -> Kept:
+    """Write down for good that an agreement is over, if it is at a time that is certain (Book.certain)."""
+    before = kept_of(row)
+    after = standing_now(before, now)
+    return after if after.over is None else advance(c, before, after.over, now, {})
 
 
 def kept_of(row: Row[Any]) -> Kept:
@@ -112,6 +129,8 @@ def advance(
     c: Connection, kept: Kept, event: Event, now: int, said: Said, scope: Scope | None = None
 ) -> Kept:
     """Take a step and write it down; `scope` is what was agreed, when something was. Raises as agreement.step does."""
+    if kept.over is not None:
+        _note(c, kept.id, kept.over, {})
     standing = step(kept.standing, event, now)
     after = replace(kept, standing=standing)
     if scope is not None:
@@ -124,12 +143,13 @@ def advance(
         c.execute(update(agreements).where(agreements.c.id == kept.id).values(**values))
     else:
         c.execute(insert(agreements).values(id=kept.id, **values))
-    c.execute(
-        insert(answers).values(
-            id=kept.id, ver=standing.ver, act=event.act, ts=event.at, said=json.dumps(said)
-        )
-    )
-    return after
+    _note(c, kept.id, event, said)
+    return replace(after, over=None)
+
+
+def _note(c: Connection, name: str, event: Event, said: Said) -> None:
+    words = {"id": name, "ver": event.ver, "act": event.act, "ts": event.at, "said": json.dumps(said)}
+    c.execute(insert(answers).values(**words))
 
 
 def set_stopped(c: Connection, kept: Kept, stopped: tuple[str, ...]) -> Kept:
@@ -140,7 +160,7 @@ def set_stopped(c: Connection, kept: Kept, stopped: tuple[str, ...]) -> Kept:
 
 def note_stop(c: Connection, gid: str, agency: str, now: int) -> None:
     """The person told another agency to stop: nothing goes there until a lead has settled it (J4)."""
-    kept = find(c, gid, now)
+    kept = kept_of(_row(c, gid))  # also one that only our clock says is over: it may stand again tomorrow
     if agency not in kept.stopped and kept.standing.state in STANDING:
         note_answer(c, kept, "stopped", now, {"by": agency})
         set_stopped(c, kept, tuple(sorted({*kept.stopped, agency})))
@@ -156,10 +176,3 @@ def note_answer(c: Connection, kept: Kept, act: str, at: int, said: Said) -> Non
 def next_event(kept: Kept, act: Act, at: int, mark: str, **guards: Any) -> Event:
     """The event that would become the next version."""
     return Event(act, kept.standing.ver + 1, at, mark, **guards)
-
-
-def _run_out(c: Connection, kept: Kept, now: int) -> Kept:
-    if not expired(kept.standing, now):
-        return kept
-    event = next_event(kept, "expire", now, f"end of {kept.standing.ver}")
-    return advance(c, kept, event, now, {})

@@ -98,6 +98,14 @@ class Book:
         return self._fresh
 
     @property
+    def certain(self) -> int:
+        """Our clock's second, but at most a day past the relay's last word: what ends or is erased for good goes by it.
+
+        A clock that went wrong must undo nothing, and the relay knows what day it is.
+        """
+        return min(int(self._clock()), self._fresh + MAX_AGE)
+
+    @property
     def latest(self) -> Directory:
         """The view whatever its age: for showing names, never for deciding."""
         return self._view

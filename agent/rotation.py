@@ -257,12 +257,10 @@ class Rotation:
 
     async def _erase(self) -> None:
         gone = 0
-        # A clock that went wrong must not erase what messages are still sealed to: the relay knows what day it is.
-        known = min(int(self._clock()), self._book.fresh + MAX_AGE)
 
         def work(c: Connection) -> None:
             nonlocal gone
-            gone = ring.erase(c, known)
+            gone = ring.erase(c, self._book.certain)
 
         await self._take(work)
         if gone:

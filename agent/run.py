@@ -287,9 +287,9 @@ class Agent:
         await asyncio.sleep(every if settled else every / 6)  # others may be about to cosign it
 
     async def _tend(self) -> None:
-        now = int(self._clock())
+        now = self.book.certain
         await self.agreements.tend()
-        await self.overrides.forget()
+        await self.overrides.forget(now)
         await self.alarms.resume()
         await self.store.run(lambda c: c.execute(delete(seen).where(seen.c.until < now)).close())
         await asyncio.sleep(TEND_EVERY)

@@ -7,7 +7,7 @@ from sqlalchemy import event, select
 
 from agent.consent_forms import Ask, CannotGive, Refuse, Regain, Settle
 from agent.forms import Give, Send
-from agent.tables import answers, grants, journal, posts, sealings
+from agent.tables import agreements, answers, grants, journal, posts, sealings
 from schemas.agreement import evidence_hash
 from schemas.canonical import unb64
 from schemas.errors import Refusal
@@ -283,6 +283,7 @@ async def test_the_agent_says_fourteen_days_before_an_agreement_ends(world):
         until = (await agent.view.agreement(given["id"]))["until"]
         for at, prompts in ((until - 14 * DAY - 1, 0), (until - 14 * DAY, 1), (until - 60, 1)):
             world.clock.now = at
+            await agent.book.refresh()
             await agent.agreements.tend()
             await agent.agreements.tend()  # it is said once
             state = (await agent.showing.status())["agreements_to_look_at"]
@@ -290,10 +291,69 @@ async def test_the_agent_says_fourteen_days_before_an_agreement_ends(world):
         noted = select(journal.c.event).where(journal.c.event == "consent-needs-somebody")
         assert len(await agent.store.run(lambda c: c.execute(noted).all())) == 1
         world.clock.now = until
+        await agent.book.refresh()
         await agent.agreements.tend()
         shown = await agent.view.agreement(given["id"])
         assert (shown["standing"], shown["prompts"]) == ("EXPIRED", [])
         assert shown["label"] == "EXPIRED"
+        assert [one["act"] for one in shown["versions"]] == ["give", "expire"]
+
+
+async def test_a_clock_that_runs_months_ahead_ends_no_agreement_for_good(world):
+    """People would have to be asked again. And no staple says that somebody agrees in two months' time."""
+    async with world.relay(), quiet(world, "Peacock") as agent:
+        given, withdrawn = await give(agent), await give(agent, "Harbour")
+        before = await handles(agent)
+    world.clock.advance(70 * DAY)
+    async with quiet(world, "Peacock") as agent:
+        await agent.agreements.tend()
+        shown = await agent.view.agreement(given["id"])
+        assert (shown["standing"], shown["prompts"]) == ("EXPIRED", [])  # as far as this clock can tell
+        await agent.agreements.withdraw(withdrawn["id"])
+        assert [row.status_ts for row in await handles(agent)] == [row.status_ts for row in before]
+        assert (
+            await agent.store.run(lambda c: c.execute(select(agreements.c.prompted)).scalars().all())
+            == [None] * 2
+        )
+    world.clock.advance(-70 * DAY + 600)
+    async with world.relay(), quiet(world, "Peacock") as agent:
+        await agent.agreements.tend()
+        shown = await agent.view.agreement(given["id"])
+        assert (shown["standing"], [one["act"] for one in shown["versions"]]) == ("GIVEN", ["give"])
+        await send(agent, given["id"])
+        stopped = await agent.view.agreement(withdrawn["id"])
+        assert (stopped["standing"], [one["state"] for one in stopped["handles"]]) == (
+            "REFUSED",
+            ["withdrawn"],
+        )
+
+
+async def test_what_is_said_after_the_end_of_an_agreement_keeps_that_it_ended(world):
+    async with world.relay(), quiet(world, "Peacock") as agent:
+        given = await give(agent)
+        world.clock.now = (await agent.view.agreement(given["id"]))["until"]
+        refused = await agent.agreements.refuse(given["id"], read(Refuse))
+        shown = await agent.view.agreement(given["id"])
+        assert (refused["standing"], shown["version"]) == ("REFUSED", 3)
+        assert [(one["act"], one["version"]) for one in shown["versions"]] == [
+            ("give", 1), ("expire", 2), ("refuse", 3),
+        ]  # fmt: skip
+
+
+async def test_a_staple_dated_by_a_wrong_clock_is_made_anew(world):
+    async with world.relay(), quiet(world, "Peacock") as agent:
+        given = await give(agent)
+        world.clock.advance(20 * 3600)
+        await agent.agreements.tend()
+        world.clock.advance(-20 * 3600)
+        await agent.agreements.tend()
+        assert [row.status_ts for row in await handles(agent)] == [world.now]
+        world.clock.advance(20 * 3600)
+        await agent.consent.usable(given["gid"])
+        world.clock.advance(-20 * 3600)
+        assert (await agent.consent.usable(given["gid"])).status.text.count(
+            f'"ts":{world.now},'.encode()
+        ) == 1
 
 
 async def test_an_override_is_counted_beside_the_wish_and_never_rewrites_it(world):

@@ -298,10 +298,10 @@ async def test_what_waits_is_known_again_after_a_restart(world, relay, people):
     async with quiet(world, "Peacock") as agent:
         (hold,) = (await agent.overrides.holds())["holds"]
         assert (hold["mid"], hold["asked"]) == (mid, asked["oid"])
-        await agent.overrides.forget()
+        await agent.overrides.forget(world.now)
         assert (await agent.overrides.one(asked["oid"]))["reason"] == REASON
         world.clock.advance(3 * DAY)
-        await agent.overrides.forget()
+        await agent.overrides.forget(world.now)
         assert (await agent.overrides.one(asked["oid"]))["reason"] is None
 
 
