@@ -1,4 +1,4 @@
-"""Frozen values with some of their fields changed, where there are hundreds of thousands: a directory's (PROTOCOL.md K15). Pure."""
+"""Frozen values with some fields changed, where there are very many: a directory's (PROTOCOL.md K15). Pure."""
 
 from __future__ import annotations
 
