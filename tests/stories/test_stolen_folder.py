@@ -372,7 +372,7 @@ class Drill:
 def message(to: AgencyPlan, name: str) -> dict[str, Any]:
     return {
         "kind": "referral.universal",
-        "payload": REFERRAL,
+        "payload": {**REFERRAL, "reply_to": {"desk": "duty"}},
         "to": [{"agency": to.name, "desk": to.desk}],
         "case_ref": re.sub(r"\W", "-", name),
         "law": LAW,
