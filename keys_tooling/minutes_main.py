@@ -202,7 +202,7 @@ def _card(path: Path) -> bytes:
 def _read_aloud(files: tuple[Path, ...], passphrase: bytes, op: Signer) -> tuple[KeyRead, ...]:
     from keys_tooling.keyfiles import read_secret
     from keys_tooling.minutes import KeyRead
-    from keys_tooling.recovering import roots_of
+    from keys_tooling.root_files import roots_of
 
     found = [KeyRead(what="op", kid=op.kid)]
     for file in files:

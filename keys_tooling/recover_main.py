@@ -85,16 +85,17 @@ def recover_op(
     from keys_tooling.demonstration import cost
     from keys_tooling.keyfiles import read_secret
     from keys_tooling.passphrases import known_passphrase
+    from keys_tooling.root_files import Brought, Locked, roots_of
 
     if root_passphrases and len(root_passphrases) != len(root_files):
         raise click.UsageError("--roots-passphrase-file is given as often as --roots, or not at all.")
     passphrase = known_passphrase(change.passphrase_file, "the administrator's keys")
-    brought: list[recovering.Brought] = []
+    brought: list[Brought] = []
     for at, file in enumerate(root_files):
         own = known_passphrase(root_passphrases[at], "the roots") if root_passphrases else passphrase
-        roots = recovering.roots_of(read_secret(file, "roots", own))
-        brought.append(recovering.Brought(file.name, roots, own))
-    locked = recovering.Locked(passphrase, cost(demonstration_cost))
+        roots = roots_of(read_secret(file, "roots", own))
+        brought.append(Brought(file.name, roots, own))
+    locked = Locked(passphrase, cost(demonstration_cost))
     told = given(void_from=void_from)
     with lent.asked_for():
         side = bare_side.without_admin(world, folder, passphrase, lent.key(passphrase), named)
@@ -141,11 +142,12 @@ def recover_agent(
     from keys_tooling.carrying_out import carry_out, given
     from keys_tooling.demonstration import cost
     from keys_tooling.passphrases import known_passphrase
+    from keys_tooling.root_files import Locked
 
     passphrase = known_passphrase(change.passphrase_file, "the administrator's keys")
     side = bare_side.without_agent(folder, passphrase, lent.key(passphrase))
     before = recovering.copied_keys(folder, passphrase, side.admin.agency) if copied else None
-    locked, told = recovering.Locked(passphrase, cost(demonstration_cost)), given(copied=copied)
+    locked, told = Locked(passphrase, cost(demonstration_cost)), given(copied=copied)
     with lent.asked_for():
         carry_out(
             world, side, passphrase, change, "recover agent", told,

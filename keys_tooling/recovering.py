@@ -8,7 +8,7 @@ Rules of this house:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,11 +18,11 @@ from keys_tooling.directory_reading import Reading
 from keys_tooling.keyfiles import read_secret
 from keys_tooling.own_side import OwnSide
 from keys_tooling.partnership import ADMIN, AGENT
-from keys_tooling.plan import Given, NewFile, Plan, Said, add_key, revoke
-from schemas.canonical import Json, b64, unb64
+from keys_tooling.plan import Given, Plan, Said, add_key, revoke
+from keys_tooling.root_files import Brought, Locked, locked_file, next_roots
+from schemas.canonical import Json, b64
 from schemas.directory import Agency
 from schemas.errors import Refusal
-from schemas.keyfile import Cost, lock
 from schemas.keyring import AdminKeys, AgentKeys
 from schemas.keys import ALGORITHM, LIFE, SigningKey, Use
 from schemas.roots import RotateRoot
@@ -57,37 +57,6 @@ AFTER_COPY = (
 )
 SHOWN = 12
 """How many of the latest statements are shown to whoever must choose the first false one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Locked:
-    """How new key files are locked: `passphrase` and argon2id cost."""
-
-    passphrase: bytes
-    cost: Cost
-
-    def __repr__(self) -> str:
-        return "Locked()"
-
-
-@dataclass(frozen=True, slots=True)
-class Brought:
-    """The root keys in one file, called `name`, which `passphrase` opens."""
-
-    name: str
-    roots: tuple[SigningKey, ...]
-    passphrase: bytes
-
-    def __repr__(self) -> str:
-        return "Brought()"
-
-
-def roots_of(secrets: Json) -> tuple[SigningKey, ...]:
-    """What a file of roots holds. Raises Refusal KEYFILE."""
-    try:
-        return tuple(SigningKey(unb64(seed, 32)) for seed in secrets["roots"])
-    except (KeyError, TypeError, Refusal) as error:
-        raise Refusal("KEYFILE") from error
 
 
 def new_op(
@@ -142,7 +111,7 @@ def new_op(
         agency.id,
         (Said("rotate-root", body.model_dump(mode="json")),),
         (
-            _file(f"next-admin-{mark}.fpk", ADMIN, admin.to_json(), AdminKeys.HOLDS, locked, world),
+            locked_file(f"next-admin-{mark}.fpk", ADMIN, admin.to_json(), AdminKeys.HOLDS, locked, world),
             *files,
         ),
         (
@@ -156,47 +125,6 @@ def new_op(
         ),
         puts=(op,),
     )
-
-
-def next_roots(
-    mark: str,
-    after: tuple[SigningKey, ...],
-    brought: tuple[Brought, ...],
-    agency: Agency,
-    locked: Locked,
-    world: World,
-) -> tuple[tuple[NewFile, ...], tuple[str, ...]]:
-    """The files of the next roots, and what people do with them. Where several files were brought, each root is alone.
-
-    Whoever brought roots gets as many, under the passphrase of her own file. The roots of those who were not there are
-    under the folder's, until they are handed over.
-    """
-    if len(brought) == 1:
-        name = f"next-roots-{mark}.fpk"
-        files = (_roots_file(name, after, locked, world),)
-        say = f"take {name} off this machine, to a safe without other roots, and destroy the old one"
-        return files, (say,)
-    counted = set[str]()
-    own: list[Brought] = []
-    for one in brought:
-        usable = {root.kid for root in one.roots if root.kid in agency.committed} - counted
-        counted |= usable
-        own += [one] * len(usable)
-    made, says = list[NewFile](), list[str]()
-    for n, root in enumerate(after):
-        name = f"next-root-{mark}-{n + 1}.fpk"
-        lock_it = Locked(own[n].passphrase, locked.cost) if n < len(own) else locked
-        made.append(_roots_file(name, (root,), lock_it, world))
-        if n < len(own):
-            says.append(f"{name} is for whoever brought {own[n].name}, which is spent, and opens as that did")
-    rest = [one.name for one in made[len(own) :]]
-    if rest:
-        says.append(
-            f"{', '.join(rest)}: for the holders who were not here. Each gives hers a passphrase of her own at once "
-            "(fenpost-keys passphrase); until then this folder's opens it"
-        )
-    says.append("each takes hers off this machine, to a safe without other roots, and destroys the old one")
-    return tuple(made), tuple(says)
 
 
 def copied_keys(folder: Path, passphrase: bytes, agency: str) -> AgentKeys:
@@ -250,7 +178,7 @@ def new_agent(
         given,
         agency.id,
         tuple(says),
-        (_file(f"next-agent-{mark}.fpk", AGENT, keys.to_json(), AgentKeys.HOLDS, locked, world),),
+        (locked_file(f"next-agent-{mark}.fpk", AGENT, keys.to_json(), AgentKeys.HOLDS, locked, world),),
         CLOSED if copied is None else KEPT,
         AFTER_LOSS if copied is None else AFTER_COPY,
     )
@@ -278,12 +206,3 @@ def _what(agency: Agency, said: Json) -> str:
     ended = agency.keys.get(str(said["body"].get("kid")))
     use = said["body"].get("use") or (ended and f"{ended.use}, {said['body'].get('reason')}")
     return f"{said['op']} {use}" if use else str(said["op"])
-
-
-def _roots_file(name: str, roots: tuple[SigningKey, ...], locked: Locked, world: World) -> NewFile:
-    held: Json = {"roots": [b64(root.seed()) for root in roots]}
-    return _file(name, name, held, "roots", locked, world)
-
-
-def _file(name: str, final: str, secrets: Json, holds: str, locked: Locked, world: World) -> NewFile:
-    return NewFile(name, final, lock(secrets, holds, locked.passphrase, locked.cost, world.draw))

@@ -105,9 +105,30 @@ def test_each_holder_gets_the_next_root_under_her_own_passphrase(tmp_path: Path)
         told = " ".join(said["after"])
         assert f"{files[0].name} is for whoever brought d.fpk" in told
         assert f"{files[4].name}: for the holders who were not here" in told
+        assert "enough to agree" not in told
         assert not list(folder.glob("next-roots-*.fpk"))
         again = brought({"x": found[0], "y": found[2], "z": found[4]})
         assert done(world, "recover", "op", "--dir", folder, *again, *YES)["applied"]
+
+
+def test_it_is_said_where_the_folders_passphrase_alone_would_open_enough_of_them(tmp_path: Path):
+    world = with_agency(tmp_path, 3, 1)
+    one = write_roots(world.folder / "one.fpk", world.parties["Big"].member.next_roots[:1])
+    spent = write_roots(world.folder / "spent.fpk", world.parties["Big"].member.roots[:1])
+    words = (
+        "recover",
+        "op",
+        "--dir",
+        world.folder / "Big",
+        "--roots",
+        one,
+        "--roots",
+        spent,
+        *YES,
+        "--dry-run",
+    )
+    with served(world):
+        assert "that alone is enough to agree" in " ".join(done(world, *words)["plan"]["after"])
 
 
 # --- what the directory refuses
