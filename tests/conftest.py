@@ -17,8 +17,10 @@ from schemas.signing import Check
 from tests.ports import WORKERS
 
 LONGEST = (
-    "stories/test_stolen_folder.py", "keys_tooling/test_runbook.py", "stories/test_tour.py",
-    "stories/test_surrender.py", "stories/test_histories.py", "broker/test_races.py", "agent/test_commands.py", "broker/test_settings.py", "keys_tooling/test_every_change.py",
+    "stories/test_stolen_folder.py", "keys_tooling/test_runbook.py", "stories/test_tour.py", "agent/test_commands.py",
+    "broker/test_races.py", "keys_tooling/test_killed_changes.py", "keys_tooling/test_killed_commands.py",
+    "keys_tooling/test_every_change.py", "stories/test_surrender.py", "stories/test_histories.py",
+    "keys_tooling/test_rotating_everything.py", "schemas/test_consent_oracle.py", "broker/test_settings.py",
     "agent/test_consent_commands.py",
 )  # fmt: skip
 """What takes longest or waits for processes, the longest first."""
