@@ -216,7 +216,7 @@ def inbox(home: Path, as_json: bool, every: bool) -> None:
     """What waits to be taken on, most urgent first."""
     answer = line(home).ask("GET", "/v1/inbox?all=1" if every else "/v1/inbox")
     rows = [
-        f"{i['id']}  {i['rag']:5}  {i['class']:9}  {i['says']:20}  {_by(i)}  {_from(i)}"
+        f"{i['id']}  {i['rag']:5}  {i['class']:9}  {i['says']:20}  {_by(i)}  {_from(i)}{_doubt(i)}"
         for i in answer["items"]
     ]
     say(as_json, answer, "\n".join(rows) or "Nothing waits.")
@@ -339,18 +339,25 @@ def show_reconciliation(home: Path, as_json: bool, every: bool) -> None:
     "--acknowledge",
     "known",
     multiple=True,
-    metavar="NUMBER|agents",
-    help="A statement in your agency's name that is right, by its number; or that a second agent was seen to.",
+    metavar="NUMBER|agents|messages",
+    help="A statement in your agency's name that is right, by its number; that a second agent was seen to; or that "
+    "messages in doubt were looked over.",
 )
 def doctor(home: Path, as_json: bool, known: tuple[str, ...]) -> None:
     """Check the folder, the keys' dates, the clock, the relay and the log; exit 1 when something needs somebody."""
     from agent.doctor import examine
 
     if known:
-        numbers = [one for one in known if one != "agents"]
+        numbers = [one for one in known if one not in ("agents", "messages")]
         if not all(one.isascii() and one.isdigit() for one in numbers):
-            raise click.UsageError("--acknowledge takes the number of a statement, or the word agents.")
-        said = {"statements": [int(one) for one in numbers], "two_agents": "agents" in known}
+            raise click.UsageError(
+                "--acknowledge takes the number of a statement, or the word agents or messages."
+            )
+        said = {
+            "statements": [int(one) for one in numbers],
+            "two_agents": "agents" in known,
+            "messages": "messages" in known,
+        }
         line(home).ask("POST", "/v1/acknowledged", said)
 
     checks = examine(home, os.environ, time.time())
@@ -387,6 +394,10 @@ def _by(item: Any) -> str:
     from schemas.worktime import london
 
     return f"{'OVERDUE since' if item['overdue'] else 'by'} {london(item['acknowledge_by']):%a %d %b %H:%M}"
+
+
+def _doubt(item: Any) -> str:
+    return f"\n  {item['doubt']}" if item["doubt"] else ""
 
 
 def _from(item: Any) -> str:

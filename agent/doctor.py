@@ -55,6 +55,7 @@ def examine(home: Path, environment: Mapping[str, str], now: float) -> list[Chec
         check("queue", lambda: _queue(state))
         check("taken on", lambda: _untaken(state))
         check("kept back", lambda: _kept_back(state))
+        check("who signed", lambda: _in_doubt(state))
         check("daily lists", lambda: _lists(state))
         check("agreements", lambda: _agreements(state))
     return checks
@@ -228,6 +229,20 @@ def _kept_back(state: dict[str, Any]) -> str:
             f"Ring who sent them: {names}.",
         )
     return "nothing is kept back on the relay's bare word"
+
+
+def _in_doubt(state: dict[str, Any]) -> str:
+    """What people here read, signed with a key that was in other hands by then, as is known now."""
+    found = state["in_doubt"]
+    if found:
+        names = ", ".join(sorted({one["from"]["name"] or one["from"]["agency"] for one in found}))
+        raise Refusal(
+            "REVOKED_KEY",
+            f"{sum(one['messages'] for one in found)} messages were signed with a key that was in other hands by then. "
+            f"Ring their senders before you act on them, by a number you already have: {names}. They are marked in "
+            "fenpost-agent inbox --all. When it is done: fenpost-agent doctor --acknowledge messages",
+        )
+    return "no message that was read here is in doubt"
 
 
 def _untaken(state: dict[str, Any]) -> str:

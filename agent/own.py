@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Row, delete, insert, select
 from agent.clock import Clock
 from agent.directory import Book
 from agent.directory_tables import statements, verified
+from agent.doubts import Doubts
 from agent.forms import Json
 from agent.ring import HeldKeys
 from agent.store import Store, note
@@ -35,6 +36,8 @@ class Acknowledge(Frozen):
 
     statements: tuple[Annotated[int, Field(ge=0, le=2**31)], ...] = Field(default=(), max_length=500)
     two_agents: bool = False
+    messages: bool = False
+    """That the messages were looked over which a key signed that was in other hands by then."""
 
 
 class Compared(Frozen):
@@ -52,6 +55,7 @@ class Own:
     def __init__(self, store: Store, book: Book, keys: HeldKeys, clock: Clock) -> None:
         self._store = store
         self._book = book
+        self._doubts = Doubts(lambda: book.latest)
         self._keys = keys
         self._clock = clock
 
@@ -60,7 +64,8 @@ class Own:
         count = await self._book.acknowledge(form.statements) if form.statements else 0
         if form.two_agents:
             await self._book.twin.dealt_with()
-        return {"acknowledged": count, "two_agents": form.two_agents}
+        looked = await self._store.run(self._doubts.looked_over) if form.messages else 0
+        return {"acknowledged": count, "two_agents": form.two_agents, "messages": looked}
 
     async def number(self, text: str) -> Json:
         """The safety number with an agency, by id or name, and who compared it. Raises Refusal UNKNOWN_AGENCY."""

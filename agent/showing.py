@@ -16,6 +16,8 @@ from agent.consent_showing import agreement_counts
 from agent.denials import SAYS as KEPT_BACK
 from agent.denials import denied
 from agent.directory import Book
+from agent.doubts import SAYS as DOUBT
+from agent.doubts import Doubts, Suspect
 from agent.explaining import shown
 from agent.forms import Json
 from agent.own import Own
@@ -71,6 +73,7 @@ class Showing:
         self._store = store
         self._book = book
         self._own = Own(store, book, keys, clock)
+        self._doubts = Doubts(lambda: book.latest)
         self._trust = trust
         self._watch = watch
         self._keys = keys
@@ -132,6 +135,7 @@ class Showing:
             "alert": bool(row.alert),
             "agreement_withdrawn": row.withdrawn,
             "agreement_limited": row.limited,
+            "doubt": self._doubts.of(row.from_a, header["signer"], row.ts),
             **self._due(row),
         }
 
@@ -205,6 +209,11 @@ class Showing:
         sender = {"agency": row.from_a, "name": self._name(row.from_a), "desk": row.from_d}
         return {"from": sender, "desk": row.d, "rag": row.rag, "since": row.denied, "says": KEPT_BACK}
 
+    def _in_doubt(self, one: Suspect, count: int) -> Json:
+        """Whose key was in other hands, since when, and how many messages that were shown here it signed since."""
+        sender = {"agency": one.agency, "name": self._name(one.agency)}
+        return {"from": sender, "since": one.since, "messages": count, "says": DOUBT}
+
     def _untaken(self, one: Untaken) -> Json:
         """What a desk has not taken on in time: which desk and how urgent, and nothing of what it says."""
         return {
@@ -240,6 +249,7 @@ class Showing:
                 **agreement_counts(c, self._keys.agency),
                 "not_confirmed": [self._waiting(row) for row in unconfirmed(c)],
                 "untaken": [self._untaken(one) for one in untaken(c, self._book.policies.at, now)],
+                "in_doubt": [self._in_doubt(*one) for one in self._doubts.counted(c)],
                 "over_unproven": [self._kept_back(row) for row in denied(c)],
                 "reviews_due": reviews_due(c, now),
                 "reconciliation": findings.counts(c),

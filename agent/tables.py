@@ -138,6 +138,7 @@ inbox = Table(
     UniqueConstraint("eid", "d"),
     # What ended is most of it, and then what waits for somebody here: nobody asks for either at each poll.
     Index("inbox_open", "state", "handed", "received"),
+    Index("inbox_from", "from_a", "ts"),  # of an agency whose key was in other hands, what it sent since then
 )
 receipts = Table(
     "receipts",

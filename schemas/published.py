@@ -19,6 +19,9 @@ from schemas.values import changed
 UNHELD = 24 * 3600
 """How long after its last second a receiving key's public bytes are kept, in seconds: nobody seals to it any more."""
 
+STOLEN = frozenset({"compromised", "voided"})
+"""Reasons of ends after which what the key signed may be somebody else's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Party:
@@ -193,6 +196,10 @@ class Agency:
         """The roles that worked at a desk at a time; None when the agency had said nothing of it (K25)."""
         said = [one.roles for one in self.rosters.get(desk, ()) if one.since <= at]
         return said[-1] if said else None
+
+    def in_other_hands(self, kid: str) -> int | None:
+        """Since when others had this key, or it was never the agency's, as is known by now; None otherwise (V11)."""
+        return min((end.since for end in self.ends.get(kid, ()) if end.reason in STOLEN), default=None)
 
     def with_keys(self, *fresh: Key, prekeys: tuple[str, ...] | None = None) -> Agency:
         """With these keys, new or changed."""

@@ -1,0 +1,137 @@
+"""What was taken under a key that turned out to have been in other hands is marked for whoever reads it (V11)."""
+
+import secrets
+from dataclasses import replace
+
+import pytest
+
+from agent.doctor import _in_doubt
+from agent.doubts import SAYS
+from agent.own import Acknowledge
+from schemas.canonical import b64
+from schemas.errors import Refusal
+from schemas.keyfile import QUICK, lock
+from schemas.keys import SigningKey, Use
+from schemas.roots import RotateRoot
+from tests.agent.agencies import folder_of, put, quiet
+from tests.agent.test_directory_log import chain_of, send, state
+from tests.agent.test_old_store import Asked
+from tests.simulated_world import PASSPHRASE, World
+
+HOUR, DAY = 3600, 86_400
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World.again(tmp_path, "Peacock", "IDVAS")
+
+
+async def sent(world, agent):
+    mid = await send(agent)
+    await agent.outbox.flush()
+    world.clock.advance(HOUR)
+    return mid
+
+
+def own_keys(world):
+    return world.parties["Peacock"].member.agent
+
+
+async def say(world, act, *words):
+    await state(world, "Peacock", getattr(chain_of(world, "Peacock"), act)(*words))
+
+
+async def ended(world, agent, reason, since):
+    await say(world, "revoke", own_keys(world).msg.kid, reason, since, world.now)
+    await agent.book.refresh()
+
+
+async def doubts(agent):
+    return {item["mid"]: item["doubt"] for item in await agent.showing.inbox(every=True)}
+
+
+async def in_doubt(agent):
+    return (await agent.showing.status())["in_doubt"]
+
+
+async def test_what_was_signed_when_the_key_was_in_other_hands_is_marked_and_counted(world):
+    async with world.relay(), quiet(world, "Peacock") as peacock, quiet(world, "IDVAS") as idvas:
+        first, second, third = [await sent(world, peacock) for _ in range(3)]
+        await idvas.inbox.collect(0)
+        assert set((await doubts(idvas)).values()) == {None}
+        began = world.now - 2 * HOUR  # the second of the second one
+        await ended(world, idvas, "compromised", began)
+        assert await doubts(idvas) == {first: None, second: SAYS, third: SAYS}
+        (found,) = await in_doubt(idvas)
+        assert (found["from"]["name"], found["since"], found["messages"]) == ("Peacock", began, 2)
+        with pytest.raises(Refusal, match="REVOKED_KEY") as refusal:
+            _in_doubt(await idvas.showing.status())
+        assert "2 messages" in refusal.value.say
+        assert "Peacock" in refusal.value.say
+
+
+async def test_it_is_counted_until_somebody_looked_over_it_and_again_when_more_is_known(world):
+    async with world.relay(), quiet(world, "Peacock") as peacock:
+        async with quiet(world, "IDVAS") as idvas:
+            mids = [await sent(world, peacock) for _ in range(2)]
+            await idvas.inbox.collect(0)
+            await ended(world, idvas, "compromised", world.now - HOUR)
+            assert (await idvas.office.own.acknowledge(Acknowledge(messages=True)))["messages"] == 1
+        async with quiet(world, "IDVAS") as idvas:  # a restart forgets neither
+            assert _in_doubt(await idvas.showing.status()).startswith("no message")
+            assert await doubts(idvas) == {mids[0]: None, mids[1]: SAYS}
+            await ended(world, idvas, "compromised", world.now - 2 * HOUR)
+            assert [found["messages"] for found in await in_doubt(idvas)] == [2]
+
+
+@pytest.mark.parametrize("reason", ["rotated", "lost"])
+async def test_a_key_that_ended_without_being_in_other_hands_marks_nothing(world, reason):
+    async with world.relay(), quiet(world, "Peacock") as peacock, quiet(world, "IDVAS") as idvas:
+        await sent(world, peacock)
+        await idvas.inbox.collect(0)
+        await ended(world, idvas, reason, world.now - DAY)
+        assert set((await doubts(idvas)).values()) == {None}
+        assert await in_doubt(idvas) == []
+
+
+async def test_what_a_void_key_signed_is_marked(world):
+    """Whoever stole the administrator's key publishes a message key, and sends; then the roots say from where on."""
+    before, thief, keys = chain_of(world, "Peacock").seq, SigningKey(secrets.token_bytes(32)), own_keys(world)
+    async with world.relay(), quiet(world, "IDVAS") as idvas:
+        await say(world, "add_key", Use.MSG, thief.public, world.now, world.now + DAY, world.now)
+        await say(world, "revoke", keys.msg.kid, "rotated", world.now, world.now)
+        folder = lock(replace(keys, msg=thief).to_json(), keys.HOLDS, PASSPHRASE, QUICK, secrets.token_bytes)
+        put(folder_of(world, "Peacock") / "agent.fpk", folder)
+        async with quiet(world, "Peacock") as peacock:
+            mid = await sent(world, peacock)
+        await idvas.book.refresh()
+        await idvas.inbox.collect(0)
+        assert await doubts(idvas) == {mid: None}
+        await state(world, "Peacock", undone(world, before + 1))
+        await idvas.book.refresh()
+        assert await doubts(idvas) == {mid: SAYS}
+        assert [found["messages"] for found in await in_doubt(idvas)] == [1]
+
+
+def undone(world, start):
+    member, op = world.parties["Peacock"].member, SigningKey(secrets.token_bytes(32))
+    body = RotateRoot(
+        roots=tuple(b64(root.public) for root in member.next_roots), threshold=2, op_key=b64(op.public),
+        next_roots=tuple(SigningKey(secrets.token_bytes(32)).kid for _ in range(2)), void_from=start, sigs=(),
+    )  # fmt: skip
+    for root in member.next_roots[:2]:
+        body = body.signed_by(member.id, root)
+    return chain_of(world, "Peacock").rotate_root(body, op, world.now)
+
+
+async def test_years_of_messages_are_not_read_for_the_count(world):
+    async with world.relay(), quiet(world, "Peacock") as peacock, quiet(world, "IDVAS") as idvas:
+        await sent(world, peacock)
+        await idvas.inbox.collect(0)
+        await ended(world, idvas, "compromised", world.now - DAY)
+        asked = Asked(idvas)
+        assert [found["messages"] for found in await in_doubt(idvas)] == [1]
+        plans = {text: plan for text, plan in (await asked.plans()).items() if "instr(inbox.header" in text}
+        assert ["inbox_from (from_a=? AND ts>? AND ts<?)" in " ".join(plan) for plan in plans.values()] == [
+            True
+        ]
