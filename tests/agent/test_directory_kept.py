@@ -173,6 +173,26 @@ async def test_what_a_kill_breaks_off_leaves_the_view_that_was_kept_before(store
     assert (await loaded(store))[0].kept == EARLY
 
 
+async def test_a_byte_changed_on_the_disk_is_noticed_and_gives_no_view(tmp_path: Path):
+    """SQLCipher's word for it ends the connection: such a store is restored, not read on."""
+    path = tmp_path / "agent.db"
+    first = await Store.open(path, bytes(32), create=True)
+    await believed(first, Directory(OVERSIGHT.id), 0, len(STATEMENTS))
+    asked = "select rootpage from sqlite_master where name = 'kept_view'"
+    page = int(await first.run(lambda c: c.execute(text(asked)).scalar_one()))
+    await first.empty_log()
+    await first.close()
+    data = bytearray(path.read_bytes())
+    data[(page - 1) * 4096 + 100] ^= 1
+    path.write_bytes(data)
+    again = await Store.open(path, bytes(32))
+    try:
+        with pytest.raises(Refusal, match="STORE"):
+            await load(again, OVERSIGHT.id, None, unseen)
+    finally:
+        await again.close()
+
+
 # --- in an agent
 
 
