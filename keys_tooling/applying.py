@@ -89,7 +89,7 @@ async def apply(
     Raises:
         Refusal: CONFLICT (others change the chain all the time), OP_KEY, ROLLBACK, FORK; what the directory refuses;
             RELAY_AWAY and the relay's own. Run again, it goes on.
-        AskerEndedError: what it published has ended the key that asks the relay.
+        AskerEndedError: what it published has ended the key that asks the relay; `posted` leaves out the last piece.
     """
     posted, plan = 0, journal.plan
     for _ in range(ATTEMPTS):
@@ -112,7 +112,9 @@ async def apply(
             announce(own.folder, tuple(one.signed for one in stated[len(theirs) :]))
             posted += await post(line, stated)
         except Refusal as refusal:
-            if not refusal.retry and refusal.code not in (*AWAY_CODES, *OVER, *OUR_DISK):
+            if refusal.code in OVER:  # in the middle of a plan that is posted in several pieces
+                raise AskerEndedError(posted) from refusal
+            if not refusal.retry and refusal.code not in (*AWAY_CODES, *OUR_DISK):
                 await _drop_if_untouched(line, own, journal, world, tell)
             raise
     raise Refusal(

@@ -134,7 +134,10 @@ async def _applied(line: Line, own: OwnSide, passphrase: bytes, journal: Journal
     except AskerEndedError as ended:
         posted = ended.posted
     async with reached(after_it(own, journal, passphrase), world) as other:
-        done = await apply(other, own, journal, keys, world, tell)
+        try:
+            done = await apply(other, own, journal, keys, world, tell)
+        except AskerEndedError as ended:
+            raise Refusal("UNAUTHENTICATED") from ended
     return replace(done, posted=done.posted + posted)
 
 
@@ -149,7 +152,7 @@ def after_it(own: OwnSide, journal: Journal, passphrase: bytes) -> OwnSide:
         if refusal.code != "KEYFILE":  # the agent's own passphrase locks it: then the others must do
             raise
         return own
-    return replace(own, spare=(*own.spare, after.auth, after.renew))
+    return replace(own, spare=(after.auth, after.renew, *own.spare))
 
 
 def made_for(folder: Path, journal: Journal) -> dict[str, Path]:

@@ -9,6 +9,7 @@ import pytest
 
 from keys_tooling import journal as journals
 from keys_tooling.ceremony import LIFE
+from schemas import api
 from schemas.chain import Chain
 from schemas.keys import SigningKey, Use
 from tests.keys_tooling.admin_place import done, made, refused, run, write_folder
@@ -47,6 +48,15 @@ def test_killed_once_all_is_published_it_is_typed_again_without_an_officer(tmp_p
         assert (home(world) / journals.NAME).exists()
         assert done(world, *words)["posted"] == 0
         assert not (home(world) / journals.NAME).exists()
+        agent_in_force(world, 0)
+
+
+@pytest.mark.parametrize("piece", [3, 5])
+def test_a_plan_in_several_pieces_ends_its_askers_in_different_ones(tmp_path: Path, monkeypatch, piece: int):
+    world = with_roots(made(tmp_path, "Peacock"))
+    monkeypatch.setattr(api, "BATCH_STATEMENTS", piece)
+    with served(world):
+        assert done(world, "recover", "agent", "--dir", home(world), *COPIED)["applied"]
         agent_in_force(world, 0)
 
 
