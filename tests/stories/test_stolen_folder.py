@@ -281,6 +281,10 @@ class Drill:
         for name in (*(f"queued {n}" for n in range(QUEUED)), "offline"):
             plan = SARC if name == "offline" else DASS
             await asyncio.to_thread(self.reaches, plan, name, "opened")
+        waited = {*(self.mids[f"queued {n}"] for n in range(QUEUED)), self.sealed_afresh}
+        await asyncio.to_thread(  # a sender hears of it before: what is opened is handed over once the relay has that on record
+            until, lambda: waited <= {item["mid"] for item in self.got()}, "all of it is handed over"
+        )
         self.inbox = await asyncio.to_thread(self.got)
         self.renewed = self.town.at(f"{PEACOCK.key}.log").read_text().count('"renewed"')
         self.after = await asyncio.to_thread(self.status, PEACOCK)
