@@ -20,6 +20,7 @@ from keys_tooling.keyfiles import NewFiles, check_private, clear_part, new_files
 from keys_tooling.partnership import PARTNERSHIP
 from keys_tooling.share_pages import words_of
 from keys_tooling.shares import Share39, read
+from keys_tooling.signed_here import SIGNED
 from schemas.errors import Refusal
 from schemas.keyfile import LIMIT, Cost, claimed, lock
 from schemas.partnership import FILE_LIMIT
@@ -45,9 +46,9 @@ class NewLock:
 
 
 def names(folder: Path) -> tuple[str, ...]:
-    """The key files in a folder and in the relay's below it, and the partnership file beside them."""
+    """The key files in a folder and in the relay's below it, the partnership file, and what was signed there."""
     found = [path for level in ("*", "*/*") for path in sorted(folder.glob(level + SUFFIX))]
-    found += [folder / PARTNERSHIP] if (folder / PARTNERSHIP).exists() else []
+    found += [folder / name for name in (PARTNERSHIP, SIGNED) if (folder / name).exists()]
     return tuple(path.relative_to(folder).as_posix() for path in found if not path.name.startswith("."))
 
 
@@ -63,7 +64,7 @@ def gathered(
 
 
 def _kept(path: Path, name: str, passphrases: Sequence[bytes], *, keep_locked: bool) -> Kept:
-    data = read_public(path, LIMIT if path.suffix == SUFFIX else FILE_LIMIT)
+    data = read_public(path, FILE_LIMIT if name == PARTNERSHIP else LIMIT)
     if path.suffix != SUFFIX:
         return Kept(name, data=data)
     holds = claimed(data)
@@ -122,6 +123,8 @@ def _write(files: NewFiles, one: Kept, new: NewLock | None, world: World) -> Non
 
 def _same(path: Path, one: Kept, new: NewLock | None) -> bool:
     try:
+        if one.name == SIGNED:
+            return True  # the folder's own goes on where it stands
         if one.holds is None or new is None:
             return read_public(path, LIMIT) == one.data
         return bool(read_secret(path, one.holds, new.passphrase) == one.secrets)

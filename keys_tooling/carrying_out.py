@@ -19,9 +19,12 @@ from keys_tooling.console import REFUSED, World, report, tell
 from keys_tooling.directory_reading import Reading
 from keys_tooling.journal import Journal
 from keys_tooling.keyfiles import read_secret
-from keys_tooling.own_side import OwnSide, by_others, check_own_chain, own_chain, reached, read_own
+from keys_tooling.moments import moment
+from keys_tooling.own_side import OwnSide, check_own_chain, own_chain, reached, read_own
+from keys_tooling.own_statements import by_copies, by_others
 from keys_tooling.partnership import AGENT
 from keys_tooling.plan import Facts, Given, Plan, described
+from keys_tooling.signed_here import recorded
 from keys_tooling.token_pins import on_token
 from schemas.directory import Directory
 from schemas.errors import Refusal
@@ -183,6 +186,7 @@ async def planned(line: Line, own: OwnSide, world: World, make: Make) -> tuple[P
     reading = await read_own(line, own, world)
     check_own_chain(reading, own.admin)
     say_others(by_others(reading, own.admin))
+    say_copies(by_copies(reading, own.admin, recorded(own.folder)))
     plan = make(reading, own)
     if not plan.puts:
         own_chain(reading, own.admin)
@@ -223,6 +227,15 @@ def say_others(others: list[tuple[int, str, str]]) -> None:
             tell(
                 f"CAREFUL: statement {seq} of your agency, {op}, was signed by {use or 'another op'} key. Yours?"
             )
+
+
+def say_copies(found: list[tuple[int, str, int]]) -> None:
+    """Tell what the administrator's key signed elsewhere: a new operational key would bury it."""
+    for seq, op, ts in found:
+        tell(
+            f"CAREFUL: statement {seq} of your agency, {op}, {moment(ts)}, was signed with admin.fpk's key, and no "
+            "command of this folder made it. Yours?"
+        )
 
 
 def coming(folder: Path, journal: Journal, passphrase: bytes) -> tuple[Signer, ...]:

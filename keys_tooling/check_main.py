@@ -105,6 +105,7 @@ async def _seen(world: World, folder: Path, partnership: Partnership, held: Held
     from keys_tooling.checking import Seen
     from keys_tooling.directory_reading import read_directory
     from keys_tooling.line import connected
+    from keys_tooling.signed_here import recorded
 
     charter, believed = partnership.charter, _believed(folder, partnership)
     last: Refusal | None = None
@@ -121,7 +122,7 @@ async def _seen(world: World, folder: Path, partnership: Partnership, held: Held
                 last = refusal
                 continue
         running, status = _agent(folder)
-        return Seen(held, reading, world.now(), source.said, running, status)
+        return Seen(held, reading, world.now(), source.said, running, status, recorded(folder))
     raise last or Refusal("UNKNOWN_KEY")
 
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from keys_tooling.directory_reading import Reading
 from keys_tooling.held_keys import HeldKeys
-from keys_tooling.own_side import by_others
+from keys_tooling.moments import moment
+from keys_tooling.own_statements import by_copies, by_others
 from schemas.canonical import Json
 from schemas.directory import Agency
 from schemas.errors import Refusal
@@ -27,6 +28,8 @@ from schemas.worktime import london
 DAY = 24 * 3600
 RUNNING_SOON = 2 * DAY
 """An agent renews its own keys by itself, long before this: nearer than that, it is not doing so."""
+SHOWN = 12
+"""Statements that are named in one finding."""
 CLOCK = 15
 """Two clocks further apart than this, in seconds, and somebody should look; beyond MAX_SKEW the relay refuses."""
 RUNNING = frozenset({Use.MSG, Use.AUTH, Use.CONSENT, Use.WITNESS, Use.PREKEY})
@@ -56,7 +59,10 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was read before judging: `running` is what the running agent says of its keys, None when none answered."""
+    """What was read before judging: `running` is what the running agent says of its keys, None when none answered.
+
+    `recorded` are hashes of what commands of this folder signed.
+    """
 
     held: HeldKeys
     reading: Reading
@@ -64,6 +70,7 @@ class Seen:
     relay_time: int
     running: Mapping[str, bool] | None = None
     status: Mapping[str, Any] = field(default_factory=dict)
+    recorded: frozenset[str] = frozenset()
 
 
 def judged(seen: Seen, agency: str) -> list[Check]:
@@ -127,11 +134,23 @@ def chain(seen: Seen, own: Agency) -> list[Check]:
             f"Statements {', '.join(map(str, strange))} in this agency's name are by another key than admin.fpk's. If "
             "nobody here made them, act at once: fenpost-keys recover op"
         )
-        return [*checks, Check("own chain", False, say)]
-    return [
-        *checks,
-        Check("own chain", True, "Every statement in this agency's name is by a key of its own."),
-    ]
+        checks.append(Check("own chain", False, say))
+    if copied := by_copies(seen.reading, admin, seen.recorded):
+        checks.append(Check("own chain", False, _copied(copied)))
+    if strange or copied:
+        return checks
+    say = "Every statement in this agency's name is by a key of its own, and what admin.fpk's signed was made here."
+    return [*checks, Check("own chain", True, say)]
+
+
+def _copied(found: list[tuple[int, str, int]]) -> str:
+    named = ", ".join(f"{seq} ({op}, {moment(ts)})" for seq, op, ts in found[-SHOWN:])
+    more = f", and {len(found) - SHOWN} before them" if len(found) > SHOWN else ""
+    return (
+        f"Signed with admin.fpk's key, and by no command of this folder: {named}{more}. If nobody of you made that in "
+        "another folder, or before this one came out of a backup, somebody has a copy of admin.fpk. Act at once: "
+        "fenpost-keys recover op. If one of you did: fenpost-keys rotate --use op, and only this folder can sign."
+    )
 
 
 def operational(seen: Seen, own: Agency) -> list[Check]:

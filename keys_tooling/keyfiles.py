@@ -51,14 +51,14 @@ class NewFiles:
 
     def _write(self, name: str, data: bytes, mode: int) -> Path:
         path = self.folder / name
-        with _refusing(), _part(path.with_name(f".{path.name}.part")) as part:
+        with refusing(), _part(path.with_name(f".{path.name}.part")) as part:
             os.fchmod(part.file.fileno(), mode)
             part.file.write(data)
             part.file.flush()
             os.fsync(part.file.fileno())
             os.link(part.path, path)
             self.made.append(path)
-        with _refusing():
+        with refusing():
             sync_folder(path.parent)
         return path
 
@@ -134,7 +134,7 @@ def replace_secret(path: Path, data: bytes, check: Callable[[Path], None]) -> No
         Refusal: EXISTS (another command writes it now), FILE, DISK_FULL, and as `check`; the old file stands then.
     """
     part = path.with_name(f".{path.name}.part")
-    with _refusing(), os.fdopen(_locked(part), "wb") as file:
+    with refusing(), os.fdopen(_locked(part), "wb") as file:
         try:
             os.fchmod(file.fileno(), PRIVATE)
             file.write(data)
@@ -204,7 +204,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def _make_folder(folder: Path) -> None:
-    with _refusing():
+    with refusing():
         if not folder.exists():
             folder.mkdir(mode=FOLDER, parents=True)
             folder.chmod(FOLDER)
@@ -219,7 +219,8 @@ def _make_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _refusing() -> Iterator[None]:
+def refusing() -> Iterator[None]:
+    """What the disk refuses, in our words. Raises Refusal EXISTS, DISK_FULL, FILE."""
     try:
         yield
     except FileExistsError as error:

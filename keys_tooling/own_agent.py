@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keys_tooling.keyfiles import check_private, sync_folder
+from keys_tooling.keyfiles import check_private
+from keys_tooling.signed_here import add_lines, record
 from schemas.canonical import unb64
 from schemas.directory_statement import AddKey, parse_statement, statement_hash
 from schemas.errors import Refusal
@@ -92,31 +93,17 @@ def status_of(folder: Path) -> dict[str, Any]:
 
 
 def announce(folder: Path, statements: tuple[Signed, ...]) -> None:
-    """Tell the folder's agent, before anything is published, what this command makes in its agency's name.
+    """Write down, before it is published, what this command says in its agency's name, and tell the folder's agent.
 
     It need not run: it reads the file when it meets the statements. Elsewhere a person confirms them (PROTOCOL.md G15).
 
     Raises:
-        Refusal: FILE.
+        Refusal: FILE, DISK_FULL.
     """
+    record(folder, statements)
     if not (folder / "agent.toml").exists():
         return
-    path, part = folder / MADE, folder / f".{MADE}.part"
-    try:
-        known = path.read_text(encoding="ascii").split() if path.exists() else []
-        lines = [*known, *map(statement_hash, statements), *_published(statements)][-KEPT:]
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        with os.fdopen(os.open(part, flags, 0o600), "wb") as file:
-            os.fchmod(file.fileno(), 0o600)
-            file.write("".join(f"{line}\n" for line in lines).encode("ascii"))
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise Refusal(
-            "FILE", f"{MADE} cannot be written in this folder. Check the disk and the rights."
-        ) from error
-    sync_folder(folder)
+    add_lines(folder, MADE, (*map(statement_hash, statements), *_published(statements)), KEPT)
 
 
 def _published(statements: tuple[Signed, ...]) -> list[str]:

@@ -15,7 +15,7 @@ from keys_tooling.keyfiles import read_public, read_secret, sync_folder
 from keys_tooling.partnership import ADMIN, AGENT, PARTNERSHIP
 from keys_tooling.token_pins import on_token
 from schemas.api import PAGE_STATEMENTS
-from schemas.canonical import b64, unb64
+from schemas.canonical import unb64
 from schemas.chain import Chain
 from schemas.checkpoint import NOTE_LIMIT, Checkpoint, open_checkpoint
 from schemas.directory import Agency
@@ -184,24 +184,3 @@ def own_chain(reading: Reading, admin: AdminKeys, held: tuple[Signer, ...] = ())
         if key.public == agency.op:
             return Chain(agency.id, key, agency.seq, agency.head)
     raise Refusal("OP_KEY")
-
-
-def by_others(reading: Reading, admin: AdminKeys) -> list[tuple[int, str, str]]:
-    """Statements of the agency's chain since the key file was made that its key did not sign.
-
-    Returns:
-        Number, operation, and the use of the key that signed: "renew" is the agent's own, "" the operational key of
-        before, which put this one in force.
-    """
-    agency, found = reading.view.agencies[admin.agency], list[tuple[int, str, str]]()
-    for signed in reversed(reading.statements):
-        said = signed.peek()
-        if said["agency"] != admin.agency:
-            continue
-        took_over = said["op"] == "rotate-op" and said["body"]["op_key"] == b64(admin.op.public)
-        if said["seq"] <= admin.seq or took_over:
-            break
-        if said["by"] != admin.op.kid:
-            known = agency.keys.get(said["by"])
-            found.append((said["seq"], said["op"], "" if known is None else str(known.use)))
-    return found[::-1]

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import resource
 import secrets
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,12 +16,15 @@ from click.testing import CliRunner
 
 from keys_tooling.console import World as Outside
 from keys_tooling.keys_main import keys
+from keys_tooling.signed_here import SIGNED
 from schemas.chain import Chain
 from schemas.keyfile import QUICK, lock
 from schemas.keyring import PersonKeys
 from schemas.keys import SigningKey, Use
 from schemas.signing import Signed
+from tests.keys_tooling.admin_place import done, made, run
 from tests.keys_tooling.policy_place import served, write_secret
+from tests.keys_tooling.test_killed_changes import view
 from tests.simulated_world import NOW, PASSPHRASE, World
 
 DAY = 24 * 3600
@@ -220,3 +224,53 @@ def test_without_a_relay_it_says_so(place: Place):
     assert done.exit_code == 1
     assert "LOOK  RELAY_AWAY" in done.stdout
     assert "Somebody must see to what is marked LOOK." in done.stdout
+
+
+# --- what a copy of admin.fpk signed
+
+
+def own_chain(world: World, folder: Path) -> dict:
+    """The finding of `check` about the agency's own chain."""
+    result = run(world, "check", "--dir", folder, "--json")
+    found = json.loads(result.stdout.splitlines()[-1])
+    (one,) = (one for one in found["checks"] if one["name"] == "own chain")
+    assert one["ok"] or not found["ok"]
+    return one
+
+
+def test_what_a_copy_of_the_administrators_key_signed_is_named_until_a_new_key_is_in_force(tmp_path: Path):
+    world = made(tmp_path)
+    folder, copied = world.folder / "Peacock", world.folder / "thief"
+    renew = ("rotate", "--use", "renew", "--demonstration-cost", "--yes")
+    with served(world):
+        done(world, *renew, "--dir", folder)
+        assert own_chain(world, folder)["ok"]
+        shutil.copytree(folder, copied)
+        (copied / SIGNED).unlink()
+        stolen = done(world, *renew, "--dir", copied)["plan"]["publishes"]
+        assert [one["op"] for one in stolen] == ["add-key", "revoke"]
+
+        finding = own_chain(world, folder)
+        last = view(world)[0].agencies[world.parties["Peacock"].id].seq
+        assert not finding["ok"]
+        assert f"by no command of this folder: {last - 1} (add-key, " in finding["say"]
+        assert f"{last} (revoke, " in finding["say"]
+        assert f"{last - 2} (" not in finding["say"]
+        assert "fenpost-keys recover op" in finding["say"]
+
+        result = run(world, "rotate", "--dir", folder, "--use", "op", "--demonstration-cost", "--yes")
+        assert f"CAREFUL: statement {last} of your agency, revoke, " in result.stderr
+        assert own_chain(world, folder)["ok"]
+
+
+def test_a_folder_out_of_a_backup_knows_what_was_signed_before(tmp_path: Path):
+    world = made(tmp_path)
+    folder, kept, again = world.folder / "Peacock", tmp_path / "peacock.fpb", tmp_path / "again"
+    with served(world):
+        done(world, "rotate", "--dir", folder, "--use", "renew", "--demonstration-cost", "--yes")
+        done(world, "backup", "--dir", folder, "--out", kept, "--keep-locked", "--demonstration-cost",
+             "--backup-passphrase-file", tmp_path / "pass")  # fmt: skip
+        done(world, "restore", kept, "--dir", again)
+        assert own_chain(world, again)["ok"]
+        (again / SIGNED).unlink()
+        assert not own_chain(world, again)["ok"]
