@@ -169,9 +169,7 @@ def new_agent(
         if key.use in RUNNING and key.exp > now and (key.revoked is None or now < key.revoked)
     ]
     reason = "lost" if copied is None else "compromised"
-    # What asks the relay ends last: a long plan is posted in several pieces.
-    old.sort(key=lambda key: (key.use in (Use.AUTH, Use.RENEW), key.nbf, key.kid))
-    says += [revoke(key.kid, reason, now) for key in old]
+    says += [revoke(key.kid, reason, now) for key in sorted(old, key=lambda key: (key.nbf, key.kid))]
     mark = keys.msg.kid[:6].replace("-", "0").replace("_", "0").lower()
     return Plan(
         "recover agent",
