@@ -42,10 +42,17 @@ async def take_up(
     Args:
         path: the agent's key file; renew keys lie beside it, under the same passphrase.
 
+    A renew key that does not open stays where it is, and is noted: it keeps nobody from starting.
+
     Raises:
         Refusal: FILE, KEYFILE, DISK_FULL, STORE.
     """
-    handed = {file: _renewal(file, passphrase, keys.agency, now) for file in _laid(path.parent)}
+    handed = {}
+    for file in _laid(path.parent):
+        try:
+            handed[file] = _renewal(file, passphrase, keys.agency, now)
+        except Refusal as refusal:
+            await _refused(store, now, refusal.code)
     first = [
         Own(p.key.kid, Use.PREKEY, p.key.seed(), p.nbf, p.nbf + LIFE[Use.PREKEY], p.nbf, p.nbf)
         for p in keys.prekeys  # whatever their age by this clock: what is over is erased when the relay agrees
@@ -87,8 +94,7 @@ class Handed:
                 found[file] = await asyncio.to_thread(self._opened, file, now)
             except Refusal as refusal:
                 self._refused.add(mark)
-                log.warning("renew-key-refused", code=refusal.code)
-                await self._store.run(lambda c, t=now, r=refusal: note(c, t, "renew-key-refused", r.code))  # type: ignore[misc]
+                await _refused(self._store, now, refusal.code)
         if found:
             await _keep(self._store, found.values())
             await asyncio.to_thread(_done_with, self._folder, found)
@@ -98,6 +104,11 @@ class Handed:
         if self._passphrase is None:
             raise Refusal("KEYFILE")
         return _renewal(file, self._passphrase(), self._agency, now)
+
+
+async def _refused(store: Store, now: int, code: str) -> None:
+    log.warning("renew-key-refused", code=code)
+    await store.run(lambda c: note(c, now, "renew-key-refused", code))
 
 
 def _laid(folder: Path) -> list[Path]:

@@ -299,17 +299,20 @@ class LogTrust:
             self._evidence.rename(self._evidence.with_suffix(f".lifted-{int(self._clock())}.json"))
 
     def save(self, connection: Connection) -> None:
-        """Write what is believed, inside the transaction of whatever rests on it."""
+        """Write what is believed, inside the transaction of whatever rests on it, which may still fail: see `keep`."""
         if self._dirty:
             write_kv(connection, self.place.name("log"), json.dumps(self._gossip))
-            self._dirty = False
         if self.beside is not None:
             self.beside.save(connection)
 
     async def keep(self) -> None:
-        """Write what is believed, when nothing else is being written."""
-        if self._dirty or (self.beside is not None and self.beside._dirty):  # noqa: SLF001 -- one of ours
+        """Write what is believed, and know that it is written: only a transaction that ended well says so."""
+        ours = [one for one in (self, self.beside) if one is not None and one._dirty]  # noqa: SLF001
+        written = [one._gossip for one in ours]  # noqa: SLF001
+        if ours:
             await self._store.run(self.save)
+        for one, gossip in zip(ours, written, strict=True):
+            one._dirty = one._gossip is not gossip  # noqa: SLF001 -- something newer was believed meanwhile
 
     def watch(self, connection: Connection, fresh: Watched) -> None:
         """Remember what was seen of witnesses."""
