@@ -19,7 +19,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
-from keys_tooling.keyfiles import PRIVATE, clear_part, new_files, sync_folder
+from keys_tooling.keyfiles import FULL, PRIVATE, clear_part, new_files, refusing, sync_folder
 from keys_tooling.plan import NewFile, Plan, Said
 from schemas.canonical import strict_json
 from schemas.envelope import Frozen
@@ -108,7 +108,13 @@ def begin(folder: Path, plan: Plan, size: int) -> Journal:
         with new_files(folder) as files:
             for new in plan.files:
                 files.secret(new.name, new.data)
-            _write(folder, journal, "ready")
+            made, files.made = files.made, []  # they stay for as long as the journal may call itself ready
+            try:
+                _write(folder, journal, "ready")
+            except BaseException:
+                _erase(folder)
+                files.made = made
+                raise
     except BaseException:
         _erase(folder)
         raise
@@ -169,18 +175,27 @@ def check_free(journal: Journal | None, does: str, given: tuple[tuple[str, str],
 
 
 def finish(folder: Path, journal: Journal) -> None:
-    """Everything is published: the new key files take their places, and the journal goes."""
-    for new in journal.plan.files:
-        made, final = folder / new.name, folder / new.final
-        if new.name == new.final or not made.exists():
-            continue
-        if final.exists():
-            kept = folder / f"old-{new.name}"
-            if not kept.exists():
-                os.link(final, kept)  # nothing is overwritten: the old one stays until a person destroys it
-        made.replace(final)
-        sync_folder(folder)
-    _erase(folder)
+    """Everything is published: the new key files take their places, and the journal goes.
+
+    Raises:
+        Refusal: FILE, DISK_FULL; run again, it goes on.
+    """
+    full = (
+        f"The disk is full. '{journal.plan.does}' is published; its key files are not all in their places. Free some "
+        "space, then run: fenpost-keys resume --dir with this folder"
+    )
+    with refusing(full):
+        for new in journal.plan.files:
+            made, final = folder / new.name, folder / new.final
+            if new.name == new.final or not made.exists():
+                continue
+            if final.exists():
+                kept = folder / f"old-{new.name}"
+                if not kept.exists():
+                    os.link(final, kept)  # the old one stays until a person destroys it
+            made.replace(final)
+            sync_folder(folder)
+    _erase(folder, full)
 
 
 def drop(folder: Path, journal: Journal) -> tuple[str, ...]:
@@ -191,13 +206,14 @@ def drop(folder: Path, journal: Journal) -> tuple[str, ...]:
         published is the relay's word, and nobody could draw these keys again.
     """
     aside = []
-    for new in journal.plan.files:
-        made, kept = folder / new.name, folder / f"old-{new.name}"
-        if made.exists() and not kept.exists():
-            os.link(made, kept)
-        made.unlink(missing_ok=True)
-        if kept.exists():
-            aside.append(kept.name)
+    with refusing():
+        for new in journal.plan.files:
+            made, kept = folder / new.name, folder / f"old-{new.name}"
+            if made.exists() and not kept.exists():
+                os.link(made, kept)
+            made.unlink(missing_ok=True)
+            if kept.exists():
+                aside.append(kept.name)
     _erase(folder)
     return tuple(aside)
 
@@ -213,7 +229,7 @@ def _write(folder: Path, journal: Journal, stage: str) -> None:
         "v": 1,
     }
     part = folder / f".{NAME}.part"
-    try:
+    with refusing():
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, PRIVATE)
         with os.fdopen(handle, "wb") as file:
             os.fchmod(file.fileno(), PRIVATE)
@@ -222,10 +238,9 @@ def _write(folder: Path, journal: Journal, stage: str) -> None:
             os.fsync(file.fileno())
         part.replace(folder / NAME)
         sync_folder(folder)
-    except OSError as error:
-        raise Refusal("DISK_FULL" if error.errno in (28, 122) else "FILE") from error
 
 
-def _erase(folder: Path) -> None:
-    (folder / NAME).unlink(missing_ok=True)
-    sync_folder(folder)
+def _erase(folder: Path, full: str = FULL) -> None:
+    with refusing(full):
+        (folder / NAME).unlink(missing_ok=True)
+        sync_folder(folder)

@@ -27,6 +27,7 @@ PRIVATE = 0o600
 PUBLIC = 0o644
 FOLDER = 0o700
 OTHERS = 0o077
+FULL = "The disk is full. Free some space, and run it again."
 
 
 @dataclass(slots=True)
@@ -219,13 +220,20 @@ def _make_folder(folder: Path) -> None:
 
 
 @contextmanager
-def refusing() -> Iterator[None]:
-    """What the disk refuses, in our words. Raises Refusal EXISTS, DISK_FULL, FILE."""
+def refusing(full: str = FULL) -> Iterator[None]:
+    """What the disk refuses, in our words.
+
+    Args:
+        full: what is said when it is full.
+
+    Raises:
+        Refusal: EXISTS, DISK_FULL, FILE.
+    """
     try:
         yield
     except FileExistsError as error:
         raise Refusal("EXISTS") from error
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise Refusal("DISK_FULL") from error
+            raise Refusal("DISK_FULL", full) from error
         raise Refusal("FILE", "The files cannot be written there. Check the folder and its owner.") from error

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from keys_tooling.console import World, tell
 from keys_tooling.directory_reading import Reading, Source, read_directory
-from keys_tooling.keyfiles import read_public, read_secret, sync_folder
+from keys_tooling.keyfiles import read_public, read_secret, refusing, sync_folder
 from keys_tooling.partnership import ADMIN, AGENT, PARTNERSHIP
 from keys_tooling.token_pins import on_token
 from schemas.api import PAGE_STATEMENTS
@@ -95,13 +95,15 @@ class OwnSide:
         return open_checkpoint(note, self.partnership.keys_log_key)
 
     def believe(self, note: str) -> None:
+        """Keep the newest checkpoint. Raises Refusal FILE, DISK_FULL."""
         fresh = self.folder / f"{SEEN}.new"
-        with fresh.open("wb") as file:
-            file.write(note.encode())
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self.folder / SEEN)
-        sync_folder(self.folder)
+        with refusing():
+            with fresh.open("wb") as file:
+                file.write(note.encode())
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(self.folder / SEEN)
+            sync_folder(self.folder)
 
 
 @asynccontextmanager

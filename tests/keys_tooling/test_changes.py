@@ -1,5 +1,6 @@
 """Changes of keys with a real relay: each is a plan first, and killed anywhere it is finished by running it again."""
 
+import errno
 import json
 import os
 import secrets
@@ -217,6 +218,72 @@ def test_a_full_disk_while_a_change_begins_leaves_nothing(tmp_path: Path, monkey
     monkeypatch.undo()
     assert journals.unfinished(tmp_path) is None
     assert not list(tmp_path.glob("*.fpk"))
+
+
+class Full:
+    """The n-th of the calls that a function makes finds no room."""
+
+    def __init__(self, call, at: int) -> None:
+        self.call, self.left = call, at
+
+    def __call__(self, *words, **more):
+        self.left -= 1
+        if self.left == 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return self.call(*words, **more)
+
+
+@pytest.mark.parametrize(("call", "at"), [("link", 1), ("rename", 1), ("fsync", 1), ("fsync", 2)])
+def test_a_disk_that_is_full_when_a_key_file_takes_its_place_is_said_and_the_rest_comes_once_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, at: int
+):
+    (tmp_path / "admin.fpk").write_bytes(b"old")
+    new = NewFile("next.fpk", "admin.fpk", b"new")
+    journal = journals.begin(tmp_path, Plan("rotate", (), "ag1", (), (new,)), 0)
+    name = "replace" if call == "rename" else call
+    with monkeypatch.context() as full:
+        full.setattr(os, name, Full(getattr(os, name), at))
+        with pytest.raises(Refusal, match=r"DISK_FULL: .*'rotate' is published.*fenpost-keys resume"):
+            journals.finish(tmp_path, journal)
+    journals.finish(tmp_path, journal)
+    assert (tmp_path / "admin.fpk").read_bytes() == b"new"
+    assert (tmp_path / "old-next.fpk").read_bytes() == b"old"
+    assert not (tmp_path / journals.NAME).exists()
+
+
+@pytest.mark.parametrize("at", [1, 2])
+def test_a_disk_that_is_full_where_the_newest_checkpoint_is_kept_is_said(
+    world: World, monkeypatch: pytest.MonkeyPatch, at: int
+):
+    side = own_side.OwnSide.open(world.folder / "Peacock", PASSPHRASE)
+    side.believe("older")
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", Full(os.fsync, at))
+        with pytest.raises(Refusal, match=r"DISK_FULL: The disk is full. Free some space, and run it again"):
+            side.believe("newer")
+    assert (side.folder / own_side.SEEN).read_text() == ("older" if at == 1 else "newer")
+
+
+def test_a_journal_that_calls_itself_ready_never_loses_its_key_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The disk is full after the journal took its place, and then too full to take it away: some file systems."""
+    whole = Plan("rotate", (), "ag1", (), (NewFile("next.fpk", "admin.fpk", b"new"),))
+
+    def unlink(path: Path, *words, **more) -> None:
+        if Path(path).name == journals.NAME:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(path, *words, **more)
+
+    real, at = os.unlink, 6
+    with monkeypatch.context() as full:
+        full.setattr(os, "unlink", unlink)
+        full.setattr(os, "fsync", Full(os.fsync, at))
+        with pytest.raises(Refusal, match="DISK_FULL"):
+            journals.begin(tmp_path, whole, 0)
+    found = journals.unfinished(tmp_path)
+    assert found is not None
+    assert (tmp_path / "next.fpk").read_bytes() == b"new"
 
 
 # --- whose keys

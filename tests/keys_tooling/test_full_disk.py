@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from keys_tooling import journal as journals
+from schemas.errors import Refusal
 from tests.keys_tooling.admin_place import done, made, run
 from tests.keys_tooling.policy_place import served
 from tests.keys_tooling.test_killed_changes import held, view
@@ -74,7 +75,8 @@ def test_a_rotation_on_a_full_disk_is_whole_or_not_begun_once_there_is_room(
             if not full:
                 break
             met += 1
-            assert result.exit_code != 0, at
+            assert isinstance(result.exception, Refusal), (at, result.exception)
+            assert result.exception.code == "DISK_FULL", at
             done(world, "resume", "--dir", folder)
             found, ops = view(world)
             after, rotations = ops.count("rotate-op"), rotations + (ops.count("rotate-op") > rotations)
