@@ -9,6 +9,7 @@ Rules of this house:
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, select, update
@@ -59,17 +60,27 @@ class Confirming:
         for gid in sorted(open_questions):
             if self._clock() - self._asked.get(gid, 0.0) >= AGAIN and not await self.ask(gid):
                 break  # a relay that is away or slow need not be waited for once for each of them
-        if await self._store.run(self._sort):
+        await self.sort()
+
+    async def sort(self, without: Collection[str] = ()) -> None:
+        """Let go what is confirmed by now, and give back what nobody confirmed in time; ask nobody.
+
+        Args:
+            without: envelopes of which the answer is still to come.
+        """
+        if await self._store.run(lambda c: self._sort(c, without)):
             self._receipts.kick.set()
 
     def _doubtful(self, c: Connection) -> list[Row[Any]]:
         now = int(self._clock())
         return [row for row in c.execute(select(inbox).where(_resting())).all() if doubtful(c, row, now)]
 
-    def _sort(self, c: Connection) -> bool:
+    def _sort(self, c: Connection, without: Collection[str]) -> bool:
         now, changed = int(self._clock()), False
         for row in c.execute(select(inbox).where(_resting())).all():
             here = update(inbox).where(inbox.c.id == row.id)
+            if row.eid in without:
+                continue
             if not doubtful(c, row, now):
                 if row.unsure is not None:
                     c.execute(here.values(unsure=None))

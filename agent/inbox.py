@@ -8,12 +8,15 @@ Rules of this house:
 - what rests on an agreement alone waits until it is confirmed that the agreement stands (agent.confirming);
 - nothing is handed over before the relay has logged that we have it, so that nobody is told "stopped" of a message
   that was read; a RED is not kept waiting for a relay that went away in between;
+- before that the relay is asked once more how the agreement stands that a message names; what names none does not wait
+  for those answers, and a RED only for those of other REDs;
 - what the relay gets wrong (bytes, proof, log) is never answered with a signed rejection: the sender did nothing wrong.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -56,6 +59,8 @@ WAIT = frozenset(
 )
 """Not the sender's fault, or not for ever: no word is said, and it is looked at again."""
 EVIDENCE = frozenset({"PROOF", "CHECKPOINT"})
+ABREAST = 8
+"""How many agreements are asked about at once: a slow relay is waited for that many times less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +122,7 @@ class Inbox:
         self._hand_over = hand_over
         self._take_list = take_list
         self.emptied = 0.0
+        self._unasked: dict[str, Row[Any]] = {}  # by envelope, what is not handed over before an answer
         self._stepping = asyncio.Lock()
 
     async def collect(self, wait: int) -> bool:
@@ -148,12 +154,31 @@ class Inbox:
     async def resume(self, acknowledged: tuple[int, ...] = ()) -> None:
         """Go on with everything that is between two steps: open, post receipts, hand over."""
         async with self._stepping:
-            await self._open_all()
+            opened = await self._open_all()
+            await self._ask([eid for eid, row in self._unasked.items() if row.rag == "RED"])
+            if self._unasked and opened - self._unasked.keys():
+                await self._go_ahead()
+            await self._ask(list(self._unasked))
             await self._confirming.settle()
             try:
                 await self._receipts.flush(acknowledged)
             finally:
                 await self.hand_over_all()
+
+    async def _go_ahead(self) -> None:
+        """Hand over what waits for no answer, while of the rest nothing is said yet."""
+        await self._confirming.sort(self._unasked.keys())
+        with contextlib.suppress(Refusal):  # it is tried again, and raised, once the answers are here
+            await self._receipts.flush(without=frozenset(self._unasked))
+        await self.hand_over_all()
+
+    async def _ask(self, eids: list[str]) -> None:
+        """Ask how the agreements of these stand now: what ended meanwhile is not handed over (V8)."""
+        gids = list({self._unasked[eid].gid: None for eid in eids})
+        for first in range(0, len(gids), ABREAST):
+            await asyncio.gather(*map(self._confirming.ask, gids[first : first + ABREAST]))
+        for eid in eids:
+            del self._unasked[eid]
 
     # --- rules 1 to 5
 
@@ -236,7 +261,8 @@ class Inbox:
 
     # --- rules 6 to 9, then `opened`
 
-    async def _open_all(self) -> None:
+    async def _open_all(self) -> set[str]:
+        """Open what was collected, and note whose agreements are to be asked about; returns the envelopes' ids."""
         waiting = select(inbox).where(inbox.c.state == "collected").order_by(inbox.c.received)
         rows = await self._store.run(lambda c: c.execute(waiting).all())
         steps: list[Callable[[Connection], None]] = []
@@ -253,8 +279,8 @@ class Inbox:
             steps.append(partial(self._opened, row=row, shown=shown))
         if steps:
             await self._store.run(lambda c: [step(c) for step in steps])
-        for gid in {row.gid for row in rows if row.gid is not None}:
-            await self._confirming.ask(gid)  # as it stands now: what ended meanwhile is not handed over (V8)
+        self._unasked |= {row.eid: row for row in rows if row.gid is not None}
+        return {row.eid for row in rows}
 
     async def _shown(self, row: Row[Any], gone: str, after: bool) -> Shown:
         header = parse_header(row.header.encode("ascii"))
@@ -354,6 +380,8 @@ class Inbox:
             log.info("taken-back", count=taken)
         try:
             for row in await self._store.run(lambda c: c.execute(ready).all()):
+                if row.eid in self._unasked:
+                    continue
                 await self._hand_over(row)
                 handed.append(row.id)
         finally:

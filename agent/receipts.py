@@ -81,8 +81,11 @@ class Receipts:
         c.execute(update(receipts).where(ours).values(posted=0))
         handed_out_again(c, eid, desk)
 
-    async def flush(self, notices: tuple[int, ...] = ()) -> None:
+    async def flush(self, notices: tuple[int, ...] = (), without: frozenset[str] = frozenset()) -> None:
         """Post every receipt that waits, oldest first, and acknowledge notices that are safely stored.
+
+        Args:
+            without: envelopes of which nothing is posted yet.
 
         Raises:
             Refusal: RELAY_AWAY and the relay's own; PROOF, CHECKPOINT, RECORD, RECORD_DIFFERS, FORK after the alarm.
@@ -95,6 +98,8 @@ class Receipts:
                 .order_by(receipts.c.n)
                 .limit(api.BATCH_RECEIPTS)
             )
+            if without:
+                waiting = waiting.where(receipts.c.eid.not_in(without))
             anew, stuck = set[int](), set[int]()
             while True:
                 open_ = waiting.where(receipts.c.n.not_in(stuck))
