@@ -175,11 +175,11 @@ def revoke(
 
     def plan(reading: Reading, side: OwnSide) -> Plan:
         now = world.now()
-        agency = reading.view.agencies[side.admin.agency]
+        at, agency = read_moment(since, now), reading.view.agencies[side.admin.agency]
         keys = revocation.chosen(agency, kids, use, person, now)
         if not keys and revocation.ended_before(agency, use, person, now):
             return Plan("revoke", told, agency.id, ())
-        return revocation.revoke_keys(reading, side, told, keys, reason, read_moment(since, now), now)
+        return revocation.revoke_keys(reading, side, told, keys, reason, at, now)
 
     with lent.asked_for():
         carry_out(world, own, passphrase, change, "revoke", told, plan)
