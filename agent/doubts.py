@@ -9,10 +9,10 @@ Rules of this house:
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from agent.store import read_kv, write_kv
 from agent.tables import inbox
@@ -23,7 +23,7 @@ SAYS = (
     "The key that signed this was in other hands by then. Ring the sender before you act on it, by a number you "
     "already have."
 )
-LOOKED_OVER = "looked_over"
+LOOKED_OVER, TOLD = "looked_over", "told_doubts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +55,26 @@ class Doubts:
 
     def counted(self, c: Connection) -> list[tuple[Suspect, int]]:
         """How many messages that people here were shown are in doubt, by key, and nobody has looked over yet."""
-        looked = set(_looked_over(c))
+        looked = set(_marks(c, LOOKED_OVER))
         found = ((one, _count(c, one)) for one in self._suspects() if one.mark not in looked)
         return [(one, count) for one, count in found if count]
 
     def looked_over(self, c: Connection) -> int:
         """Somebody has looked over all that is counted now; returns how many messages."""
         counted = self.counted(c)
-        marks = sorted({*_looked_over(c), *(one.mark for one, _ in counted)})
-        write_kv(c, LOOKED_OVER, json.dumps(marks))
+        _mark(c, LOOKED_OVER, (one for one, _ in counted))
         return sum(count for _, count in counted)
+
+    def untold(self, c: Connection) -> dict[Suspect, list[str]]:
+        """By key, the messages in doubt that lie in a case system which has not heard of it."""
+        if not self._suspects():
+            return {}
+        told = set(_marks(c, TOLD))
+        return {one: _places(c, one) for one in self._suspects() if one.mark not in told}
+
+    def told(self, c: Connection, one: Suspect) -> None:
+        """The case system has heard of all that this key signed."""
+        _mark(c, TOLD, (one,))
 
     def _suspects(self) -> tuple[Suspect, ...]:
         view = self._view()
@@ -82,13 +92,24 @@ def _suspects(view: Directory) -> list[Suspect]:
     ]
 
 
-def _looked_over(c: Connection) -> list[str]:
-    return list(json.loads(read_kv(c, LOOKED_OVER) or "[]"))
+def _marks(c: Connection, name: str) -> list[str]:
+    return list(json.loads(read_kv(c, name) or "[]"))
+
+
+def _mark(c: Connection, name: str, more: Iterable[Suspect]) -> None:
+    write_kv(c, name, json.dumps(sorted({*_marks(c, name), *(one.mark for one in more)})))
+
+
+def _signed(one: Suspect) -> ColumnElement[bool]:
+    """What people here were shown, of all that this key signed when it was in other hands."""
+    theirs = (inbox.c.from_a == one.agency) & (inbox.c.ts >= one.since) & (inbox.c.ts < one.exp)
+    signed = func.instr(inbox.c.header, f'"signer":"{one.kid}"') > 0
+    return and_(theirs, signed, inbox.c.handed.is_not(None))
+
+
+def _places(c: Connection, one: Suspect) -> list[str]:
+    return list(c.execute(select(inbox.c.id).where(_signed(one))).scalars())
 
 
 def _count(c: Connection, one: Suspect) -> int:
-    theirs = (inbox.c.from_a == one.agency) & (inbox.c.ts >= one.since) & (inbox.c.ts < one.exp)
-    signed = func.instr(inbox.c.header, f'"signer":"{one.kid}"') > 0
-    return int(
-        c.execute(select(func.count()).where(theirs, signed, inbox.c.handed.is_not(None))).scalar_one()
-    )
+    return int(c.execute(select(func.count()).select_from(inbox).where(_signed(one))).scalar_one())

@@ -21,6 +21,7 @@ from sqlalchemy import Row, select, update
 
 from agent.clock import Clock
 from agent.consent_words import ENDED, NARROWED
+from agent.doubts import SAYS as DOUBT
 from agent.explaining import with_steps
 from agent.forms import Act, Json, Send, read_act
 from agent.limits import FORM_LIMIT
@@ -165,6 +166,15 @@ class Folders:
             await self._store.run(
                 lambda c, r=row: c.execute(update(inbox).where(inbox.c.id == r.id).values(recalled=1)).close()  # type: ignore[misc]
             )
+
+    async def tell_doubts(self) -> None:
+        """Say in IN of which messages it came out later that others had the key that signed them (V11)."""
+        doubts = self._showing.doubts
+        for one, places in (await self._store.run(doubts.untold)).items():
+            for place in places:
+                facts = {"id": place, "say": DOUBT}
+                await asyncio.to_thread(write_whole, self._home / IN / f"{place}.doubt.json", facts)
+            await self._store.run(lambda c, one=one: doubts.told(c, one))  # type: ignore[misc]
 
 
 def make_folders(home: Path) -> None:

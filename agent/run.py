@@ -255,6 +255,7 @@ class Agent:
         self._reached()
         if self.folders is not None:
             await self.folders.tell_recalls()
+            await self.folders.tell_doubts()
         await self.trust.keep()
         if not progressed:
             await asyncio.sleep(5.0)

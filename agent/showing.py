@@ -73,7 +73,7 @@ class Showing:
         self._store = store
         self._book = book
         self._own = Own(store, book, keys, clock)
-        self._doubts = Doubts(lambda: book.latest)
+        self.doubts = Doubts(lambda: book.latest)
         self._trust = trust
         self._watch = watch
         self._keys = keys
@@ -135,7 +135,7 @@ class Showing:
             "alert": bool(row.alert),
             "agreement_withdrawn": row.withdrawn,
             "agreement_limited": row.limited,
-            "doubt": self._doubts.of(row.from_a, header["signer"], row.ts),
+            "doubt": self.doubts.of(row.from_a, header["signer"], row.ts),
             **self._due(row),
         }
 
@@ -249,7 +249,7 @@ class Showing:
                 **agreement_counts(c, self._keys.agency),
                 "not_confirmed": [self._waiting(row) for row in unconfirmed(c)],
                 "untaken": [self._untaken(one) for one in untaken(c, self._book.policies.at, now)],
-                "in_doubt": [self._in_doubt(*one) for one in self._doubts.counted(c)],
+                "in_doubt": [self._in_doubt(*one) for one in self.doubts.counted(c)],
                 "over_unproven": [self._kept_back(row) for row in denied(c)],
                 "reviews_due": reviews_due(c, now),
                 "reconciliation": findings.counts(c),

@@ -1,5 +1,6 @@
 """What was taken under a key that turned out to have been in other hands is marked for whoever reads it (V11)."""
 
+import json
 import secrets
 from dataclasses import replace
 
@@ -82,6 +83,28 @@ async def test_it_is_counted_until_somebody_looked_over_it_and_again_when_more_i
             assert await doubts(idvas) == {mids[0]: None, mids[1]: SAYS}
             await ended(world, idvas, "compromised", world.now - 2 * HOUR)
             assert [found["messages"] for found in await in_doubt(idvas)] == [2]
+
+
+async def test_a_case_system_that_reads_files_is_told_once(world):
+    async with (
+        world.relay(),
+        quiet(world, "Peacock") as peacock,
+        quiet(world, "IDVAS", folders=True) as idvas,
+    ):
+        first, second = [await sent(world, peacock) for _ in range(2)]
+        await idvas.inbox.collect(0)
+        await ended(world, idvas, "compromised", world.now - HOUR)
+        await idvas.folders.tell_doubts()
+        (note,) = (folder_of(world, "IDVAS") / "IN").glob("*.doubt.json")
+        told = json.loads(note.read_text())
+        assert told["say"] == SAYS
+        assert (await idvas.showing.received(told["id"]))["mid"] == second != first
+        note.unlink()  # it was taken away
+        await idvas.folders.tell_doubts()
+        assert not note.exists()
+        await ended(world, idvas, "compromised", world.now - 2 * HOUR)
+        await idvas.folders.tell_doubts()
+        assert len(list(note.parent.glob("*.doubt.json"))) == 2
 
 
 @pytest.mark.parametrize("reason", ["rotated", "lost"])

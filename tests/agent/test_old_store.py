@@ -71,6 +71,7 @@ async def rounds(agent):
     """Everything that an agent's loops do again and again, every few seconds or minutes."""
     await agent.inbox.collect(0)
     await agent.folders.tell_recalls()
+    await agent.folders.tell_doubts()
     await agent.folders.scan()
     await agent.posting.flush()
     await agent.overrides.flush()
