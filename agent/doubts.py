@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, select
 from agent.store import read_kv, write_kv
 from agent.tables import inbox
 from schemas.directory import Directory
+from schemas.errors import Refusal
 from schemas.keys import Use
 
 SAYS = (
@@ -60,8 +61,12 @@ class Doubts:
         return [(one, count) for one, count in found if count]
 
     def looked_over(self, c: Connection) -> int:
-        """Somebody has looked over all that is counted now; returns how many messages."""
+        """Somebody has looked over all that is counted now; returns how many messages. Raises Refusal NOT_FOUND."""
         counted = self.counted(c)
+        if not counted:
+            raise Refusal(
+                "NOT_FOUND", "No message in doubt waits to be looked over. Look at: fenpost-agent doctor"
+            )
         _mark(c, LOOKED_OVER, (one for one, _ in counted))
         return sum(count for _, count in counted)
 
