@@ -32,7 +32,7 @@ OTHERS_BEFORE = {
     "The whole machine is gone": "mkdir -m 700 harbour-safe\nmv harbour/next-roots.fpk harbour-safe\nrm -r harbour\n",
     "5. A key or a device is in wrong hands": "fenpost-agent init --dir harbour --passphrase-file harbour.pass\n"
     "cp -pr harbour stolen\n"
-    "fenpost-keys role desk intake --role stranger --yes --dir stolen --passphrase-file harbour.pass\n"
+    "fenpost-keys role desk intake --role stranger --yes --dir stolen --passphrase-file harbour.pass\n",
 }
 """What happened before a title: a fire, and a thief who copied the folder of an agency and speaks in its name."""
 
