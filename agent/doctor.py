@@ -252,7 +252,8 @@ def _untaken(state: dict[str, Any]) -> str:
         desks = sorted({f"{one['to']['name'] or one['to']['agency']}, {one['to']['desk']}" for one in late})
         raise Refusal(
             "UNTAKEN",
-            f"{len(late)} times a desk has not taken on in time what you sent it ({reds} of them RED). "
+            f"{'At least ' if state['untaken_more'] else ''}{len(late)} times a desk has not taken on in time what "
+            f"you sent it ({reds} of them RED). "
             f"Ring: {'; '.join(desks)}.",
         )
     return "every desk took on in time what was sent to it"

@@ -26,7 +26,7 @@ from agent.shares import reviews_due
 from agent.store import Store
 from agent.tables import inbox, journal, ladder, outbox, receipts, sealings
 from agent.trust import LogTrust
-from agent.untaken import Untaken, untaken
+from agent.untaken import MOST, Untaken, untaken
 from agent.witness import Watch
 from agent.words import ENDED, furthest, sentence
 from schemas.canonical import unb64
@@ -241,6 +241,7 @@ class Showing:
                 .where(sealings.c.state == "waiting")
                 .group_by(sealings.c.code)
             )
+            late = untaken(c, self._book.policies.at, now)
             return {
                 "waiting": c.execute(waiting).scalar_one(),
                 "waiting_because": {code: count for code, count in c.execute(stuck) if code},
@@ -248,7 +249,8 @@ class Showing:
                 "to_take_on": c.execute(mine).scalar_one(),
                 **agreement_counts(c, self._keys.agency),
                 "not_confirmed": [self._waiting(row) for row in unconfirmed(c)],
-                "untaken": [self._untaken(one) for one in untaken(c, self._book.policies.at, now)],
+                "untaken": [self._untaken(one) for one in late],
+                "untaken_more": len(late) == MOST,
                 "in_doubt": [self._in_doubt(*one) for one in self.doubts.counted(c)],
                 "over_unproven": [self._kept_back(row) for row in denied(c)],
                 "reviews_due": reviews_due(c, now),

@@ -5,29 +5,42 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, cast
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, distinct, func, select
 
 from agent.accounts import APART_KINDS
 from agent.tables import ladder, outbox, sealings
 from agent.words import furthest
 from schemas.envelope import MAX_LIFE
 from schemas.lawful import Rag
-from schemas.periods import deadlines
+from schemas.periods import HOUR, deadlines
 from schemas.policy import Policy
 
 UNTAKEN = frozenset({"waiting", "queued", "collected", "opened", "expired"})
 """Steps at which nobody has said that they take it on, or that they do not. What waits for a lead is with her."""
 NAMED = 2 * MAX_LIFE
 """Seconds that a message is named after it was sent: through its life, and as long again when it expired."""
+MOST = 100
+"""Desks that are named at once: whoever has more to ring begins with these, RED first."""
+SOONEST = HOUR
+"""No policy gives less time than this (schemas.policy.Period)."""
+DONE = ("taken-on", "rejected", "withdrawn", "recalled")
+SPOKEN = (
+    select(func.count(distinct(ladder.c.a + " " + ladder.c.d)))
+    .where(ladder.c.eid == sealings.c.eid, ladder.c.state.in_(DONE))
+    .scalar_subquery()
+)
 SENT = (
     select(sealings.c.eid, sealings.c.mid, sealings.c.desks, sealings.c.ts, outbox.c.rag)
     .join(outbox, outbox.c.id == sealings.c.id)
     .where(
         sealings.c.ts >= bindparam("since"),
+        sealings.c.ts <= bindparam("until"),
         sealings.c.state.in_(("waiting", "accepted", "expired")),
         outbox.c.kind.not_in(APART_KINDS),
+        func.json_array_length(sealings.c.desks) > SPOKEN,
     )
     .order_by(sealings.c.rank, sealings.c.ts)
 )
@@ -48,9 +61,10 @@ class Untaken:
 
 
 def untaken(c: Connection, policy_at: Callable[[int], Policy | None], now: int) -> list[Untaken]:
-    """The desks that are late, or that let it expire, of all that was sent lately; RED first."""
-    found = c.execute(SENT, {"since": now - NAMED}).all()
-    return [one for row in found for one in _late(c, row, policy_at) if one.acknowledge_by < now]
+    """The desks that are late, or that let it expire, of all that was sent lately: RED first, at most MOST."""
+    found = c.execute(SENT, {"since": now - NAMED, "until": now - SOONEST}).all()
+    late = (one for row in found for one in _late(c, row, policy_at) if one.acknowledge_by < now)
+    return list(islice(late, MOST))
 
 
 def _late(c: Connection, row: Any, policy_at: Callable[[int], Policy | None]) -> Iterator[Untaken]:

@@ -303,7 +303,8 @@ def undelivered(said: Mapping[str, Any]) -> list[Check]:
     if late:
         desks = sorted({f"{one['to']['name'] or one['to']['agency']}, {one['to']['desk']}" for one in late})
         reds = sum(one["rag"] == "RED" for one in late)
-        say = f"{len(late)} times a desk has not taken on in time what was sent to it ({reds} of them RED). "
+        least = "At least " if said.get("untaken_more") else ""
+        say = f"{least}{len(late)} times a desk has not taken on in time what was sent to it ({reds} of them RED). "
         rows.append(Check("undelivered", False, f"{say}Ring: {'; '.join(desks)}."))
     if unsure:
         say = f"{unsure} messages that came are kept back until it is known that their agreement stands. "

@@ -4,13 +4,18 @@ import asyncio
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, event, insert
 
 from agent.doctor import examine
+from agent.tables import ladder, outbox, sealings
+from agent.untaken import MOST
+from agent.untaken import untaken as named
 from tests.agent.agencies import Caller, eventually, folder_of, form, running
 from tests.agent.test_rotation import RED
 from tests.simulated_world import World
 
 HOUR = 3600
+DAY = 24 * HOUR
 
 
 @pytest.fixture
@@ -75,3 +80,40 @@ async def test_one_that_expired_was_taken_on_by_nobody(world: World):
             return [one["state"] for one in await untaken(peacock)] == ["expired"]
 
         await eventually(named)
+
+
+async def test_years_of_messages_that_were_taken_on_cost_nothing_and_a_hundred_late_ones_are_named(
+    world: World,
+):
+    """The store has one thread, and sending and receiving wait for it."""
+    async with world.relay(), running(world, "Peacock") as peacock:
+        now = int(world.clock())
+
+        def fill(c: Connection) -> None:
+            for n in range(3000):
+                mid, late = f"m{n}", n < 150
+                c.execute(
+                    insert(outbox).values(id=mid, kind="referral.universal", rag="RED", thr=mid, ts=now)
+                )
+                c.execute(
+                    insert(sealings).values(
+                        eid=mid, id=mid, mid=mid, turn=1, desks='[["ag1x","duty"]]', rank=0, ts=now - DAY, exp=now,
+                        state="accepted", body="",
+                    )
+                )  # fmt: skip
+                for state in ("queued", "opened") if late else ("queued", "opened", "taken-on"):
+                    c.execute(insert(ladder).values(eid=mid, a="ag1x", d="duty", state=state, ts=now - DAY))
+
+        await peacock.agent.store.run(fill)
+        found = await untaken(peacock)
+        assert len(found) == MOST
+        assert "At least 100 times" in (await doctor(world))["say"]
+        assert {one["state"] for one in found} == {"opened"}
+        steps: list[str] = []
+
+        def watched(c: Connection) -> None:
+            event.listen(c.engine, "before_cursor_execute", lambda *a: steps.append(a[2]))
+            named(c, lambda _: None, now)
+
+        await peacock.agent.store.run(watched)
+        assert len(steps) <= MOST + 1
