@@ -19,7 +19,7 @@ import click
 
 from agent.alarm_commands import alarm
 from agent.consent_commands import consent
-from agent.console import PATH, folder, line, say
+from agent.console import PATH, Id, folder, line, say
 from agent.console import read as _read
 from agent.console import safe as _safe
 from agent.extract_commands import extract
@@ -224,7 +224,7 @@ def inbox(home: Path, as_json: bool, every: bool) -> None:
 
 @main.command()
 @folder
-@click.argument("place", metavar="ID")
+@click.argument("place", metavar="ID", cls=Id)
 def show(home: Path, as_json: bool, place: str) -> None:
     """A received message with its words, or a sent one with its ladder."""
     ask = line(home)
@@ -239,7 +239,7 @@ def show(home: Path, as_json: bool, place: str) -> None:
 
 @main.command("take-on")
 @folder
-@click.argument("place", metavar="ID")
+@click.argument("place", metavar="ID", cls=Id)
 @click.option("--role", required=True, help="The role that takes it on, never a name: idva, social-worker.")
 @click.option("--case-ref", help="Your own reference for the person: it stays here, and finds this again.")
 def take_on(home: Path, as_json: bool, place: str, role: str, case_ref: str | None) -> None:
@@ -251,7 +251,7 @@ def take_on(home: Path, as_json: bool, place: str, role: str, case_ref: str | No
 
 @main.command()
 @folder
-@click.argument("place", metavar="ID")
+@click.argument("place", metavar="ID", cls=Id)
 @click.option(
     "--reason",
     required=True,
@@ -265,7 +265,7 @@ def reject(home: Path, as_json: bool, place: str, reason: str) -> None:
 
 @main.command()
 @folder
-@click.argument("mid", required=False)
+@click.argument("mid", required=False, cls=Id)
 @click.option(
     "--until", metavar="STATE", help="Wait until every desk has at least this state, such as opened."
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from agent.console import F, folder, line, read, safe, say
+from agent.console import F, Id, folder, line, read, safe, say
 
 AWAY = " The relay is away and will be told as soon as it is back."
 EVIDENCE = click.option(
@@ -16,7 +16,7 @@ EVIDENCE = click.option(
 )
 OWN_ACCORD = click.option("--own-accord", is_flag=True, help="The person raised it: nobody pressed them.")
 SEEN = click.option("--seen", type=int, help="The version that you saw; refused when there is a newer one.")
-AGREEMENT = click.argument("agreement", metavar="AGREEMENT")
+AGREEMENT = click.argument("agreement", metavar="AGREEMENT", cls=Id)
 
 
 @click.group()
@@ -40,7 +40,7 @@ def _answers(act: str, words: str, *, first: bool) -> None:
 
     @consent.command(act, help=words)
     @folder
-    @click.argument("agreement", required=not first)
+    @click.argument("agreement", required=not first, cls=Id)
     @lists
     @EVIDENCE
     @OWN_ACCORD
@@ -70,7 +70,7 @@ _answers("renew", "Record that the person, asked again, wants it to go on.", fir
 
 @consent.command()
 @folder
-@click.argument("agreement", required=False)
+@click.argument("agreement", required=False, cls=Id)
 @click.option("--own-words", help="What the person said, if they want it kept. Nobody has to say why.")
 @click.option("--ask-again-after", metavar="DAY", help="Four weeks from now when left out.")
 @OWN_ACCORD
@@ -93,7 +93,7 @@ def withdraw(home: Path, as_json: bool, agreement: str) -> None:
 
 @consent.command("cannot-give")
 @folder
-@click.argument("agreement", required=False)
+@click.argument("agreement", required=False, cls=Id)
 @click.option("--note", type=click.File("r"), required=True, help="The best-interests note; it stays here.")
 @click.option("--assessed-by", required=True, metavar="ROLE", help="Such as safeguarding-lead; never a name.")
 @click.option("--review-on", required=True, metavar="DAY", help="When somebody looks again, within 90 days.")
@@ -127,7 +127,7 @@ def settle(home: Path, as_json: bool, agreement: str, **value: Any) -> None:
 
 @consent.command()
 @folder
-@click.argument("agreement", required=False)
+@click.argument("agreement", required=False, cls=Id)
 def show(home: Path, as_json: bool, agreement: str | None) -> None:
     """An agreement as this agent knows it; all of them when none is named."""
     if agreement is not None:
@@ -160,7 +160,7 @@ def recalls(home: Path, as_json: bool) -> None:
 
 @consent.command()
 @folder
-@click.argument("handle", metavar="HANDLE")
+@click.argument("handle", metavar="HANDLE", cls=Id)
 @click.option("--did", required=True, type=click.Choice(["deleted", "kept"]))
 @click.option("--why", type=click.Choice(["legal-duty", "safeguarding", "legal-claims", "own-record"]))
 @click.option("--passed-to", multiple=True, metavar="AGENCY", help="A member to whom it had gone on.")

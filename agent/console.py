@@ -13,6 +13,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
 
 
+class Id(click.Argument):
+    """An id is base64url, so one in 64 begins with a hyphen: it is no option for that."""
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        parser.ignore_unknown_options = True
+        super().add_to_parser(parser, ctx)
+
+
 def folder(command: F) -> F:
     """--dir and --json, which every command has."""
     command = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")(command)

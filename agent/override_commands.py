@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from agent.console import PATH, folder, line, safe, say
+from agent.console import PATH, Id, folder, line, safe, say
 from schemas.errors import Refusal
 
 _key = click.option("--key", "key_file", type=PATH, required=True, help="Your own key file.")
@@ -43,7 +43,7 @@ def override() -> None:
 
 @override.command("request")
 @folder
-@click.argument("mid", required=False)
+@click.argument("mid", required=False, cls=Id)
 @click.option("--thread", metavar="ID", help="A whole thread of risk instead of one message.")
 @click.option("--to", multiple=True, metavar="AGENCY/DESK", help="With --thread. May be given several times.")
 @click.option("--from-desk", help="With --thread: the desk that sends.")
@@ -89,7 +89,7 @@ def request(
 
 @override.command()
 @folder
-@click.argument("oid")
+@click.argument("oid", cls=Id)
 @_key
 @_passphrase
 @_pin
@@ -134,7 +134,7 @@ def hold_list(home: Path, as_json: bool) -> None:
 
 @hold.command("release")
 @folder
-@click.argument("mid")
+@click.argument("mid", cls=Id)
 @_key
 @_passphrase
 @_pin

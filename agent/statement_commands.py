@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from agent.console import PATH, folder, line, read, say
+from agent.console import PATH, Id, folder, line, read, say
 from schemas.errors import Refusal
 
 
@@ -71,7 +71,7 @@ def kept(home: Path, as_json: bool) -> None:
 
 @statement.command()
 @folder
-@click.argument("place", metavar="ID")
+@click.argument("place", metavar="ID", cls=Id)
 @click.option("--safe/--not-yet", required=True, help="Whether the person may be told of it now.")
 @click.option("--role", required=True, help="The role that looked at it, never a name.")
 @click.option("--look-again", metavar="DAY", help="If not yet: when somebody looks again, within 90 days.")

@@ -10,7 +10,7 @@ import click
 from keys_tooling.change import CHANGE, Change
 from keys_tooling.console import World, report, tell
 from keys_tooling.lent_key import LENT, Lent
-from keys_tooling.options import DEMONSTRATION, FILE, JSON, MEMBER, PASSPHRASE
+from keys_tooling.options import DEMONSTRATION, FILE, JSON, MEMBER, PASSPHRASE, Id
 
 if TYPE_CHECKING:
     from keys_tooling.directory_reading import Reading
@@ -124,7 +124,7 @@ def _ask_agent(folder: Path, uses: tuple[str, ...], change: Change) -> Facts:
 
 
 @click.command()
-@click.argument("kids", nargs=-1)
+@click.argument("kids", nargs=-1, cls=Id)
 @MEMBER
 @click.option("--use", help="Every key of this use, such as msg.")
 @click.option("--person", help="Every key of this person, such as lead-2.")

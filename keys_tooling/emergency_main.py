@@ -10,7 +10,7 @@ import click
 
 from keys_tooling.change import CHANGE, Change
 from keys_tooling.console import REFUSED, World, report, tell
-from keys_tooling.options import FILE, JSON, PASSPHRASE
+from keys_tooling.options import FILE, JSON, PASSPHRASE, Id
 
 if TYPE_CHECKING:
     from keys_tooling.emergency import Emergency, Hand
@@ -47,7 +47,7 @@ def emergency() -> None:
 
 
 @emergency.command("start")
-@click.argument("kids", nargs=-1)
+@click.argument("kids", nargs=-1, cls=Id)
 @click.option("--agency", "named", required=True, help="Whose keys end, by name or id.")
 @click.option("--use", "uses", multiple=True, help="Keys of this use. [default: all that its machine holds]")
 @click.option(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from keys_tooling.console import World, report
-from keys_tooling.options import FILE, JSON, OVERSIGHT, PASSPHRASE
+from keys_tooling.options import FILE, JSON, OVERSIGHT, PASSPHRASE, Id
 
 if TYPE_CHECKING:
     from keys_tooling.admission import Oversight
@@ -133,7 +133,7 @@ def invite_list(world: World, folder: Path, passphrase_file: Path | None, as_jso
 
 
 @invite.command("withdraw")
-@click.argument("mark")
+@click.argument("mark", cls=Id)
 @OVERSIGHT
 @PASSPHRASE
 @JSON

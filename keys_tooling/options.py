@@ -28,6 +28,16 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print the result as
 YES = click.option("--yes", is_flag=True, help="Do not ask before it begins.")
 DRY = click.option("--dry-run", "dry", is_flag=True, help="Say what will happen, and stop there.")
 DEMONSTRATION = click.option("--demonstration-cost", is_flag=True, hidden=True)
+
+
+class Id(click.Argument):
+    """An id is base64url, so one in 64 begins with a hyphen: it is no option for that."""
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        parser.ignore_unknown_options = True
+        super().add_to_parser(parser, ctx)
+
+
 OFFICERS = click.option(
     "--officer",
     "officers",
