@@ -142,7 +142,7 @@ def test_a_full_disk_leaves_nothing_half_written_and_says_so(tmp_path: Path):
     else:
         done = limited(tmp_path)
     assert "DISK_FULL" in done.stderr, done
-    assert "free some space" in done.stderr
+    assert "DISK_FULL: The disk is full. Free some space" in done.stderr
     assert done.stdout == "ended 1\n"
 
 
