@@ -251,7 +251,7 @@ def answers_to(address: str, token: str) -> bool:
     headers = {"Authorization": f"Bearer {token.strip()}"}
     try:
         with urllib.request.urlopen(
-            urllib.request.Request(f"http://{host}:{port}/v1/status", headers=headers), timeout=2
+            urllib.request.Request(f"http://{host}:{port}/v1/status", headers=headers), timeout=10
         ) as answer:
             return answer.status == 200
     except (urllib.error.URLError, OSError):
