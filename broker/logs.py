@@ -13,15 +13,7 @@ import sys
 from collections.abc import MutableMapping
 from typing import Any, TextIO
 
-# For coloured tracebacks structlog loads rich wherever that is installed: 3 MB, in a process that prints lines of JSON.
-_RICH = sys.modules.get("rich")
-sys.modules["rich"] = None  # type: ignore[assignment]
-try:
-    import structlog
-finally:
-    del sys.modules["rich"]
-    if _RICH is not None:
-        sys.modules["rich"] = _RICH
+import structlog
 
 ALLOWED = frozenset(
     {
