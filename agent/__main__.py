@@ -23,6 +23,7 @@ from agent.console import PATH, Id, folder, line, say
 from agent.console import read as _read
 from agent.console import safe as _safe
 from agent.extract_commands import extract
+from agent.inbox_commands import inbox, reject, show, take_on
 from agent.memory import seal_memory
 from agent.override_commands import override
 from agent.own_commands import safety_number
@@ -211,60 +212,6 @@ def send(home: Path, as_json: bool, form: Any, key: str | None, **given: Any) ->
 
 @main.command()
 @folder
-@click.option("--all", "every", is_flag=True, help="Also what has ended.")
-def inbox(home: Path, as_json: bool, every: bool) -> None:
-    """What waits to be taken on, most urgent first."""
-    answer = line(home).ask("GET", "/v1/inbox?all=1" if every else "/v1/inbox")
-    rows = [
-        f"{i['id']}  {i['rag']:5}  {i['class']:9}  {i['says']:20}  {_by(i)}  {_from(i)}{_doubt(i)}"
-        for i in answer["items"]
-    ]
-    say(as_json, answer, "\n".join(rows) or "Nothing waits.")
-
-
-@main.command()
-@folder
-@click.argument("place", metavar="ID", cls=Id)
-def show(home: Path, as_json: bool, place: str) -> None:
-    """A received message with its words, or a sent one with its ladder."""
-    ask = line(home)
-    try:
-        answer = ask.ask("GET", f"/v1/inbox/{_safe(place)}")
-    except Refusal as refusal:
-        if refusal.code != "NOT_FOUND":
-            raise
-        answer = ask.ask("GET", f"/v1/messages/{_safe(place)}")
-    say(as_json, answer, json.dumps(answer, indent=1, ensure_ascii=True))
-
-
-@main.command("take-on")
-@folder
-@click.argument("place", metavar="ID", cls=Id)
-@click.option("--role", required=True, help="The role that takes it on, never a name: idva, social-worker.")
-@click.option("--case-ref", help="Your own reference for the person: it stays here, and finds this again.")
-def take_on(home: Path, as_json: bool, place: str, role: str, case_ref: str | None) -> None:
-    """Take a message on: this ends the sender's clock."""
-    value = {"role": role} if case_ref is None else {"role": role, "case_ref": case_ref}
-    answer = line(home).ask("POST", f"/v1/inbox/{_safe(place)}/take-on", value)
-    say(as_json, answer, answer["says"])
-
-
-@main.command()
-@folder
-@click.argument("place", metavar="ID", cls=Id)
-@click.option(
-    "--reason",
-    required=True,
-    type=click.Choice(["wrong-recipient", "over-shared", "cannot-read", "no-authority"]),
-)
-def reject(home: Path, as_json: bool, place: str, reason: str) -> None:
-    """Give a message back, with a reason that the sender can act on."""
-    answer = line(home).ask("POST", f"/v1/inbox/{_safe(place)}/reject", {"reason": reason})
-    say(as_json, answer, answer["says"])
-
-
-@main.command()
-@folder
 @click.argument("mid", required=False, cls=Id)
 @click.option(
     "--until", metavar="STATE", help="Wait until every desk has at least this state, such as opened."
@@ -305,6 +252,10 @@ def status(home: Path, as_json: bool, mid: str | None, until: str | None, timeou
         click.get_current_context().exit(1)
 
 
+main.add_command(inbox)
+main.add_command(show)
+main.add_command(take_on)
+main.add_command(reject)
 main.add_command(alarm)
 main.add_command(safety_number)
 main.add_command(consent)
@@ -387,21 +338,6 @@ def _desk(text: str) -> dict[str, str]:
     if not slash:
         raise click.UsageError("--to is AGENCY/DESK, such as 'Peterborough IDVAS/duty'")
     return {"agency": agency, "desk": desk}
-
-
-def _by(item: Any) -> str:
-    """By when it is to be taken on, by the clock of London."""
-    from schemas.worktime import london
-
-    return f"{'OVERDUE since' if item['overdue'] else 'by'} {london(item['acknowledge_by']):%a %d %b %H:%M}"
-
-
-def _doubt(item: Any) -> str:
-    return f"\n  {item['doubt']}" if item["doubt"] else ""
-
-
-def _from(item: Any) -> str:
-    return f"{item['from']['name']} {item['from']['desk']}"
 
 
 if __name__ == "__main__":

@@ -169,19 +169,25 @@ class Mute(Relay):
         return await super().post_statements(request)
 
 
+async def drawn_and_cut_off(world, peacock):
+    """A key that is stored, and that the relay never heard of."""
+    world.clock.now += 25 * DAY
+    await peacock.book.refresh()
+    Mute.cut = True
+    with pytest.raises(Refusal, match="RELAY_AWAY"):
+        await peacock.rotation.round()
+    Mute.cut = False
+    (drawn,) = peacock.rotation._ring.own
+    return drawn
+
+
 @pytest.mark.parametrize(
     ("reason", "anew"), [("compromised", True), ("lost", True), ("rotated", False), (None, False)]
 )
 async def test_a_key_that_waits_to_be_published_is_drawn_anew_after_an_emergency(world, reason, anew):
     """Whoever copied the folder has what had been drawn in it: it is never published, and not kept."""
     async with world.relay(), quiet(world, "Peacock", Mute) as peacock:
-        world.clock.now += 25 * DAY
-        await peacock.book.refresh()
-        Mute.cut = True
-        with pytest.raises(Refusal, match="RELAY_AWAY"):
-            await peacock.rotation.round()
-        Mute.cut = False
-        (copied,) = peacock.rotation._ring.own
+        copied = await drawn_and_cut_off(world, peacock)
         assert (copied.use, copied.published) == (Use.AUTH, None)
         if reason is not None:
             now, ended = int(world.clock()), world.parties["Peacock"].member.agent.witness.kid
@@ -198,13 +204,7 @@ async def test_a_key_that_waits_to_be_published_is_drawn_anew_after_an_emergency
 
 async def test_a_key_that_waits_to_be_published_is_drawn_anew_when_another_speaks_for_the_agency(world):
     async with world.relay(), quiet(world, "Peacock", Mute) as peacock:
-        world.clock.now += 25 * DAY
-        await peacock.book.refresh()
-        Mute.cut = True
-        with pytest.raises(Refusal, match="RELAY_AWAY"):
-            await peacock.rotation.round()
-        Mute.cut = False
-        (copied,) = peacock.rotation._ring.own
+        copied = await drawn_and_cut_off(world, peacock)
         op = SigningKey(secrets.token_bytes(32))
         await state(world, "Peacock", chain_of(world, "Peacock").rotate_op(op, int(world.clock())))
         await peacock.rotation.round()
