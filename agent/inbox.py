@@ -31,21 +31,21 @@ from agent.consent import ConsentDesk
 from agent.denials import settle
 from agent.directory import Book
 from agent.endings import TakenBack, ended, mark_handed, so_far, take_back, too_late, wrote_after
+from agent.judge import Judge
 from agent.logs import log
 from agent.notices import Notices
 from agent.others import remember
-from agent.overriding import decided_at, outer_text
+from agent.overriding import outer_text
 from agent.pairs import gap_before
 from agent.receipts import Receipts
-from agent.references import at_hand
 from agent.ring import HeldKeys, is_old, sealed_late
-from agent.rules import Clear, NoAuthority, Shown, clear, parse, sealed
+from agent.rules import Clear, NoAuthority, Shown, parse
 from agent.store import Store, note
 from agent.tables import inbox, seen
 from agent.trust import LogTrust
 from schemas.api import PageItem
 from schemas.canonical import b64
-from schemas.envelope import Delivery, Header, parse_header
+from schemas.envelope import Delivery, parse_header
 from schemas.errors import Refusal
 from schemas.lawful import RejectReason
 from schemas.messages.reconciliation import Reconcile
@@ -53,7 +53,6 @@ from schemas.override import MID_KEPT
 
 REMEMBERED = 2 * 24 * 3600
 """How long after its expiry an envelope is still known as seen."""
-REFRESH = frozenset({"UNKNOWN_KEY", "UNKNOWN_AGENCY", "UNKNOWN_DESK", "STALE_KEY", "STALE_DIRECTORY"})
 WAIT = frozenset(
     {"EXPIRED", "FUTURE", "STALE_DIRECTORY", "PROOF", "CHECKPOINT", "FORK", "ROLLBACK", "RELAY_AWAY"}
 )
@@ -114,6 +113,7 @@ class Inbox:
         self._relay = relay
         self._book = book
         self._trust = trust
+        self._judge = Judge(store, book, trust, keys, clock)
         self._confirming = Confirming(store, desk, receipts, clock)
         self._notices = notices
         self._receipts = receipts
@@ -190,7 +190,7 @@ class Inbox:
             return None
         place = item_id(delivery, item.d)
         try:
-            passed = await self._cleared(delivery, item.d)
+            passed = await self._judge.cleared(delivery, item.d)
             await self._trust.believe(passed.note)
         except Refusal as refusal:
             if refusal.code in EVIDENCE:
@@ -200,18 +200,6 @@ class Inbox:
                 return None
             return Found(place, item.d, delivery, None, refusal)
         return Found(place, item.d, delivery, passed, None, outer_text(item.override))
-
-    async def _cleared(self, delivery: Delivery, desk: str) -> Clear:
-        try:
-            return self._clear(delivery, desk)
-        except Refusal as refusal:
-            if refusal.code not in REFRESH:
-                raise
-        await self._book.refresh()
-        return self._clear(delivery, desk)
-
-    def _clear(self, delivery: Delivery, desk: str) -> Clear:
-        return clear(delivery, desk, self._book.view(), self._keys, self._trust.key, self._clock())
 
     # --- durable, then `collected`
 
@@ -270,42 +258,17 @@ class Inbox:
             gone = await self._store.run(lambda c, r=row: ended(c, parse_header(r.header.encode())))  # type: ignore[misc]
             after = await self._store.run(lambda c, r=row: wrote_after(c, parse_header(r.header.encode())))  # type: ignore[misc]
             try:
-                shown = await self._shown(row, gone, after)
+                shown = await self._judge.shown(row, gone, after)
             except Refusal as refusal:
                 if not refusal.retry and refusal.code != "FUTURE":
                     steps.append(partial(self._not_opened, row=row, refusal=refusal))
                 continue
-            await self._weigh_gossip(shown, row.ts)
+            await self._weigh(shown, row.ts)
             steps.append(partial(self._opened, row=row, shown=shown))
         if steps:
             await self._store.run(lambda c: [step(c) for step in steps])
         self._unasked |= {row.eid: row for row in rows if row.gid is not None}
         return {row.eid for row in rows}
-
-    async def _shown(self, row: Row[Any], gone: str, after: bool) -> Shown:
-        header = parse_header(row.header.encode("ascii"))
-        known = await self._store.run(lambda c: at_hand(c, header))
-        try:
-            return self._open_one(row, gone, after, known)
-        except NoAuthority:  # a policy may have come in force that this agent has not heard of
-            await self._book.refresh()
-            return self._open_one(row, gone, after, known)
-
-    def _open_one(self, row: Row[Any], gone: str, after: bool, known: Sequence[Header]) -> Shown:
-        # Rules 2 to 5 held before it was stored; they are cheap, and the key is found on the way.
-        passed = self._clear(Delivery.parse(row.delivery), row.d)
-        view, around = self._book.view(), self._book.policies.around
-        policies = around(decided_at(passed.header, row.override, view, around, self._clock()))
-        weigh = partial(sealed, passed, view, policies, override=row.override, switched=after, at_hand=known)
-        shown = weigh(withdrawn=False)
-        if not gone or shown.alone:
-            return shown
-        if not row.late:
-            raise TakenBack(gone)
-        try:
-            return weigh(withdrawn=True)
-        except NoAuthority as refusal:
-            raise NoAuthority(refusal.code, gone) from None
 
     def _not_opened(self, c: Connection, row: Row[Any], refusal: Refusal) -> None:
         state = "expired" if refusal.code == "EXPIRED" else "rejected"
@@ -355,7 +318,7 @@ class Inbox:
             if gap:
                 note(c, now, "gap" if gap > 0 else "late", str(abs(gap)), row.eid)
 
-    async def _weigh_gossip(self, shown: Shown, sealed: int) -> None:
+    async def _weigh(self, shown: Shown, sealed: int) -> None:
         # A fork shown by a colleague's checkpoint stops our sending; her message stands on its own signature.
         for text in shown.opened.checkpoints:
             try:
