@@ -38,7 +38,7 @@ from agent.others import remember
 from agent.overriding import outer_text
 from agent.pairs import gap_before
 from agent.receipts import Receipts
-from agent.ring import HeldKeys, is_old, sealed_late
+from agent.ring import HeldKeys, sealed_late
 from agent.rules import Clear, NoAuthority, Shown, parse
 from agent.store import Store, note
 from agent.tables import inbox, seen
@@ -117,7 +117,6 @@ class Inbox:
         self._confirming = Confirming(store, desk, receipts, clock)
         self._notices = notices
         self._receipts = receipts
-        self._keys = keys
         self._clock = clock
         self._hand_over = hand_over
         self._take_list = take_list
@@ -233,7 +232,7 @@ class Inbox:
         met = {"eid": eid, "d": one.desk, "from_a": header.sender.a, "mid": header.mid, "until": until}
         c.execute(insert(seen), met)
         c.execute(insert(inbox), {**values, "state": "collected", "delivery": one.delivery.to_bytes()})
-        if one.clear is not None and is_old(self._keys, one.clear.key.kid, header.ts):
+        if one.clear is not None and self._judge.sealed_to_old(one.clear):
             sealed_late(c, header.sender.a, now)
         self._receipts.write(c, eid, one.desk, body, "collected")
         return True

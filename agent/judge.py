@@ -16,7 +16,7 @@ from agent.directory import Book
 from agent.endings import TakenBack
 from agent.overriding import decided_at
 from agent.references import at_hand
-from agent.ring import HeldKeys
+from agent.ring import HeldKeys, is_old
 from agent.rules import Clear, NoAuthority, Shown, clear, sealed
 from agent.store import Store
 from agent.trust import LogTrust
@@ -51,6 +51,10 @@ class Judge:
 
     def _clear(self, delivery: Delivery, desk: str) -> Clear:
         return clear(delivery, desk, self._book.view(), self._keys, self._trust.key, self._clock())
+
+    def sealed_to_old(self, passed: Clear) -> bool:
+        """Whether the sender still seals to a receiving key that a newer one has followed."""
+        return is_old(self._keys, passed.key.kid, passed.header.ts)
 
     # --- rules 6 to 9
 

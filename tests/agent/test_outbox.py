@@ -362,12 +362,12 @@ async def test_words_leave_the_outbox_when_every_desk_has_ended(world):
 async def test_a_message_to_an_erased_key_is_sealed_again_by_itself(world):
     """The recipient's agent no longer holds the prekey: its rejection makes the sender seal once more."""
     async with world.relay(), quiet(world, "Peacock") as peacock, quiet(world, "IDVAS") as idvas:
-        keys = idvas.inbox._keys
+        keys = idvas.inbox._judge._keys
         queued = await queue(peacock)
         await peacock.outbox.flush()
-        idvas.inbox._keys = world.parties["IDVAS"].member.agent.without_prekeys()
+        idvas.inbox._judge._keys = world.parties["IDVAS"].member.agent.without_prekeys()
         await collect(idvas)
-        idvas.inbox._keys = keys
+        idvas.inbox._judge._keys = keys
         await collect(peacock)
         await peacock.outbox.flush()
         await collect(idvas)
