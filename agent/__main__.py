@@ -219,7 +219,7 @@ def send(home: Path, as_json: bool, form: Any, key: str | None, **given: Any) ->
 @click.option("--timeout", type=float, default=30.0, show_default=True, help="Seconds to wait.")
 def status(home: Path, as_json: bool, mid: str | None, until: str | None, timeout: float) -> None:
     """The agent's own state, or where a sent message stands."""
-    from agent.doctor import person_due
+    from agent.doctor import person_due, successor_due
 
     ask = line(home)
     if mid is None:
@@ -234,7 +234,8 @@ def status(home: Path, as_json: bool, mid: str | None, until: str | None, timeou
             f"{answer['name']} ({answer['agency']})\nrelay: {state}\nlog: {answer['witnesses']['say']}\n"
             f"waiting: {answer['waiting']}{alarm}"
             + "".join(f"\n{words}: {answer[name]}" for name, words in NEEDS.items() if answer[name])
-            + "".join(f"\npeople's keys: {person_due(one)}" for one in answer["people_due"]),
+            + "".join(f"\npeople's keys: {person_due(one)}" for one in answer["people_due"])
+            + "".join(f"\nkeys: {successor_due(one)}" for one in answer["successors_due"]),
         )
         return
     from agent.words import ORDER

@@ -52,6 +52,7 @@ def examine(home: Path, environment: Mapping[str, str], now: float) -> list[Chec
         check("policy", lambda: _policy(state))
         check("officers", lambda: _officers(state))
         check("people's keys", lambda: _people(state))
+        check("who speaks for the agency", lambda: _successors(state))
         check("queue", lambda: _queue(state))
         check("taken on", lambda: _untaken(state))
         check("kept back", lambda: _kept_back(state))
@@ -198,6 +199,29 @@ def person_due(one: dict[str, Any]) -> str:
         return f"the key of {name} ends on {day} and has no successor: fenpost-keys rotate"
     return (
         f"nobody has looked whether the key of {name} is still right since {day}: fenpost-keys role recertify"
+    )
+
+
+def _successors(state: dict[str, Any]) -> str:
+    """The operational key and the roots end only when somebody puts the next in their place: within 14 days of the
+    day, or after it, she must."""
+    said = "; ".join(successor_due(one) for one in state["successors_due"])
+    if any(one["urgent"] for one in state["successors_due"]):
+        raise Refusal("STALE_KEY", f"Ask your administrator to see to this: {said}. Nothing stops for it.")
+    return said or "the operational key and the root keys are not due to be replaced"
+
+
+def successor_due(one: dict[str, Any]) -> str:
+    """When an operational key or roots are to be followed by the next, in words."""
+    since, day = f"{london(one['since']):%d %b %Y}", f"{london(one['at']):%d %b %Y}"
+    if one["use"] == "op":
+        return (
+            f"the operational key is in force since {since}, and the next is due on {day}: "
+            "fenpost-keys rotate --use op"
+        )
+    return (
+        f"the next root keys lie in their safe since {since}, and are due to be used on {day}: "
+        "fenpost-keys recover op --roots FILE"
     )
 
 

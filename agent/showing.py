@@ -39,6 +39,7 @@ from schemas.periods import deadlines
 from schemas.policy import Policy
 from schemas.signing import Signed
 from schemas.staffing import Staff, shortages
+from schemas.succession import successions
 
 SHOWN = 500
 
@@ -173,10 +174,15 @@ class Showing:
         return {"short_of_officers": [self._short(one) for one in mine]}
 
     def _people(self, now: int) -> Json:
-        """What is due about this agency's people's keys: roles and dates."""
+        """What is due about this agency's people's keys, and about who speaks for it: uses, roles and dates."""
         own = self._book.latest.agencies.get(self._keys.agency)
         found = () if own is None else reminders(own, now)
+        next_ones = () if own is None else successions(own, now)
         return {
+            "successors_due": [
+                {"use": str(one.use), "since": one.since, "at": one.due, "urgent": one.urgent}
+                for one in next_ones
+            ],
             "people_due": [
                 {
                     "person": one.key.person,
@@ -186,7 +192,7 @@ class Showing:
                     "urgent": one.urgent,
                 }
                 for one in found
-            ]
+            ],
         }
 
     def _short(self, one: Staff) -> Json:

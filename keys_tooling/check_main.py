@@ -12,8 +12,9 @@ from keys_tooling.options import FILE, JSON, MEMBER
 from schemas.errors import Refusal
 
 if TYPE_CHECKING:
-    from keys_tooling.checking import Check, Seen
+    from keys_tooling.checking import Seen
     from keys_tooling.directory_reading import Source
+    from keys_tooling.finding import Check
     from keys_tooling.held_keys import HeldKeys
     from schemas import api
     from schemas.checkpoint import Checkpoint
@@ -59,7 +60,8 @@ def _examined(
 ) -> tuple[list[Check], list[dict[str, Any]]]:
     import asyncio
 
-    from keys_tooling.checking import Check, judged, listed
+    from keys_tooling.checking import judged, listed
+    from keys_tooling.finding import Check
     from keys_tooling.held_keys import held_in
     from keys_tooling.keyfiles import read_public
     from keys_tooling.partnership import PARTNERSHIP
@@ -87,7 +89,7 @@ def _examined(
 def _custody(folder: Path) -> list[Check]:
     import resource
 
-    from keys_tooling.checking import Check
+    from keys_tooling.finding import Check
     from keys_tooling.held_keys import exposed
 
     open_files = exposed(folder)

@@ -12,17 +12,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from keys_tooling.backlog import backlog
 from keys_tooling.directory_reading import Reading
+from keys_tooling.finding import Check
 from keys_tooling.held_keys import HeldKeys
 from keys_tooling.moments import moment
 from keys_tooling.own_statements import by_copies, by_others
 from schemas.canonical import Json
 from schemas.directory import Agency
-from schemas.errors import Refusal
 from schemas.keys import ED25519, Use, kid_of
 from schemas.people import PEOPLE, URGENT, reminders
 from schemas.published import Key
 from schemas.request import MAX_SKEW
+from schemas.succession import Succession, successions
 from schemas.worktime import london
 
 DAY = 24 * 3600
@@ -40,21 +42,14 @@ WHO = {
     Use.POLICY: "she makes a new one, then: fenpost-keys rotate --policy",
     Use.RENEW: "fenpost-keys rotate --use renew",
 }
-UNVOUCHED = frozenset({"late", "stopped"})
-"""How it stands with a log that too few agencies vouch for; "waiting" is one that has only begun."""
+SUCCESSION = {
+    Use.OP: ("The operational key is", "fenpost-keys rotate --use op"),
+    Use.ROOT: (
+        "The root keys are",
+        "two of you bring the next ones from their safe, and see that they open: fenpost-keys recover op --roots FILE",
+    ),
+}
 BY_AGENT = "the agent does it by itself: look that it runs (fenpost-agent doctor)"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One finding. `ok` is no when somebody must see to it."""
-
-    name: str
-    ok: bool
-    say: str
-
-    def to_json(self) -> dict[str, Json]:
-        return {"name": self.name, "ok": self.ok, "say": self.say}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +81,9 @@ def judged(seen: Seen, agency: str) -> list[Check]:
         *published(seen, own),
         *unpublished(seen, own),
         *dates(own, seen.now),
+        *successors(own, seen.now),
         *people(own, seen.now),
-        *backlog(seen),
+        *backlog(seen.running, seen.status),
     ]
 
 
@@ -252,6 +248,26 @@ def _dated(use: Use, person: str, until: int | None, now: int) -> list[Check]:
     return [Check("dates", left > soon, f"{due}." if left > soon else f"{due}: {remedy}.")]
 
 
+def successors(own: Agency, now: int) -> list[Check]:
+    """The operational key and the roots, which end only when somebody puts the next in their place (K26)."""
+    due = [Check("dates", not one.urgent, _successor(one, now)) for one in successions(own, now)]
+    if due:
+        return due
+    say = f"The operational key is in force since {_day(own.op_since)}, the root keys since {_day(own.roots_since)}."
+    return [Check("dates", True, say)]
+
+
+def _successor(one: Succession, now: int) -> str:
+    days = (one.due - now) // DAY
+    when = _counted(abs(days), "in {}") if days > 0 else _counted(-days, "{} ago") if days else "today"
+    named, does = SUCCESSION[one.use]
+    return f"{named} in force since {_day(one.since)}; the next is due on {_day(one.due)}, {when}: {does}."
+
+
+def _counted(days: int, way: str) -> str:
+    return way.format("1 day" if days == 1 else f"{days} days")
+
+
 def people(own: Agency, now: int) -> list[Check]:
     """Keys of people are looked over every 90 days (K24)."""
     standing = [key for key in _standing(own, now) if key.use in PEOPLE]
@@ -264,52 +280,6 @@ def people(own: Agency, now: int) -> list[Check]:
         if standing
         else []
     )
-
-
-def backlog(seen: Seen) -> list[Check]:
-    """What waits, as the running agent tells it."""
-    if seen.running is None:
-        say = "No agent answers here, so what waits was not looked at. Run this on the agent's machine too."
-        return [Check("waiting", True, say)]
-    said = seen.status
-    waits = said.get("waiting", 0)
-    why = ", ".join(sorted(said.get("waiting_because", {})))
-    rows = [
-        Check("waiting", not why, f"{waits} messages wait to be sent{f', because of {why}' if why else ''}."),
-        Check("to take on", True, f"{said.get('to_take_on', 0)} messages wait for somebody to take them on."),
-    ]
-    return [*rows, *stopped(said), *undelivered(said)]
-
-
-def stopped(said: Mapping[str, Any]) -> list[Check]:
-    """Why the agent sends nothing, or not everything; what is only waiting then waits for somebody."""
-    alarm = said.get("alarm")
-    codes = {
-        **({alarm["code"]: True} if alarm else {}),
-        "OWN_STATEMENT": bool(said.get("own_statements")),
-        "TWO_AGENTS": said.get("two_agents") is not None,
-        "STALE_DIRECTORY": bool(said.get("directory_stale")),
-    }
-    heads = (said.get("witnesses"), said.get("directory_witnesses"))
-    return [
-        *(Check("agent", False, Refusal(code).say) for code, so in codes.items() if so),
-        *(Check("witnesses", False, head["say"]) for head in heads if head and head["state"] in UNVOUCHED),
-    ]
-
-
-def undelivered(said: Mapping[str, Any]) -> list[Check]:
-    """What was sent and nobody has taken on in time, and what came and may not be shown yet."""
-    rows, late, unsure = list[Check](), said.get("untaken", ()), len(said.get("not_confirmed", ()))
-    if late:
-        desks = sorted({f"{one['to']['name'] or one['to']['agency']}, {one['to']['desk']}" for one in late})
-        reds = sum(one["rag"] == "RED" for one in late)
-        least = "At least " if said.get("untaken_more") else ""
-        say = f"{least}{len(late)} times a desk has not taken on in time what was sent to it ({reds} of them RED). "
-        rows.append(Check("undelivered", False, f"{say}Ring: {'; '.join(desks)}."))
-    if unsure:
-        say = f"{unsure} messages that came are kept back until it is known that their agreement stands. "
-        rows.append(Check("not confirmed", False, say + "Ring who sent them: fenpost-agent doctor"))
-    return rows
 
 
 def listed(own: Agency, held: HeldKeys, now: int) -> list[dict[str, Json]]:

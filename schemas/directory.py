@@ -112,7 +112,7 @@ class Directory(Lookup):
         elif isinstance(body, Roster):
             self.put(keys.roster(agency, statement, body))
         elif isinstance(body, RotateOp):
-            self.put(chain.rotate_op(self, agency, body))
+            self.put(chain.rotate_op(self, agency, body, statement.ts))
         elif isinstance(body, RotateRoot):
             self.put(chain.rotate_root(self, agency, statement, body))
         else:

@@ -34,8 +34,9 @@ def incept(view: Lookup, statement: Statement, body: Inception, signed: Signed) 
     view.note(kids, statement.agency)
     committed = frozenset(body.next_roots)
     return Agency(
-        statement.agency, op, 0, "", statement.by, (op,), threshold=body.threshold, committed=committed
-    )
+        statement.agency, op, 0, "", statement.by, (op,), threshold=body.threshold, committed=committed,
+        op_since=statement.ts, roots_since=statement.ts,
+    )  # fmt: skip
 
 
 def check_following(agency: Agency, statement: Statement) -> None:
@@ -74,13 +75,13 @@ def speaker(view: Lookup, agency: Agency, statement: Statement, body: Frozen) ->
     return key.public
 
 
-def rotate_op(view: Lookup, agency: Agency, body: RotateOp) -> Agency:
+def rotate_op(view: Lookup, agency: Agency, body: RotateOp, ts: int) -> Agency:
     """Raises Refusal KEY."""
     op = _checked(body.op_key)
     kids = (kid_of(ED25519, op),)
     view.check_new(kids)
     view.note(kids, agency.id)
-    return _spoken_by(agency, op)
+    return _spoken_by(agency, op, ts)
 
 
 def rotate_root(view: Lookup, agency: Agency, statement: Statement, body: RotateRoot) -> Agency:
@@ -104,11 +105,12 @@ def rotate_root(view: Lookup, agency: Agency, statement: Statement, body: Rotate
     if body.void_from is not None:
         agency = voided(view, agency, body.void_from, statement.seq)
     committed = frozenset(body.next_roots)
-    return replace(_spoken_by(agency, op), threshold=body.threshold, committed=committed)
+    spoken = _spoken_by(agency, op, statement.ts)
+    return replace(spoken, threshold=body.threshold, committed=committed, roots_since=statement.ts)
 
 
-def _spoken_by(agency: Agency, op: bytes) -> Agency:
-    return replace(agency, op=op, op_kid=kid_of(ED25519, op), ops=(*agency.ops, op))
+def _spoken_by(agency: Agency, op: bytes, ts: int) -> Agency:
+    return replace(agency, op=op, op_kid=kid_of(ED25519, op), ops=(*agency.ops, op), op_since=ts)
 
 
 def _check_roots(agency: Agency, body: RotateRoot, publics: dict[str, bytes]) -> None:

@@ -116,7 +116,8 @@ class Agency:
     """One agency's part of the view.
 
     `op`, `threshold` and `committed` say who speaks for it: its operational key, how many roots may replace that, and
-    the digests of the roots that may. `prekeys` are the ids of its receiving keys of late, oldest statement first.
+    the digests of the roots that may; `op_since` and `roots_since` when that was said last, in Unix seconds. `prekeys`
+    are the ids of its receiving keys of late, oldest statement first.
     """
 
     id: str
@@ -129,6 +130,8 @@ class Agency:
     ts: int = 0
     threshold: int = 1
     committed: frozenset[str] = frozenset()
+    op_since: int = 0
+    roots_since: int = 0
     keys: Mapping[str, Key] = field(default_factory=dict)
     ig: Mapping[str, Key] = field(default_factory=dict)
     """Those of `keys` that open audit records: every message asks for them."""

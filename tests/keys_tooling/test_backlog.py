@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from keys_tooling.checking import Check, Seen, backlog
+from keys_tooling.backlog import backlog
+from keys_tooling.finding import Check
 from schemas.errors import Refusal
 
 
 def said(status: dict[str, Any], running: dict[str, bool] | None) -> dict[str, Check]:
-    nothing: Any = None
-    return {one.name: one for one in backlog(Seen(nothing, nothing, 0, 0, running, status))}
+    return {one.name: one for one in backlog(running, status)}
 
 
 def test_what_waits_for_a_reason_needs_somebody_and_the_reason_is_named():
@@ -45,6 +45,28 @@ def test_what_came_and_is_kept_back_is_not_called_undelivered():
     found = said({"not_confirmed": [{}, {}]}, {})
     assert "undelivered" not in found
     assert (found["not confirmed"].ok, found["not confirmed"].say[:22]) == (False, "2 messages that came a")
+
+
+def whose(name: str, **more: Any) -> dict[str, Any]:
+    return {"from": {"agency": "ag1x", "name": name}, **more}
+
+
+def test_messages_in_doubt_are_counted_and_their_senders_named_once_to_be_rung():
+    rows = [whose("IDVAS", messages=2), whose("IDVAS", messages=1), whose("", messages=4)]
+    found = said({"in_doubt": rows}, {})["in doubt"]
+    assert not found.ok
+    assert found.say.startswith("7 messages were signed with a key that was in other hands by then.")
+    assert "by a number from your paper list: IDVAS, ag1x." in found.say
+    assert found.say.endswith("When it is done: fenpost-agent doctor --acknowledge messages")
+
+
+def test_what_the_relay_alone_calls_over_is_named():
+    found = said({"over_unproven": [whose("IDVAS"), whose("IDVAS")]}, {})["kept back"]
+    assert (found.ok, found.say[-26:]) == (False, "Ring who sent them: IDVAS.")
+
+
+def test_an_agent_with_no_doubt_is_not_said_to_have_any():
+    assert set(said({"in_doubt": [], "over_unproven": []}, {})) == {"waiting", "to take on"}
 
 
 @pytest.mark.parametrize(

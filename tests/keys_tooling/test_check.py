@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
+from keys_tooling.checking import successors
 from keys_tooling.console import World as Outside
 from keys_tooling.keys_main import keys
 from keys_tooling.signed_here import SIGNED
@@ -197,6 +198,41 @@ def test_people_that_were_not_looked_over_for_90_days_are_named(place: Place):
     (late,) = people(own, NOW + 91 * DAY)
     assert not late.ok
     assert "lead-1" in late.say
+
+
+def test_the_operational_key_and_the_roots_are_named_in_time_with_what_to_type(place: Place):
+    def of(days: int) -> list[tuple[bool, str]]:
+        return [(one.ok, one.say) for one in successors(own, own.op_since + days * DAY)]
+
+    own = place.world.directory.agencies[place.party.id]
+    assert of(304) == [
+        (
+            True,
+            "The operational key is in force since 22 November 2026, the root keys since 22 November 2026.",
+        )
+    ]
+    ((ok, say),) = of(305)
+    assert ok
+    assert "the next is due on 22 November 2027, in 60 days: fenpost-keys rotate --use op." in say
+    ((ok, say),) = of(351)
+    assert (ok, "in 14 days" in say) == (False, True)
+    (op, root) = of(731)
+    assert (op[0], root[0]) == (False, False)
+    assert "366 days ago" in op[1]
+    assert "1 days ago" not in root[1]
+    assert "fenpost-keys recover op --roots FILE" in root[1]
+
+
+def test_an_operational_key_that_is_over_a_year_old_is_a_line_of_the_whole_command(place: Place):
+    auth = SigningKey(secrets.token_bytes(32))
+    place.says(added(Use.AUTH, key=auth, days=400))
+    place.write("agent.fpk", dataclasses.replace(place.party.member.agent, auth=auth))
+    place.world.clock.advance(351 * DAY)
+    found = place.check()
+    assert (
+        "The operational key is in force since 22 November 2026; the next is due on 22 November 2027"
+        in found.wrong
+    )
 
 
 def test_a_key_file_with_another_passphrase_is_named_and_not_held_against_anybody(place: Place):
