@@ -199,6 +199,7 @@ class Demonstration:
             self.agent(PEACOCK, "take-on", item["id"], "--role", "outreach-worker")
             desk = self.state_of(IDVAS, sent["mid"], "taken-on")
             self.story.expect(desk["state"] == "taken-on", "The Peacock Project has taken the answer on")
+            record["states"] = [step["state"] for step in desk["steps"]]
 
     def withdraw(self, gid: str, first: str) -> str:
         with self.story.step(
@@ -220,6 +221,7 @@ class Demonstration:
             self.town.start_agent(IDVAS)
             until(lambda: self.agent(IDVAS, "consent", "show", gid)["state"] == "withdrawn", "IDVAS is told")
             self.story.expect(True, "IDVAS comes back and is told that the agreement was withdrawn")
+            record["states"] = ["queued", desk["state"]]
             self.story.expect(
                 not self.agent(IDVAS, "inbox")["items"], "nothing of the stopped message reached it"
             )
@@ -238,7 +240,7 @@ class Demonstration:
             self.story.expect(
                 desk["state"] == "refused", f'sent all the same, the relay refuses: "{desk["says"]}"'
             )
-            record.update(code=here["code"], mid=sent["mid"])
+            record.update(code=here["code"], mid=sent["mid"], states=[desk["state"]])
 
     def audit_log(self, mid: str) -> dict[str, Any]:
         with self.story.step(
@@ -415,12 +417,17 @@ def main() -> int:
         print(f"\n     ✗ {error}\n\n     The folder is kept for a look: {root}", file=sys.stderr)
     finally:
         town.stop_all()
-    seconds = round(time.monotonic() - story.started, 1)
-    if arguments.json:
-        write_report(arguments.json, town, story, ok, seconds)
+        seconds = round(time.monotonic() - story.started, 1)
+        if arguments.json:  # also of what nobody expected, which ends this with a traceback
+            write_report(arguments.json, town, story, ok, seconds)
     if ok and not arguments.stay:
         print(f"\n All of it held, in {seconds} seconds.\n")
-        shutil.rmtree(root)
+        if arguments.json:  # whoever reads the report may want to search what it names
+            print(
+                f" The report is in {arguments.json}, and what it names in {root}: remove that when you are done.\n"
+            )
+        else:
+            shutil.rmtree(root)
     return 0 if ok else 1
 
 
