@@ -9,7 +9,6 @@ Rules of this house:
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
@@ -18,7 +17,7 @@ from sqlalchemy import Connection, Row, delete, insert, select
 
 from agent.clock import Clock
 from agent.directory import Book
-from agent.directory_tables import statements, verified
+from agent.directory_tables import verified
 from agent.doubts import Doubts
 from agent.forms import Json
 from agent.ring import HeldKeys
@@ -26,7 +25,7 @@ from agent.store import Store, note
 from schemas.directory import Directory
 from schemas.envelope import Frozen
 from schemas.errors import Refusal
-from schemas.safety import inception_hash, pair_number
+from schemas.safety import pair_number
 
 ROLE = Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")
 
@@ -69,21 +68,18 @@ class Own:
 
     async def number(self, text: str) -> Json:
         """The safety number with an agency, by id or name, and who compared it. Raises Refusal UNKNOWN_AGENCY."""
-        other = self._book.latest.find(text)
+        view = self._book.latest
+        other = view.find(text)
         if other.id == self._keys.agency:
             raise Refusal("UNKNOWN_AGENCY", "A safety number is for two agencies: name another one.")
-
-        def work(c: Connection) -> Json:
-            row = c.execute(select(verified).where(verified.c.agency == other.id)).first()
-            mine, theirs = (_inception(c, agency) for agency in (self._keys.agency, other.id))
-            return {
-                "agency": other.id,
-                "name": other.name,
-                "number": pair_number(mine, theirs),
-                "compared": None if row is None else {"who": row.who, "how": row.how, "ts": row.ts},
-            }
-
-        return await self._store.run(work)
+        mine, asked = view.known(self._keys.agency), select(verified).where(verified.c.agency == other.id)
+        row = await self._store.run(lambda c: c.execute(asked).first())
+        return {
+            "agency": other.id,
+            "name": other.name,
+            "number": pair_number(mine.inception, other.inception),
+            "compared": None if row is None else {"who": row.who, "how": row.how, "ts": row.ts},
+        }
 
     async def compared(self, form: Compared) -> Json:
         """Mark a number as compared. Raises Refusal FINGERPRINT when it is another, UNKNOWN_AGENCY."""
@@ -140,10 +136,3 @@ def _names(view: Directory, row: Row[Any]) -> set[str]:
 
 def _digits(text: str) -> str:
     return "".join(char for char in text if char not in " -\t\n")
-
-
-def _inception(c: Connection, agency: str) -> bytes:
-    """The whole inception hash of an agency in the directory: every statement's text begins with whose it is."""
-    founding = statements.c.text.like(f'{{"agency":"{agency}",%"op":"inception"%')
-    text = c.execute(select(statements.c.text).where(founding).order_by(statements.c.n).limit(1)).scalar_one()
-    return inception_hash(json.loads(text)["body"])

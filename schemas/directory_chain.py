@@ -16,6 +16,7 @@ from schemas.keys import ED25519, Use, check_public, kid_of
 from schemas.published import Agency
 from schemas.renewing import check_ended, check_renewal
 from schemas.roots import RotateOp, RotateRoot
+from schemas.safety import inception_hash
 from schemas.signing import Purpose, Signed, verify
 
 
@@ -35,7 +36,7 @@ def incept(view: Lookup, statement: Statement, body: Inception, signed: Signed) 
     committed = frozenset(body.next_roots)
     return Agency(
         statement.agency, op, 0, "", statement.by, (op,), threshold=body.threshold, committed=committed,
-        op_since=statement.ts, roots_since=statement.ts,
+        op_since=statement.ts, roots_since=statement.ts, inception=inception_hash(statement.body),
     )  # fmt: skip
 
 

@@ -132,6 +132,8 @@ class Agency:
     committed: frozenset[str] = frozenset()
     op_since: int = 0
     roots_since: int = 0
+    inception: bytes = b""
+    """The whole hash of its founding statement's body, for safety numbers: its id shows 20 bytes of that (K9, K10)."""
     keys: Mapping[str, Key] = field(default_factory=dict)
     ig: Mapping[str, Key] = field(default_factory=dict)
     """Those of `keys` that open audit records: every message asks for them."""

@@ -3,13 +3,15 @@
 import secrets
 
 import pytest
+from sqlalchemy import event
 
 from agent.own import Compared
 from schemas.chain import Chain
 from schemas.errors import Refusal
-from schemas.safety import pair_number
+from schemas.keys import SigningKey
+from schemas.safety import inception_hash, pair_number
 from tests.agent.agencies import quiet, running
-from tests.agent.test_directory_log import send
+from tests.agent.test_directory_log import chain_of, send, state
 from tests.simulated_world import World
 
 pytestmark = pytest.mark.filterwarnings("ignore:shutdown_timeout:DeprecationWarning")
@@ -49,6 +51,31 @@ async def test_both_agencies_see_the_same_one_and_each_pair_its_own(world):
         for unknown in ("Peacock", "nobody"):
             with pytest.raises(Refusal, match="UNKNOWN_AGENCY"):
                 await one.office.own.number(unknown)
+
+
+async def test_it_is_of_the_founding_statements_as_they_were_published_whatever_key_speaks_now(world):
+    """Worked out here from the statements themselves; the agent is not to read one of them again for it."""
+    founded = {
+        said["agency"]: inception_hash(said["body"])
+        for signed in world.statements
+        if (said := signed.peek())["op"] == "inception"
+    }
+    number = pair_number(*(founded[world.parties[name].id] for name in ("Peacock", "IDVAS")))
+    asked = list[str]()
+
+    def listen(c) -> None:
+        event.listen(c.engine, "before_cursor_execute", lambda *words: asked.append(words[2]))
+
+    async with world.relay(), quiet(world, "Peacock") as agent:
+        await agent.book.refresh()
+        await agent.store.run(listen)
+        assert (await agent.office.own.number("IDVAS"))["number"] == number
+        await state(world, "IDVAS", chain_of(world, "IDVAS").rotate_op(SigningKey(bytes(32)), world.now))
+        await agent.book.refresh()
+        asked.clear()
+        assert (await agent.office.own.number("IDVAS"))["number"] == number
+    assert [one for one in asked if "verified" in one]
+    assert not [one for one in asked if "statements" in one]
 
 
 async def test_it_is_marked_by_a_role_once_it_was_heard_right(world):

@@ -1,12 +1,17 @@
 """What `fenpost-keys check` makes of what a running agent says is waiting."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agent.own import Acknowledge
 from keys_tooling.backlog import backlog
 from keys_tooling.finding import Check
 from schemas.errors import Refusal
+from tests.agent.agencies import quiet
+from tests.agent.test_doubts import HOUR, ended, sent
+from tests.simulated_world import World
 
 
 def said(status: dict[str, Any], running: dict[str, bool] | None) -> dict[str, Check]:
@@ -58,6 +63,21 @@ def test_messages_in_doubt_are_counted_and_their_senders_named_once_to_be_rung()
     assert found.say.startswith("7 messages were signed with a key that was in other hands by then.")
     assert "by a number from your paper list: IDVAS, ag1x." in found.say
     assert found.say.endswith("When it is done: fenpost-agent doctor --acknowledge messages")
+
+
+async def test_the_state_of_an_agent_that_took_such_messages_is_read_as_it_is(tmp_path: Path):
+    world = World.again(tmp_path, "Peacock", "IDVAS")
+    async with world.relay(), quiet(world, "Peacock") as peacock, quiet(world, "IDVAS") as idvas:
+        await sent(world, peacock)
+        await sent(world, peacock)
+        await idvas.inbox.collect(0)
+        assert "in doubt" not in said(await idvas.showing.status(), {})
+        await ended(world, idvas, "compromised", world.now - 3 * HOUR)
+        found = said(await idvas.showing.status(), {})["in doubt"]
+        assert (found.ok, found.say[:10]) == (False, "2 messages")
+        assert "paper list: Peacock." in found.say
+        await idvas.office.own.acknowledge(Acknowledge(messages=True))
+        assert "in doubt" not in said(await idvas.showing.status(), {})
 
 
 def test_what_the_relay_alone_calls_over_is_named():
