@@ -13,9 +13,10 @@ import asyncio
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, insert, select, update
 
 from agent.acceptance import EVIDENCE, check_acceptance
 from agent.client import Relay, RelayRefusal, plain
@@ -132,7 +133,7 @@ class Outbox:
             now = self._clock()
             due = select(sealings).where(sealings.c.state == "waiting", sealings.c.next_at <= now)
             due = due.order_by(sealings.c.rank, sealings.c.ts).limit(api.BATCH_ENVELOPES)
-            rows = _fitting(await self._store.run(lambda c, q=due: c.execute(q).all()))  # type: ignore[misc]
+            rows = await self._store.run(partial(_leaving, due=due))
             if not rows:
                 break
             await self._expire([row for row in rows if row.exp <= now])
@@ -345,6 +346,15 @@ def _add_sealing(c: Connection, message: str, turn: int, sealed: Sealed, plan: P
         "body": b64(envelope.body_hash), "header": envelope.header_bytes.decode("ascii"),
     }  # fmt: skip
     c.execute(insert(sealings), words)
+
+
+def _leaving(c: Connection, due: Select[Any]) -> list[Row[Any]]:
+    """What goes out next. From here on the relay may have it: nobody may say any more that it was stopped here."""
+    rows = _fitting(c.execute(due).all())
+    first = [{"at": row.eid} for row in rows if row.gid is not None and not row.attempts]
+    if first:
+        c.execute(update(sealings).where(sealings.c.eid == bindparam("at")).values(attempts=1), first)
+    return rows
 
 
 def _fitting(rows: Sequence[Row[Any]]) -> list[Row[Any]]:
