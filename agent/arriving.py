@@ -1,20 +1,20 @@
 """Pages of the directory that were read and are not believed yet: a first replay may be of three years of statements.
 
 Rules of this house:
-- they wait in the store and not in memory, and count for nothing there until their root is the one that was signed;
+- they wait in the store and not in memory, and count for nothing there until all of them are checked, and their root is
+  the one that was signed;
 - what a kill leaves of them is dropped by the next one who asks.
 """
 
 from __future__ import annotations
 
-import asyncio
-import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select
 
+from agent.checking import Checks
 from agent.directory_tables import arriving, statements
 from agent.logs import log
 from agent.own_chain import New
@@ -29,6 +29,7 @@ Progress = Callable[[int, int], None]
 """Told how many statements are replayed, of how many."""
 TOGETHER = 500
 LONG = 2000
+"""Statements to come that are worth lines in the log, and a process that checks them."""
 
 
 def unseen(_done: int, _of: int) -> None:
@@ -49,17 +50,25 @@ class Steps:
 
 
 class Arriving:
-    """What one refresh has read: `ours` are the statements about this agency, `prekeys` places of receiving keys."""
+    """What one refresh has read: `ours` are the statements about this agency, `prekeys` places of receiving keys.
 
-    def __init__(self, store: Store, agency: str) -> None:
+    Nothing of it may be believed before `checks` has come to its end.
+    """
+
+    def __init__(self, store: Store, agency: str, checks: Checks) -> None:
         self._store = store
         self._agency = agency
+        self._checks = checks
         self.ours: list[New] = []
         self.prekeys: dict[str, int] = {}
         self.count = 0
 
     async def take(self, view: Directory, signed: Sequence[Signed]) -> None:
-        """Replay a page onto a view, and keep it. Raises as Directory.apply; that view is worth nothing then."""
+        """Replay a page onto a view, and keep it.
+
+        Raises:
+            Refusal: as Directory.apply, also of a page before; that view is worth nothing then.
+        """
         rows, checks = [], Later()
         for one in signed:
             said, at = view.apply(one, later=checks), view.size - 1
@@ -68,7 +77,7 @@ class Arriving:
             new = New(one, said, at)
             if new.is_about(self._agency):
                 self.ours.append(new)
-        await hold(checks)
+        await self._checks.make(checks)
         if not self.count:
             await self._store.run(lambda c: c.execute(delete(arriving)))
         self.count += len(rows)
@@ -85,22 +94,6 @@ class Arriving:
         names = ["n", "sig", "text"]
         connection.execute(insert(statements).from_select(names, select(arriving)))
         connection.execute(delete(arriving))
-
-
-async def hold(checks: Later) -> None:
-    """Make all these checks, on as many threads as there are processors: libsodium works without Python's lock.
-
-    Raises:
-        Refusal: of one that fails.
-    """
-    threads = os.cpu_count() or 1
-    parts = (checks[at::threads] for at in range(threads))
-    await asyncio.gather(*(asyncio.to_thread(_hold, part) for part in parts if part))
-
-
-def _hold(checks: Later) -> None:
-    for check in checks:
-        check()
 
 
 async def replay(

@@ -18,7 +18,8 @@ from collections.abc import Callable, Iterable
 from sqlalchemy import Connection
 
 from agent import directory_kept, own_chain
-from agent.arriving import Arriving, Progress, unseen
+from agent.arriving import LONG, Arriving, Progress, unseen
+from agent.checking import Checks
 from agent.client import Relay
 from agent.clock import Clock
 from agent.forms import Json
@@ -154,17 +155,20 @@ class Book:
         """
         async with self._lock:
             view, floor = self._view, self._trust.floor
-            new = Arriving(self._store, self._keys.agency)
             page = await self._page(view.size)
             if page.statements:
                 view = view.copied()
             try:
-                while page.statements:
-                    await new.take(view, [Signed.from_json(item.model_dump()) for item in page.statements])
-                    progress(view.size, page.size)
-                    if view.size >= page.size:
-                        break
-                    page = await self._page(view.size)
+                async with Checks(apart=page.size - view.size >= LONG) as checks:
+                    new = Arriving(self._store, self._keys.agency, checks)
+                    while page.statements:
+                        await new.take(
+                            view, [Signed.from_json(item.model_dump()) for item in page.statements]
+                        )
+                        progress(view.size, page.size)
+                        if view.size >= page.size:
+                            break
+                        page = await self._page(view.size)
                 fresh = self._check(view, page)
             except Refusal as refusal:
                 if not refusal.retry and refusal.code not in ("UNAUTHENTICATED", "CLOCK"):

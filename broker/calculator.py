@@ -14,8 +14,9 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import BinaryIO
 
-from broker import drafts, verdicts
+from broker import drafts
 from broker.memory import seal_memory, wipe
+from schemas import verdicts
 from schemas.hashing import framed
 
 CHECK, SEAL = 0, 1

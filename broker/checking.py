@@ -13,8 +13,8 @@ from typing import TypeVar
 
 from broker.calculating import Calculator
 from broker.calculator import CHECK
-from broker.verdicts import HELD, packed, verdict
 from schemas.signing import Check
+from schemas.verdicts import HELD, packed, verdict
 
 T = TypeVar("T")
 LARGE = 256 * 1024

@@ -112,7 +112,7 @@ async def _make(checks: Later) -> None:
 
     def work(part: Later) -> None:
         for check in part:
-            check()
+            check.hold()
 
     threads = os.cpu_count() or 1
     await asyncio.gather(*(asyncio.to_thread(work, checks[at::threads]) for at in range(threads)))

@@ -12,9 +12,6 @@ taken in a file of its own: directory_chain, directory_keys, directory_members, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-
 from schemas import directory_chain as chain
 from schemas import directory_keys as keys
 from schemas import directory_members as members
@@ -38,7 +35,7 @@ from schemas.directory_statement import (
 from schemas.emergency import EmergencyRevoke
 from schemas.envelope import Frozen
 from schemas.errors import Refusal
-from schemas.keys import check_public
+from schemas.keys import Shape, check_public
 from schemas.merkle import leaf_hash
 from schemas.policing import PolicyBody
 from schemas.published import Agency, Key, Left, Party, safety_number
@@ -54,14 +51,13 @@ __all__ = [
 MAX_AGE = 24 * 3600
 """How old a view of the directory may be when it decides anything (recipient rule 2)."""
 
-
-Later = list[Callable[[], object]]
-"""Checks that are still to be made: each raises Refusal SIGNATURE or KEY."""
+Later = list[Check | Shape]
+"""Checks that are still to be made: `hold` of each raises Refusal SIGNATURE or KEY."""
 
 
 def _key_check(believed: bool, later: Later | None) -> KeyCheck:
     if later is not None:
-        return lambda alg, public: later.append(partial(check_public, alg, public))
+        return lambda alg, public: later.append(Shape.of(alg, public))
     return (lambda _alg, _public: None) if believed else check_public
 
 
@@ -91,7 +87,7 @@ class Directory(Lookup):
             public = chain.speaker(self, agency, statement, body)
             check = Check.of(public, Purpose.DIRECTORY, signed.text, signed.signature)
             if later is not None:
-                later.append(check.hold)
+                later.append(check)
             elif not believed:
                 check.hold()
             self._take(agency, statement, body, _key_check(believed, later))

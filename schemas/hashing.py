@@ -61,10 +61,15 @@ class Frames:
         return piece
 
     def frame(self, limit: int) -> bytes:
-        size = int.from_bytes(self.take(4), "big")
-        if size > limit:
+        start = self._at + 4
+        size = int.from_bytes(self._data[self._at : start], "big")
+        end = start + size
+        if start <= len(self._data) and size > limit:
             raise Refusal("TOO_BIG")
-        return self.take(size)
+        if end > len(self._data):
+            raise Refusal("FORM")
+        self._at = end
+        return self._data[start:end]
 
     def frames(self, limit: int) -> Iterator[bytes]:
         """Every remaining frame."""

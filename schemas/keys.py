@@ -12,7 +12,7 @@ import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import nacl.bindings
 import nacl.signing
@@ -99,8 +99,7 @@ def check_public(alg: str, public: bytes) -> None:
     Raises:
         Refusal: KEY for a wrong length, a point off the curve or of small order, or a malformed ML-KEM key.
     """
-    if alg not in PUBLIC_SIZE or len(public) != PUBLIC_SIZE[alg]:
-        raise Refusal("KEY")
+    _check_size(alg, public)
     if alg == ED25519:
         if not nacl.bindings.crypto_core_ed25519_is_valid_point(public):
             raise Refusal("KEY")
@@ -109,6 +108,28 @@ def check_public(alg: str, public: bytes) -> None:
     if point[:31] + bytes([point[31] & 0x7F]) in _SMALL_ORDER:
         raise Refusal("KEY")
     _check_modulus(public)
+
+
+def _check_size(alg: str, public: bytes) -> None:
+    if len(public) != PUBLIC_SIZE.get(alg):
+        raise Refusal("KEY")
+
+
+class Shape(NamedTuple):
+    """A public key that is of its right length, and whose shape is still to be checked."""
+
+    alg: str
+    public: bytes
+
+    @classmethod
+    def of(cls, alg: str, public: bytes) -> Shape:
+        """Raises Refusal KEY for a wrong length: that is not put off, as what the key signs is packed by it."""
+        _check_size(alg, public)
+        return cls(alg, public)
+
+    def hold(self) -> None:
+        """Raises Refusal KEY as check_public."""
+        check_public(self.alg, self.public)
 
 
 def _check_modulus(public: bytes) -> None:

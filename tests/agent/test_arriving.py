@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Connection, select
 
 from agent.arriving import Arriving, replay, unseen
+from agent.checking import Checks
 from agent.directory_tables import arriving, statements
 from agent.store import Store
 from schemas.directory import Directory
@@ -35,7 +36,7 @@ async def places(store: Store) -> tuple[list[int], list[int]]:
 
 
 async def keep(store: Store, *pages: tuple[Signed, ...]) -> tuple[Directory, Arriving]:
-    view, new = Directory(OVERSIGHT.id), Arriving(store, ALDER.id)
+    view, new = Directory(OVERSIGHT.id), Arriving(store, ALDER.id, Checks())
     for page in pages:
         await new.take(view, page)
     return view, new
@@ -104,7 +105,7 @@ async def test_what_comes_later_is_added_to_what_is_believed(store: Store):
     """The first of all takes another way into the store than those after it."""
     view = Directory(OVERSIGHT.id)
     for start, end in ((0, 9), (9, 10), (10, len(STATEMENTS))):
-        new = Arriving(store, ALDER.id)
+        new = Arriving(store, ALDER.id, Checks())
         await new.take(view, STATEMENTS[start:end])
         assert await places(store) == (list(range(start)), list(range(start, end)))
         await store.run(new.believe)

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, delete, func, select, text, update
 
 from agent import directory_kept
 from agent.arriving import Arriving, unseen
+from agent.checking import Checks
 from agent.directory_kept import HEAD, Loaded, keep, load
 from agent.directory_tables import kept_view, statements
 from agent.store import Store, read_kv, write_kv
@@ -38,7 +39,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 
 async def believed(store: Store, view: Directory, start: int, end: int, *, keeping: bool = True) -> None:
-    new = Arriving(store, ALDER.id)
+    new = Arriving(store, ALDER.id, Checks())
     await new.take(view, STATEMENTS[start:end])
     await store.run(new.believe)
     if keeping:

@@ -21,13 +21,13 @@ from broker.checking import FEW, Checks
 from broker.drafts import Draft
 from broker.recording import Recorder
 from broker.turn import Entry
-from broker.verdicts import BROKEN, HELD, packed, unpacked, verdict
 from schemas.audit import Leaf
 from schemas.canonical import b64
 from schemas.errors import Refusal
 from schemas.keys import SigningKey
 from schemas.record_sealing import record_hash
 from schemas.signing import Check, Purpose, sign
+from schemas.verdicts import BROKEN, HELD, packed, unpacked, verdict
 
 KEY = SigningKey(bytes(range(32)))
 
