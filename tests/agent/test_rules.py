@@ -275,8 +275,9 @@ def test_no_agreement_and_no_reason_is_refused(world):
 def test_an_agreement_signed_by_somebody_else_counts_for_nothing(world):
     forger = SigningKey(secrets.token_bytes(32))
     grant = world.grant("Peacock", "IDVAS", key=forger, cat=sorted(CATEGORIES))
-    with pytest.raises(NoAuthority):
+    with pytest.raises(NoAuthority) as refusal:
         check(world, deliver(world, grant=grant, status=world.status("Peacock", grant)))
+    assert refusal.value.why == "UNKNOWN_KEY"
 
 
 def test_an_agreement_for_another_purpose_counts_as_a_no(world):
@@ -287,9 +288,16 @@ def test_an_agreement_for_another_purpose_counts_as_a_no(world):
 
 def test_a_staple_that_ran_out_counts_for_nothing(world):
     grant = world.grant("Peacock", "IDVAS", cat=sorted(CATEGORIES))
-    old = world.status("Peacock", grant, ts=world.now - 2 * DAY, exp=world.now - DAY)
-    with pytest.raises(NoAuthority):
+    old = world.status("Peacock", grant, ts=world.now - 60, exp=world.now)
+    with pytest.raises(NoAuthority) as refusal:
         check(world, deliver(world, grant=grant, status=old))
+    assert refusal.value.why == "STATUS_STALE"
+
+
+def test_an_agreement_that_is_over_counts_for_nothing(world):
+    with pytest.raises(NoAuthority) as refusal:
+        check(world, deliver(world, **agreed(world, exp=world.now)))
+    assert refusal.value.why == "EXPIRED"
 
 
 def test_an_agreement_that_we_know_to_be_withdrawn_counts_as_a_no(world):

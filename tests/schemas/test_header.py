@@ -250,6 +250,13 @@ def test_a_desk_stands_once_and_an_agency_may_have_several():
     assert refused(with_(to=[first, {**first, "k": GOOD["kc"]}])) == "FORM"
 
 
+def test_an_agreement_and_its_staple_are_named_together_or_not_at_all():
+    assert (GOOD["gid"] is None, GOOD["st"] is None) == (False, False)
+    parse_header(with_(gid=None, st=None))
+    assert refused(with_(gid=None)) == "FORM"
+    assert refused(with_(st=None)) == "FORM"
+
+
 def test_a_refusal_names_fields_and_repeats_no_value():
     with pytest.raises(Refusal) as caught:
         parse_header(with_(cls="12 Example Street", rag="Jo Smith"))
