@@ -1,8 +1,11 @@
 """agent.toml: what is not known refuses the start."""
 
 import pytest
+from cryptography.exceptions import UnsupportedAlgorithm
 
+from agent.__main__ import _run
 from agent.settings import TEMPLATE, read_settings
+from schemas import sealing
 from schemas.errors import Refusal
 
 
@@ -64,3 +67,15 @@ def test_no_settings_at_all_says_what_to_run(tmp_path):
     with pytest.raises(Refusal) as refusal:
         read_settings(tmp_path, {})
     assert "fenpost-agent init" in refusal.value.say
+
+
+async def test_a_machine_without_the_hybrid_stops_the_start(write, monkeypatch):
+    """There is no classical fallback, and no key file is touched."""
+
+    class Lacking:
+        def encrypt(self, *_):
+            raise UnsupportedAlgorithm("no ML-KEM")
+
+    monkeypatch.setattr(sealing, "SUITE", Lacking())
+    with pytest.raises(Refusal, match="SELF_TEST"):
+        await _run(read_settings(write("[agent]\n"), {}), b"", None)

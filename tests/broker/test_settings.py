@@ -12,9 +12,11 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from broker.app import build
 from broker.settings import address, load
+from schemas import sealing
 from schemas.errors import Refusal
 from schemas.keyfile import QUICK, lock
 from schemas.keyring import RelayKeys
@@ -79,6 +81,18 @@ async def test_missing_wrong_and_foreign_keys_stop_the_start(world: World):
     assert await refused_start(world) == "SETTINGS"
     (relay / "relay.fpk").unlink()
     assert await refused_start(world) == "SETTINGS"
+
+
+async def test_a_machine_without_the_hybrid_stops_the_start(world: World, monkeypatch: pytest.MonkeyPatch):
+    """There is no classical fallback: nothing is made and nothing listens."""
+
+    class Lacking:
+        def encrypt(self, *_: object) -> bytes:
+            raise UnsupportedAlgorithm("no ML-KEM")
+
+    monkeypatch.setattr(sealing, "SUITE", Lacking())
+    assert await refused_start(world) == "SELF_TEST"
+    assert not (world.folder / "relay" / "relay.db").exists()
 
 
 async def test_a_founding_file_that_does_not_hold_together_stops_the_start(world: World):
