@@ -1,7 +1,8 @@
 """Invitations as oversight and a new agency hold them: a small file, or a line of letters and digits.
 
 Rules of this house:
-- the secret is in the invitation's own file before the relay hears of it, and nowhere else at oversight's;
+- the secret is in the invitation's own file before the relay hears of it, and nowhere else at oversight's; whoever is
+  stopped between the two types it again, and the relay hears of that very one;
 - oversight keeps what it invited whom for, so that an enrolment is held against it and not against itself.
 """
 
@@ -20,6 +21,7 @@ from keys_tooling.console import World
 from keys_tooling.enrolment import Enrolment, parse_enrolment
 from keys_tooling.invite_line import InviteLine
 from keys_tooling.keyfiles import check_private, new_files, read_public
+from keys_tooling.making import Making
 from schemas.canonical import b64, strict_json, unb64
 from schemas.envelope import AgencyId, Frozen, Hash32, Seconds
 from schemas.errors import Refusal
@@ -65,7 +67,7 @@ class Waiting:
     fault: str = ""
 
 
-def draw(oversight: Oversight, name: str, until: int, out: Path, taken: list[str], world: World) -> Record:
+def draw(made: Making, oversight: Oversight, name: str, until: int, taken: list[str], world: World) -> None:
     """A new invitation, in its file and in oversight's record; the relay has not heard of it yet.
 
     Raises:
@@ -78,10 +80,25 @@ def draw(oversight: Oversight, name: str, until: int, out: Path, taken: list[str
     invitation = Invitation(
         v=1, partnership=oversight.partnership.charter.oversight, name=name, secret=b64(secret), until=until
     )
-    with new_files(oversight.folder / FOLDER) as own, new_files(out.parent) as files:
-        own.public(f"{record.mark}.json", _printed(record))
+    kept, out = oversight.folder / FOLDER / f"{record.mark}.json", made.last
+    made.begin([kept])
+    with new_files(kept.parent) as own, new_files(out.parent) as files:
+        own.public(kept.name, _printed(record))
         files.secret(out.name, _printed(invitation))
-    return record
+
+
+def drawn(path: Path, now: int) -> Record:
+    """What oversight keeps of the invitation in a file, and tells the relay.
+
+    Raises:
+        Refusal: FILE; INVITE when its time is over: it was drawn by a command that was stopped then.
+    """
+    held = read_invitation(path)
+    if held.until <= now:
+        raise Refusal(
+            "INVITE", f"The time of this invitation is over. Destroy {path.name}, and type it again."
+        )
+    return Record(v=1, mark=invite_key(held.bytes).kid, name=held.name, until=held.until)
 
 
 def read_invitation(path: Path) -> Invitation:

@@ -64,38 +64,53 @@ def invite_new(
 ) -> None:
     """Make an invitation: a file to hand over, and the same as a line to be read aloud or typed.
 
+    Stopped half-way, type it again: it goes on with the same invitation.
+
     \b
     Example:
       fenpost-keys invite new --partnership-dir partnership --name "The Peacock Project" --out invite.json
     """
     import unicodedata
 
-    from keys_tooling import invites, own_side
+    from keys_tooling import invites
+    from keys_tooling.carrying_out import given
+    from keys_tooling.making import making
     from keys_tooling.moments import moment
     from schemas.invite import spoken
 
-    said, until = unicodedata.normalize("NFC", name), world.now() + days * DAY
+    said = unicodedata.normalize("NFC", name)
+    told = given(name=said, days=days, dir=folder.absolute())
 
-    async def ask(line: InviteLine, oversight: Oversight) -> invites.Record:
-        reading = await own_side.read_own(line, oversight, world)
-        names = [one.name for one in reading.view.agencies.values() if one.member]
-        record = invites.draw(
-            oversight, said, until, out, [*names, oversight.partnership.charter.name], world
-        )
-        await invites.register(line, record)
-        return record
+    async def ask(line: InviteLine, oversight: Oversight) -> tuple[invites.Record, bool]:
+        with making(out, told) as made:
+            if not made.before:
+                taken = await _names(line, oversight, world)
+                invites.draw(made, oversight, said, world.now() + days * DAY, taken, world)
+            with made.until_heard():
+                record = invites.drawn(out, world.now())
+                await invites.register(line, record)
+            return record, made.before
 
-    record = asked_as_oversight(world, folder, passphrase_file, ask)
+    record, before = asked_as_oversight(world, folder, passphrase_file, ask)
     held = invites.read_invitation(out)
     text = (
-        f"Invitation     {out}, for {said}, good until {moment(until)}\n"
+        f"Invitation     {out}, for {said}, good until {moment(record.until)}\n"
         f"As a line      {spoken(held.bytes)}\n\n"
         "Hand it to the agency with partnership.json, over a way that you trust. Whoever has it may hand in one\n"
         "enrolment; nobody is a member before you heard the safety number.\n"
         "\nThen:\n  fenpost-keys agency pending --partnership-dir " + str(folder)
     )
-    facts = {"mark": record.mark, "name": said, "out": str(out), "until": until}
+    facts = {"mark": record.mark, "name": said, "out": str(out), "until": record.until, "was_made": before}
     report(facts, text, as_json=as_json)
+
+
+async def _names(line: InviteLine, oversight: Oversight, world: World) -> list[str]:
+    """The names that no newcomer's may look like."""
+    from keys_tooling import own_side
+
+    reading = await own_side.read_own(line, oversight, world)
+    members = [one.name for one in reading.view.agencies.values() if one.member]
+    return [*members, oversight.partnership.charter.name]
 
 
 @invite.command("list")

@@ -62,6 +62,17 @@ class Making:
         except OSError as error:
             raise Refusal("DISK_FULL" if error.errno in (28, 122) else "FILE") from error
 
+    @contextmanager
+    def until_heard(self) -> Iterator[None]:
+        """All is made and somebody else is being told: if that fails, the names stay, and typed again it goes on."""
+        try:
+            yield
+        except BaseException:
+            if self.held is not None:
+                os.close(self.held)
+                self.held = None
+            raise
+
     def end(self) -> None:
         if self.held is not None:
             _list_of(self.last).unlink(missing_ok=True)

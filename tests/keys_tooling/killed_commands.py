@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from keys_tooling import invites, roles
 from keys_tooling import journal as journals
-from keys_tooling import roles
 from keys_tooling.backup import Backup
 from keys_tooling.ceremony import make_agency, make_officer
 from keys_tooling.enrolment import make_enrolment
@@ -460,6 +460,33 @@ def signer_made(world: World, n: int) -> None:
     assert read_card((world.folder / f"made-{n}.json").read_bytes()).public == held.key.public
 
 
+def invite_new(world: World, n: int) -> Words:
+    (world.folder / "oversight" / "invites").mkdir(
+        mode=0o700, exist_ok=True
+    )  # so that each time takes as many steps
+    return ("invite", "new", *duty(world), "--name", f"House {n}", "--out", world.folder / f"invite-{n}.json")
+
+
+def invited(world: World, n: int) -> None:
+    """The n-th invitation is good at the relay, on oversight's record, and nothing was drawn besides."""
+    from schemas.invite import invite_key
+
+    files = {path: invites.read_invitation(path) for path in world.folder.glob("invite-*.json")}
+    marks = {invite_key(one.bytes).kid: one for one in files.values()}
+    records = {
+        path.stem: json.loads(path.read_text())
+        for path in (world.folder / "oversight" / "invites").glob("*.json")
+    }
+    assert files[world.folder / f"invite-{n}.json"].name == f"House {n}"
+    assert {mark: (one["name"], one["until"]) for mark, one in records.items()} == {
+        mark: (one.name, one.until) for mark, one in marks.items()
+    }
+    with sqlite3.connect(world.folder / "relay" / "relay.db") as database:
+        known = {b64(mark): until for mark, until in database.execute("SELECT mark, until FROM invites")}
+    database.close()
+    assert known == {mark: one.until for mark, one in marks.items()}
+
+
 def passphrase(world: World, n: int) -> Words:
     write_secret(world.folder / "new-pass", NEW + b"\n")
     path = world.folder / f"locked-{n}.fpk"
@@ -478,6 +505,7 @@ PEACOCK, OVERSIGHT = named("Peacock"), named("oversight")
 LEAVER: Callable[[int], str] = lambda n: LEAVERS[n]  # noqa: E731
 COMMANDS = (
     Command("agency enrol", enrol, OVERSIGHT, ("admit",), enrolled),
+    Command("invite new", invite_new, whole=invited),
     Command("policy apply", policy_file, OVERSIGHT, ("policy",)),
     Command("policy sign", signed_draft, whole=signed_once),
     Command("policy rollback", rollback),

@@ -9,12 +9,14 @@ import secrets
 import signal
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.simulated_world import World
 
+Post = Callable[[Any, Any], Awaitable[Any]]
 STEPS = ("os.rename", "os.link", "os.remove", "os.mkdir")
 NEVER = 1_000_000
 PAGE = 65_536
@@ -24,6 +26,7 @@ def type_and_die(words: list[str], now: float, at: int) -> int:
     """In a process of its own: the command, killed before its `at`-th step; how many steps it took."""
     from agent.client import Relay
     from keys_tooling.console import World as Outside
+    from keys_tooling.invite_line import InviteLine
     from keys_tooling.keys_main import keys
 
     left = at
@@ -34,19 +37,23 @@ def type_and_die(words: list[str], now: float, at: int) -> int:
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    sync, post = os.fsync, Relay.post_statements
+    sync = os.fsync
 
     def fsync(handle: int) -> None:
         step()
         sync(handle)
 
-    async def posted(self: Relay, request: object) -> object:
-        step()
-        answer = await post(self, request)
-        step()
-        return answer
+    def around(post: Post) -> Post:
+        async def posted(self: Relay, request: object) -> object:
+            step()
+            answer = await post(self, request)
+            step()
+            return answer
 
-    os.fsync, Relay.post_statements = fsync, posted
+        return posted
+
+    os.fsync, Relay.post_statements = fsync, around(Relay.post_statements)
+    InviteLine.post_invite = around(InviteLine.post_invite)
     sys.addaudithook(lambda event, _args: step() if event in STEPS else None)
     keys.main(words, obj=Outside(lambda: now, secrets.token_bytes), standalone_mode=False)
     return at - left
@@ -85,6 +92,8 @@ def nursery(said: Path) -> Iterator[Nursery]:
         backup,
         carrying_out,
         enrolling,
+        invite_line,
+        invites,
         leaving,
         making,
         partnership,

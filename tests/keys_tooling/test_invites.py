@@ -1,16 +1,19 @@
 """Invitations with a real relay: one enrolment each, whoever races, whatever comes, and the same answer for no."""
 
 import asyncio
+import contextlib
 import io
 import json
 import secrets
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import aiohttp
 import pytest
 
 from keys_tooling.agency import read_enrolment
+from keys_tooling.invite_line import InviteLine
 from keys_tooling.invites import read_invitation
 from schemas import api
 from schemas.canonical import b64
@@ -285,6 +288,59 @@ def test_a_name_that_looks_like_a_members_is_not_invited(world: World, tmp_path:
     with served(world):
         assert refused(world, "invite", "new", *place, "lDVAS").code == "NAME"
     assert not (tmp_path / "x.json").exists()
+
+
+# --- stopped half-way
+
+
+def test_an_invitation_that_the_relay_did_not_hear_of_is_made_good_when_it_is_typed_again(
+    world: World, joining: Path
+):
+    place = ("--partnership-dir", world.folder / "oversight", "--name", "The Peacock Project")
+    typed = ("invite", "new", *place, "--out", world.folder / "invite.json")
+    with served(world), unheard():
+        assert refused(world, *typed).code == "RELAY_AWAY"
+    first = (world.folder / "invite.json").read_bytes()
+    assert refused(world, *typed).code == "RELAY_AWAY"  # the relay is away altogether, and nothing is lost
+    with served(world):
+        other = ("invite", "new", *place[:3], "Harbour House", "--out", world.folder / "invite.json")
+        assert refused(world, *other).code == "EXISTS"
+        world.clock.advance(60)
+        again = done(world, *typed)
+        assert (again["was_made"], again["until"]) == (True, json.loads(first)["until"])
+        assert (world.folder / "invite.json").read_bytes() == first
+        assert len(list((world.folder / "oversight" / "invites").iterdir())) == 1
+        assert refused(world, *typed).code == "EXISTS"
+        hand_in(world, joining, world.folder / "invite.json")
+        assert [row["fault"] for row in pending(world)] == [None]
+
+
+def test_an_invitation_whose_time_ended_before_the_relay_heard_of_it_is_not_made_good(world: World):
+    place = ("--partnership-dir", world.folder / "oversight", "--name", "The Peacock Project", "--days", "1")
+    typed = ("invite", "new", *place, "--out", world.folder / "invite.json")
+    with served(world):
+        with unheard():
+            refused(world, *typed)
+        world.clock.advance(DAY)
+        late = refused(world, *typed)
+        assert (late.code, "Destroy invite.json" in late.say) == ("INVITE", True)
+        (world.folder / "invite.json").unlink()
+        done(world, *typed)
+        assert len(list((world.folder / "oversight" / "invites").iterdir())) == 1
+
+
+@contextlib.contextmanager
+def unheard() -> Iterator[None]:
+    """The wire breaks before an invitation is posted."""
+
+    async def broken(self: InviteLine, _invite: object) -> None:
+        raise Refusal("RELAY_AWAY")
+
+    post, InviteLine.post_invite = InviteLine.post_invite, broken
+    try:
+        yield
+    finally:
+        InviteLine.post_invite = post
 
 
 def test_an_old_invitation_and_what_came_with_it_are_forgotten(world: World, joining: Path):

@@ -17,6 +17,7 @@ from tests.simulated_world import World
 
 OFTEN = {
     "agency enrol": 4,
+    "invite new": 4,
     "policy apply": 4,
     "partnership init": 3,
     "agency init": 3,
