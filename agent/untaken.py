@@ -23,17 +23,30 @@ UNTAKEN = frozenset({"waiting", "queued", "collected", "opened", "expired"})
 NAMED = 2 * MAX_LIFE
 """Seconds that a message is named after it was sent: through its life, and as long again when it expired."""
 MOST = 100
-"""Desks that are named at once: whoever has more to ring begins with these, RED first."""
+"""Desks that are named at once: whoever has more to ring begins with these, RED first, and first what still lives."""
 SOONEST = HOUR
 """No policy gives less time than this (schemas.policy.Period)."""
 DONE = ("taken-on", "rejected", "withdrawn", "recalled")
+_later = sealings.alias()
+LATER = (
+    select(func.json_group_array(_later.c.desks))
+    .where(
+        _later.c.id == sealings.c.id,
+        _later.c.turn > sealings.c.turn,
+        _later.c.state.in_(("waiting", "held", "accepted", "expired", "lost")),
+    )
+    .scalar_subquery()
+)
+"""The desks to which it was sealed again: there, that counts."""
 SPOKEN = (
     select(func.count(distinct(ladder.c.a + " " + ladder.c.d)))
     .where(ladder.c.eid == sealings.c.eid, ladder.c.state.in_(DONE))
     .scalar_subquery()
 )
 SENT = (
-    select(sealings.c.eid, sealings.c.mid, sealings.c.desks, sealings.c.ts, outbox.c.rag)
+    select(
+        sealings.c.eid, sealings.c.mid, sealings.c.desks, sealings.c.ts, outbox.c.rag, LATER.label("later")
+    )
     .join(outbox, outbox.c.id == sealings.c.id)
     .where(
         sealings.c.ts >= bindparam("since"),
@@ -42,7 +55,7 @@ SENT = (
         outbox.c.kind.not_in(APART_KINDS),
         func.json_array_length(sealings.c.desks) > SPOKEN,
     )
-    .order_by(sealings.c.rank, sealings.c.ts)
+    .order_by(sealings.c.rank, sealings.c.exp <= bindparam("now"), sealings.c.ts)
 )
 STEPS = select(ladder.c.a, ladder.c.d, ladder.c.state, ladder.c.ts).where(ladder.c.eid == bindparam("turn"))
 
@@ -62,14 +75,17 @@ class Untaken:
 
 def untaken(c: Connection, policy_at: Callable[[int], Policy | None], now: int) -> list[Untaken]:
     """The desks that are late, or that let it expire, of all that was sent lately: RED first, at most MOST."""
-    found = c.execute(SENT, {"since": now - NAMED, "until": now - SOONEST}).all()
+    found = c.execute(SENT, {"since": now - NAMED, "until": now - SOONEST, "now": now}).all()
     late = (one for row in found for one in _late(c, row, policy_at) if one.acknowledge_by < now)
     return list(islice(late, MOST))
 
 
 def _late(c: Connection, row: Any, policy_at: Callable[[int], Policy | None]) -> Iterator[Untaken]:
     steps = c.execute(STEPS, {"turn": row.eid}).all()
+    again = [to for desks in json.loads(row.later) for to in json.loads(desks)]
     for agency, desk in json.loads(row.desks):
+        if [agency, desk] in again:
+            continue
         reached = {step.state: step.ts for step in steps if (step.a, step.d) == (agency, desk)}
         state = furthest(reached)
         if state not in UNTAKEN:

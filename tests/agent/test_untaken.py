@@ -4,13 +4,16 @@ import asyncio
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, event, insert
+from sqlalchemy import Connection, event, insert, select
 
 from agent.doctor import examine
+from agent.forms import Send
+from agent.ladder import step
 from agent.tables import ladder, outbox, sealings
 from agent.untaken import MOST
 from agent.untaken import untaken as named
-from tests.agent.agencies import Caller, eventually, folder_of, form, running
+from tests.agent.agencies import Caller, eventually, folder_of, form, quiet, running
+from tests.agent.test_late_release import read
 from tests.agent.test_rotation import RED
 from tests.simulated_world import World
 
@@ -117,3 +120,51 @@ async def test_years_of_messages_that_were_taken_on_cost_nothing_and_a_hundred_l
 
         await peacock.agent.store.run(watched)
         assert len(steps) <= MOST + 1
+
+
+async def test_a_hundred_that_expired_hide_none_that_can_still_be_taken_on(world: World):
+    async with quiet(world, "Peacock") as peacock:
+        now = int(world.clock())
+
+        def fill(c: Connection) -> None:
+            for n in range(MOST + 1):
+                mid, alive = f"m{n}", n == MOST
+                c.execute(
+                    insert(outbox).values(id=mid, kind="referral.universal", rag="RED", thr=mid, ts=now)
+                )
+                c.execute(
+                    insert(sealings).values(
+                        eid=mid, id=mid, mid=mid, turn=0, desks='[["ag1x","duty"]]', rank=0, state="accepted", body="",
+                        ts=now - DAY if alive else now - 20 * DAY, exp=now + DAY if alive else now - 6 * DAY,
+                    )
+                )  # fmt: skip
+                c.execute(
+                    insert(ladder).values(
+                        eid=mid, a="ag1x", d="duty", state="queued" if alive else "expired", ts=now - DAY
+                    )
+                )
+
+        await peacock.store.run(fill)
+        found = await peacock.store.run(lambda c: named(c, lambda _: None, now))
+        assert found[0].mid == f"m{MOST}"
+        assert len(found) == MOST
+
+
+async def test_a_desk_to_which_it_was_sealed_again_is_asked_for_that_one(world: World):
+    async with world.relay(), quiet(world, "Peacock") as peacock:
+        desk = (world.parties["IDVAS"].id, "intake")
+        await peacock.office.send(read(Send, **form("IDVAS", **RED)))
+        await peacock.outbox.flush()
+        (first,) = await peacock.store.run(lambda c: c.execute(select(sealings)).all())
+        await peacock.outbox.seal_again(first, desk)  # as when the relay has lost it for that desk
+        await peacock.outbox.flush()
+        world.clock.advance(3 * HOUR)
+
+        def late(c: Connection) -> list[str]:
+            return [one.mid for one in named(c, lambda _: None, int(world.clock()))]
+
+        rows = await peacock.store.run(lambda c: c.execute(select(sealings)).all())
+        (again,) = (row for row in rows if row.turn == 1)
+        assert await peacock.store.run(late) == [again.mid]
+        await peacock.store.run(lambda c: step(c, again.eid, *desk, "taken-on", int(world.clock())))
+        assert await peacock.store.run(late) == []
