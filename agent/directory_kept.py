@@ -93,6 +93,7 @@ async def load(store: Store, oversight: str, believed: Checkpoint | None, progre
         believed: the newest head that this agent believes of the directory's log.
     """
     try:
+        rules()  # now: a release that is installed while this program runs did not make what it will keep
         kept = await store.run(partial(_kept, oversight=oversight))
         if kept is not None:
             view, prekeys = kept

@@ -15,6 +15,7 @@ from agent.checking import Checks
 from agent.directory_kept import HEAD, Loaded, keep, load
 from agent.directory_tables import kept_view, statements
 from agent.store import Store, read_kv, write_kv
+from agent.tables import kv
 from schemas.checkpoint import Checkpoint
 from schemas.directory import Directory
 from schemas.errors import Refusal
@@ -77,6 +78,24 @@ async def test_without_a_kept_view_everything_is_replayed(store: Store):
     await store.run(lambda c: c.execute(delete(kept_view)).close())
     await store.run(lambda c: c.execute(text("delete from kv where name = :n"), {"n": HEAD}).close())
     assert (await loaded(store))[0].kept == 0
+
+
+async def test_a_release_that_is_installed_meanwhile_did_not_make_what_is_kept(
+    store: Store, tmp_path, monkeypatch
+):
+    text = tmp_path / "rules.py"
+    text.write_text("the release that runs")
+    monkeypatch.setattr("agent.directory_kept.schemas.__file__", str(text))
+    directory_kept.rules.cache_clear()
+    await store.run(lambda c: c.execute(delete(kv).where(kv.c.name == HEAD)).close())
+    found, _ = await loaded(store)
+    text.write_text("the next release")
+    await store.run(lambda c: keep(c, found.view, found.prekeys))
+    directory_kept.rules.cache_clear()  # as when it starts
+    try:
+        assert (await loaded(store))[0].kept == 0
+    finally:
+        directory_kept.rules.cache_clear()
 
 
 def flipped(c: Connection) -> None:
