@@ -44,6 +44,8 @@ class Twin:
     async def told(self, ts: int | None) -> None:
         """Take what the relay says with a mailbox page."""
         now = int(self._clock())
+        if self._known > now + SETTLING:  # somebody dealt with it while our clock ran ahead
+            self._known = self._met
         # By this clock at most: a time that is yet to come would silence the next warning until then.
         if ts is None or (met := min(ts, now)) <= max(self._met, self._known):
             return

@@ -49,6 +49,18 @@ async def test_a_time_that_is_yet_to_come_does_not_silence_the_next_warning(worl
         assert agent.book.twin.met == world.now
 
 
+async def test_a_clock_that_ran_ahead_when_it_was_dealt_with_does_not_silence_it_either(world: World):
+    async with world.relay(), quiet(world, "Peacock") as agent:
+        await agent.book.twin.told(world.now)
+        world.clock.advance(365 * DAY)
+        await agent.book.twin.dealt_with()
+        world.clock.advance(-364 * DAY)
+        await agent.book.twin.told(world.now - DAY)  # what was dealt with
+        assert agent.book.twin.met is None
+        await agent.book.twin.told(world.now)
+        assert agent.book.twin.met == world.now
+
+
 @pytest.mark.parametrize("data", [CLOSED, b"", b"half"], ids=["another's passphrase", "empty", "half copied"])
 async def test_a_renew_key_that_does_not_open_keeps_nobody_from_starting(world: World, data: bytes):
     home = folder_of(world, "Peacock")
