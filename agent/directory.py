@@ -162,9 +162,7 @@ class Book:
                 async with Checks(apart=page.size - view.size >= LONG) as checks:
                     new = Arriving(self._store, self._keys.agency, checks)
                     while page.statements:
-                        await new.take(
-                            view, [Signed.from_json(item.model_dump()) for item in page.statements]
-                        )
+                        await new.take(view, [Signed.carried(item.t, item.s) for item in page.statements])
                         progress(view.size, page.size)
                         if view.size >= page.size:
                             break

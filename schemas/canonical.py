@@ -8,13 +8,12 @@ Rules of this house:
 
 from __future__ import annotations
 
-import binascii
 import json
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
 import orjson
-from pydantic_core import from_json, to_jsonable_python
+from pydantic_core import SchemaValidator, core_schema, from_json, to_jsonable_python
 
 from schemas.errors import Refusal
 
@@ -102,10 +101,11 @@ def unb64(text: str, size: int | None = None) -> bytes:
         Refusal: FORM.
     """
     try:
-        # A lenient decoder suffices here: whatever it forgave does not print to the same text.
-        data = binascii.a2b_base64(text.encode("ascii").translate(_STANDARD) + b"==")
-    except (ValueError, AttributeError) as error:  # the latter of what is not text at all
-        raise Refusal("FORM") from error
+        # A reader of JSON is four times as quick as binascii where it is a key's kilobytes. That it is lenient is no
+        # matter: whatever it forgave does not print to the same text.
+        data: bytes = _BYTES.validate_json(f'"{text}"')
+    except ValueError:
+        raise Refusal("FORM") from None
     if b64(data) != text or (size is not None and len(data) != size):
         raise Refusal("FORM")
     return data
@@ -159,7 +159,9 @@ def _not_json(_text: str) -> NoReturn:
     raise ValueError("not a number that Fenpost carries")
 
 
-_STANDARD = bytes.maketrans(b"-_", b"+/")
+_BYTES = SchemaValidator(
+    core_schema.bytes_schema(), core_schema.CoreConfig(val_json_bytes="base64", hide_input_in_errors=True)
+)
 # Made once: json.dumps and json.loads make theirs anew for every call. No circle gets past _check.
 _PRINTER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, check_circular=False)
 _READER = json.JSONDecoder(

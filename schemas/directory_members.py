@@ -31,7 +31,7 @@ def admit(view: Lookup, statement: Statement, body: Admit) -> None:
     check_name(body.name)
     looks = drawn(body.name)
     if any(
-        _is_here(view, other, statement.ts) and other.id != member.id and other.admissions[-1].looks == looks
+        other.admissions[-1].looks == looks and other.id != member.id and _is_here(view, other, statement.ts)
         for other in view.agencies.values()
         if other.admissions
     ):

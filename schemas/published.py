@@ -111,7 +111,7 @@ class Moved(NamedTuple):
     until: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: each of the thousands of statements that are replayed makes two
 class Agency:
     """One agency's part of the view.
 

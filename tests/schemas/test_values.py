@@ -32,6 +32,10 @@ def test_a_changed_agency_shares_what_was_not_changed():
     assert VIEW.agencies[OVERSIGHT.id] != made
 
 
-def test_a_field_that_is_not_there_is_a_mistake():
+@pytest.mark.parametrize(("value", "fresh"), [(KEY, {"publik": b""}), (AGENCY, {"sequence": 7})])
+def test_a_field_that_is_not_there_is_a_mistake(value: Key | Agency, fresh: dict[str, object]):
+    """One of these has slots, and the other has none."""
+    before = replace(value)
     with pytest.raises(AttributeError):
-        changed(KEY, publik=b"")
+        changed(value, **fresh)
+    assert value == before
