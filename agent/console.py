@@ -43,10 +43,10 @@ def say(as_json: bool, value: Any, text: str) -> None:
 
 def read(file: Any) -> Any:
     """Strict JSON from a file."""
+    from agent.legible import legible
     from agent.limits import FORM_LIMIT
-    from schemas.canonical import strict_json
 
-    return strict_json(file.read(FORM_LIMIT + 1), FORM_LIMIT)
+    return legible(file.read(FORM_LIMIT + 1))
 
 
 def safe(text: str) -> str:

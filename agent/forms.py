@@ -6,8 +6,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
-from agent.limits import FORM_LIMIT
-from schemas.canonical import strict_json
+from agent.legible import legible
 from schemas.envelope import DeskId, Frozen, Id16
 from schemas.errors import Refusal
 from schemas.lawful import Purpose, Rag
@@ -132,7 +131,7 @@ def read_form(model: type[T], data: bytes) -> T:
     Raises:
         Refusal: TOO_BIG, FORM, naming the fields at fault.
     """
-    strict_json(data, FORM_LIMIT)
+    _said(data)
     try:
         return model.model_validate_json(data)
     except ValidationError as error:
@@ -141,14 +140,15 @@ def read_form(model: type[T], data: bytes) -> T:
         # A field that nobody here named may be made of somebody's words: it is not repeated.
         fields = {str(row["loc"][0]) for row in rows if row["loc"] and row["loc"][0] in known}
         unknown = {"an unknown field" for row in rows if row["type"] == "extra_forbidden"}
-        named = tuple(sorted(fields | unknown)) or ("case or payload",)
-        raise Refusal("FORM", f"Correct: {', '.join(named)}.", detail=named) from None
+        ours = {row["msg"].removeprefix("Value error, ") for row in rows if row["type"] == "value_error"}
+        named = tuple(sorted(fields | unknown or ours))
+        there_are = f" The fields are: {', '.join(sorted(known))}." if unknown else ""
+        raise Refusal("FORM", f"Correct: {', '.join(named)}.{there_are}", detail=named) from None
 
 
 def read_act(data: bytes) -> Act:
     """What a dropped file asks: to send a message, or to end a received one. Raises as `read_form` does."""
-    value = strict_json(data, FORM_LIMIT)
-    if not isinstance(value, dict) or "do" not in value:
+    if "do" not in _said(data):
         return read_form(Send, data)
     end = read_form(End, data)
     if end.role is not None:
@@ -156,3 +156,10 @@ def read_act(data: bytes) -> Act:
     if end.reason is not None:
         return end.id, Reject(reason=end.reason)
     raise Refusal("FORM")
+
+
+def _said(data: bytes) -> Json:
+    value = legible(data)
+    if not isinstance(value, dict):
+        raise Refusal("FORM", "A form is one JSON object: { ... }. Correct it, and try again.")
+    return value

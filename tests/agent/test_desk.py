@@ -96,6 +96,26 @@ async def test_what_is_no_form_is_refused(alone, body):
     assert answer["code"] in {"FORM", "TOO_BIG", "STALE_DIRECTORY"}
 
 
+SAYS = [
+    (b'{"kind":"referral.universal",', "line 1, character 30"),
+    (b'{"kind":"a.b",\n "payload": }', "line 2, character 13"),
+    (b'{"kind":"a.b","kind":"a.b"}', "nothing twice"),
+    (b'{"kind":"a.b","payload":{"n":1.5}}', "whole numbers only"),
+    (b"\xff\xfe", "UTF-8"),
+    (b"[]", "one JSON object"),
+    (b'{"kind":"referral.universal"}', "either case or payload"),
+    (b'{"kind":"referral.universal","payload":{},"wat":1}', "The fields are: answers, anyway, author, case"),
+    (b'{"kind":1,"payload":{}}', "Correct: kind."),
+]
+
+
+@pytest.mark.parametrize(("body", "says"), SAYS)
+async def test_what_is_no_form_says_where_to_look(alone, body, says):
+    _, answer = await alone.ask("POST", "/v1/messages", body)
+    assert answer["code"] == "FORM"
+    assert says in answer["say"]
+
+
 async def test_a_body_that_is_too_long_is_refused(alone):
     status, answer = await alone.ask("POST", "/v1/messages", io.BytesIO(b" " * (1024 * 1024 + 1)))
     assert (status, answer["code"]) == (413, "TOO_BIG")

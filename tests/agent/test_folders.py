@@ -125,6 +125,21 @@ async def test_a_reason_never_repeats_what_was_written(agent):
     assert "anary" not in (folder(agent, "FAILED") / "referral-1.reason.json").read_text()
 
 
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b'{"kind": "referral.universal",\n "payload": ', "line 2, character 13"),
+        (b'{"do":"take-on","id":"x"}', "a role takes on, a reason rejects"),
+    ],
+)
+async def test_a_reason_says_where_to_look(agent, data, says):
+    drop(agent, data)
+    await agent.folders.scan()
+    reason = json.loads((folder(agent, "FAILED") / "referral-1.reason.json").read_text())
+    assert reason["code"] == "FORM"
+    assert says in reason["say"]
+
+
 async def test_a_link_is_refused_and_what_it_points_at_is_untouched(agent, tmp_path):
     secret = tmp_path / "secret.json"
     secret.write_text(json.dumps(form("IDVAS", gid=await give(agent))))
