@@ -9,7 +9,7 @@ Rules of this house:
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, select, update
@@ -34,13 +34,19 @@ LAST = 10 * 60
 
 
 class Confirming:
-    """Asks how agreements stand, and keeps back what needs the answer."""
+    """Asks how agreements stand, and keeps back what needs the answer.
 
-    def __init__(self, store: Store, desk: ConsentDesk, receipts: Receipts, clock: Clock) -> None:
+    `certain` is a time that has come for certain, whatever our clock says (Book.certain).
+    """
+
+    def __init__(
+        self, store: Store, desk: ConsentDesk, receipts: Receipts, clock: Clock, certain: Callable[[], int]
+    ) -> None:
         self._store = store
         self._desk = desk
         self._receipts = receipts
         self._clock = clock
+        self._certain = certain
         self._asked: dict[str, float] = {}
         self._answered: dict[str, float] = {}
 
@@ -96,7 +102,7 @@ class Confirming:
         return changed
 
     def _out_of_time(self, row: Row[Any], now: int) -> bool:
-        if now >= row.exp - LAST:
+        if self._certain() >= row.exp - LAST:
             return True
         # Not before the relay was heard once more: this machine may have been off for all that time.
         asked = self._answered.get(row.gid, 0.0)

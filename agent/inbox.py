@@ -114,7 +114,7 @@ class Inbox:
         self._book = book
         self._trust = trust
         self._judge = Judge(store, book, trust, keys, clock)
-        self._confirming = Confirming(store, desk, receipts, clock)
+        self._confirming = Confirming(store, desk, receipts, clock, lambda: book.certain)
         self._notices = notices
         self._receipts = receipts
         self._clock = clock
@@ -337,7 +337,7 @@ class Inbox:
             (inbox.c.recorded == 1) | (inbox.c.rag == "RED"),
         )
         handed: list[str] = []
-        await self._store.run(lambda c: settle(c, int(self._clock())))
+        await self._store.run(lambda c: settle(c, self._book.certain))
         if taken := await self._store.run(take_back):
             log.info("taken-back", count=taken)
         try:
