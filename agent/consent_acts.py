@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Row, select, update
 from agent import recalls
 from agent.clock import Clock
 from agent.consent import ConsentDesk, signed_grant
+from agent.consent_dates import dated_anew, followed
 from agent.consent_forms import Answer, Ask, CannotGive, Refuse, Regain, Settle
 from agent.consent_ledger import (
     Kept,
@@ -24,6 +25,7 @@ from agent.consent_ledger import (
     Scope,
     advance,
     find,
+    kept_of,
     next_event,
     note_answer,
     run_out,
@@ -247,6 +249,7 @@ class Agreements:
         self, c: Connection, kept: Kept, act: Act, now: int, seen: int | None, said: Said, scope: Scope | None,
         **guards: Any,
     ) -> Kept:  # fmt: skip
+        kept = followed(c, kept, act, now, self._book.fresh)
         event: Event = next_event(kept, act, now, new_id(self._draw), **guards)
         if seen is not None:
             event = replace(event, ver=seen + 1)
@@ -302,7 +305,7 @@ class Agreements:
 
         def work(c: Connection) -> None:
             for row in c.execute(select(agreements)).all():
-                kept = run_out(c, row, now)
+                kept = run_out(c, dated_anew(c, kept_of(row), clock, self._book.fresh), now)
                 if row.prompted is None and self.view.prompts(kept, now):
                     note(c, now, "consent-needs-somebody", "")
                     c.execute(update(agreements).where(agreements.c.id == kept.id).values(prompted=now))

@@ -110,9 +110,8 @@ def standing_now(kept: Kept, now: int) -> Kept:
     return replace(kept, standing=step(kept.standing, event, now), over=event)
 
 
-def run_out(c: Connection, row: Row[Any], now: int) -> Kept:
+def run_out(c: Connection, before: Kept, now: int) -> Kept:
     """Write down for good that an agreement is over, if it is at a time that is certain (Book.certain)."""
-    before = kept_of(row)
     after = standing_now(before, now)
     return after if after.over is None else advance(c, before, after.over, now, {})
 

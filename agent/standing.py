@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from agent.consent import Rest
 from agent.consent_ledger import find
 from agent.consent_words import SENTENCES
-from agent.tables import outbox, shares
-from schemas.agreement import STRICTNESS, State
+from agent.tables import answers, outbox, shares
+from schemas.agreement import ACTS, STRICTNESS, State
 from schemas.errors import Refusal
 
 NO: frozenset[State] = frozenset({"REFUSED", "WITHDRAWN", "CANNOT_GIVE"})
@@ -42,8 +42,15 @@ def of_case(c: Connection, subject: str, agencies: frozenset[str], now: int) -> 
     names = c.execute(sent.where(shares.c.subject == subject, outbox.c.agreement.is_not(None)).distinct())
     kept = [find(c, name, now) for name in list(names.scalars())]
     about = [one for one in kept if one.scope is None or agencies & set(one.scope.to)]
-    state = max(about, key=lambda one: one.standing.since).standing.state if about else None
+    order = _recorded(c, [one.id for one in about])  # and not by their dates: a clock can be wrong
+    state = max(about, key=lambda one: order[one.id]).standing.state if about else None
     return state if state in NO else None
+
+
+def _recorded(c: Connection, ids: list[str]) -> dict[str, int]:
+    """The place of the newest answer of each of these agreements, in the order in which they were recorded."""
+    newest = select(answers.c.id, func.max(answers.c.n)).where(answers.c.id.in_(ids), answers.c.act.in_(ACTS))
+    return {row[0]: row[1] for row in c.execute(newest.group_by(answers.c.id))}
 
 
 def as_recorded(law: Mapping[str, Any], kept: State | None) -> dict[str, Any]:
