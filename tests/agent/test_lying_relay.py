@@ -1,6 +1,7 @@
 """A relay that lies: the real one, with a liar on the line (L13-L16, V5, V9, K15)."""
 
 import secrets
+import sqlite3
 from typing import ClassVar
 
 import pytest
@@ -15,6 +16,7 @@ from schemas.errors import Refusal
 from schemas.grants import Withdrawal
 from schemas.keys import SigningKey
 from schemas.receipt import Receipt, sign_receipt
+from schemas.sealing import seal
 from schemas.signing import Purpose, Signed
 from tests.agent.agencies import agreement, form, quiet
 from tests.simulated_world import World
@@ -270,6 +272,34 @@ async def test_a_delivery_that_comes_twice_is_shown_once(world):
         assert not await idvas.inbox.collect(0)
         assert len(await rows(idvas, inbox)) == 1
         assert "REPLAY" in {row.code for row in await rows(idvas, journal)}
+
+
+async def test_another_envelope_under_an_id_that_was_used_is_given_back(world):
+    """The relay has forgotten that it took the first."""
+    first, second = same_id(world), same_id(world)
+    assert (first.mid == second.mid, first.eid == second.eid) == (True, False)
+    async with world.relay(), world.session() as http:
+        await world.post_envelopes(http, "Peacock", first)
+    with sqlite3.connect(world.folder / "relay" / "relay.db") as store:
+        store.execute("DELETE FROM seen WHERE idx IS NULL")
+    store.close()
+    async with world.relay(), world.session() as http, quiet(world, "IDVAS") as idvas:
+        assert (await world.post_envelopes(http, "Peacock", second)).json()["results"][0][
+            "status"
+        ] == "accepted"
+        await idvas.inbox.collect(0)
+        codes = {row.eid: row.code for row in await rows(idvas, inbox)}
+    assert codes[second.eid] == "REPLAY"
+    assert codes[first.eid] != "REPLAY"
+
+
+def same_id(world):
+    """A message of Peacock's whose id is not as random as it must be."""
+    ids = [b"\x01" * 16]
+    draft = world.draft("Peacock", "IDVAS")
+    officers = world.directory.officers({draft.sender, *(to.agency for to in draft.to)}, world.now)
+    key = world.parties["Peacock"].member.agent.msg
+    return seal(draft, officers, key, lambda size: ids.pop() if ids else secrets.token_bytes(size))
 
 
 async def test_a_delivery_whose_log_cannot_be_checked_is_left_for_later(world):

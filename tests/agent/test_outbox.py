@@ -6,10 +6,11 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import select, update
 
-from agent.client import Page, Relay
+from agent.client import Page, Relay, RelayRefusal
 from agent.forms import Give, Send, TakeOn
 from agent.outbox import STALE_SEAL
 from agent.tables import inbox, outbox, posts, sealings
+from schemas.api import Problem
 from schemas.errors import Refusal
 from tests.agent.agencies import agreement, form, open_agent, quiet
 from tests.simulated_world import World
@@ -30,6 +31,16 @@ class Deaf(Relay):
             type(self).lost -= 1
             raise Refusal("RELAY_AWAY")
         return answer
+
+
+class Busy(Relay):
+    """A line to a relay that has too much to do, and says for how long."""
+
+    after = 90.0
+
+    async def post_envelopes(self, uploads):
+        problem = {"type": "x", "title": "x", "status": 429, "code": "LIMITED", "say": "x", "party": "sender"}
+        raise RelayRefusal(Problem(**problem, retry=True), self.after)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -136,6 +147,26 @@ async def test_tries_come_further_apart(world):
             pauses.append((await rows(agent, sealings))[0].next_at - world.clock())
         assert pauses == sorted(pauses)
         assert pauses[-1] > 8 * pauses[0]
+
+
+@pytest.mark.parametrize(("drawn", "pause"), [(0.0, 0.5), (0.5, 1.0), (1.0, 1.5)])
+async def test_two_agents_that_lost_the_relay_at_once_do_not_come_back_at_once(world, drawn, pause):
+    async with quiet(world, "Peacock") as agent:
+        async with world.relay():
+            await agent.book.refresh()
+            await queue(agent)
+        agent.outbox._jitter = lambda: drawn
+        await agent.outbox.flush()
+        assert (await rows(agent, sealings))[0].next_at - world.clock() == pytest.approx(pause)
+
+
+async def test_a_relay_that_says_when_to_come_back_is_not_asked_before(world):
+    async with world.relay(), quiet(world, "Peacock", Busy) as agent:
+        await queue(agent)
+        await agent.outbox.flush()
+        (row,) = await rows(agent, sealings)
+        assert (row.state, row.code) == ("waiting", "LIMITED")
+        assert row.next_at - world.clock() >= Busy.after
 
 
 async def test_a_message_that_waited_past_the_clock_rule_is_sealed_again(world):

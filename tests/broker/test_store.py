@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from broker.migrations import HEAD
-from broker.store import Store
+from broker.store import WRITER_PRAGMAS, Store
 from broker.sweeping import NOTICE_KEPT
 from schemas.canonical import b64
 from schemas.errors import Refusal
@@ -219,6 +219,19 @@ async def test_the_store_is_durable_by_its_own_word(world: World, relay):
             for name in ("journal_mode", "synchronous", "secure_delete")
         ]
     assert said == ["wal", 2, 1]
+
+
+async def test_a_store_that_does_not_keep_what_it_is_told_stops_the_start(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    """What a file system does with WAL or syncs is asked of the store: a page size that has been chosen stands for it."""
+    async with world.relay():
+        pass
+    monkeypatch.setitem(WRITER_PRAGMAS, "page_size", "1024")
+    with pytest.raises(Refusal, match="does not keep page_size=1024") as refused:
+        async with world.relay():
+            pass
+    assert refused.value.code == "SETTINGS"
 
 
 async def test_a_store_from_a_newer_relay_is_left_alone(world: World):
