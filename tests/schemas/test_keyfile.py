@@ -50,4 +50,4 @@ def test_what_it_costs_is_in_its_head_and_ours_may_be_opened():
 
 def test_an_empty_passphrase_locks_nothing():
     with pytest.raises(Refusal, match="KEYFILE"):
-        lock({}, "agent", b"", QUICK, lambda size: bytes(size))
+        lock({}, "agent", b"", QUICK, bytes)
