@@ -70,6 +70,22 @@ def test_so_it_is_when_the_programs_are_started_under_that_umask(tmp_path: Path,
 # --- once, and whole
 
 
+def test_what_is_there_is_never_written_over_whatever_it_is(tmp_path: Path):
+    """The last step itself refuses: another command may have made the file after the first look."""
+    (tmp_path / "there.fpk").write_bytes(b"the only key")
+    (tmp_path / "empty.fpk").touch()
+    (tmp_path / "dangling.fpk").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "folder.fpk").mkdir()
+    before = sorted(path.name for path in tmp_path.iterdir())
+    for name in before:
+        for write in (NewFiles(tmp_path).secret, NewFiles(tmp_path).public):
+            with pytest.raises(Refusal, match="EXISTS"):
+                write(name, b"another key")
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    assert (tmp_path / "there.fpk").read_bytes() == b"the only key"
+    assert (tmp_path / "empty.fpk").read_bytes() == b""
+
+
 def test_of_many_who_write_one_name_at_once_one_does_and_its_bytes_are_whole(tmp_path: Path):
     said, refusals, start = [], [], threading.Barrier(16)
 
