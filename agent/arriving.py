@@ -8,8 +8,11 @@ Rules of this house:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select
@@ -52,37 +55,43 @@ class Steps:
 class Arriving:
     """What one refresh has read: `ours` are the statements about this agency, `prekeys` places of receiving keys.
 
-    Nothing of it may be believed before `checks` has come to its end.
+    It is made by `reading`, and worth nothing before that has come to its end.
     """
 
     def __init__(self, store: Store, agency: str, checks: Checks) -> None:
         self._store = store
         self._agency = agency
         self._checks = checks
+        self._keeping: asyncio.Task[None] | None = None
         self.ours: list[New] = []
         self.prekeys: dict[str, int] = {}
         self.count = 0
 
     async def take(self, view: Directory, signed: Sequence[Signed]) -> None:
-        """Replay a page onto a view, and keep it.
+        """Replay a page onto a view; it is checked and kept while the next one is taken.
 
         Raises:
-            Refusal: as Directory.apply, also of a page before; that view is worth nothing then.
+            Refusal: as Directory.apply and Store.run, also of a page before; that view is worth nothing then.
         """
         rows, checks = [], Later()
         for one in signed:
             said, at = view.apply(one, later=checks), view.size - 1
-            rows.append({"n": at, "sig": b64(one.signature), "text": one.text.decode("ascii")})
+            rows.append((at, b64(one.signature), one.text.decode("ascii")))
             self.prekeys |= prekeys(view, said, at)
             new = New(one, said, at)
             if new.is_about(self._agency):
                 self.ours.append(new)
         await self._checks.make(checks)
-        if not self.count:
-            await self._store.run(lambda c: c.execute(delete(arriving)))
+        await self.kept()
+        work = partial(_keep, rows=rows, alone=not self.count)
+        self._keeping = asyncio.create_task(self._store.run(work))
+        await asyncio.sleep(0)  # it begins: the next page would hold it up
         self.count += len(rows)
-        if rows:
-            await self._store.run(lambda c: c.execute(insert(arriving), rows))
+
+    async def kept(self) -> None:
+        """Wait until the page that was taken last is kept. Raises Refusal DISK_FULL, STORE."""
+        if self._keeping is not None:
+            await self._keeping
 
     def believe(self, connection: Connection) -> None:
         """From now on they are part of the directory."""
@@ -94,6 +103,35 @@ class Arriving:
         names = ["n", "sig", "text"]
         connection.execute(insert(statements).from_select(names, select(arriving)))
         connection.execute(delete(arriving))
+
+
+@asynccontextmanager
+async def reading(store: Store, agency: str, to_come: int = 0) -> AsyncIterator[Arriving]:
+    """What arrives, to be taken in this block. Who comes out of it without a refusal has all of it checked and kept.
+
+    Args:
+        to_come: how many statements that will be, as far as is known; many are checked by a process of their own.
+
+    Raises:
+        Refusal: SIGNATURE, KEY, DISK_FULL, STORE.
+    """
+    async with Checks(apart=to_come >= LONG) as checks:
+        new = Arriving(store, agency, checks)
+        try:
+            yield new
+        finally:
+            await new.kept()
+
+
+def _keep(connection: Connection, rows: Sequence[tuple[int, str, str]], alone: bool) -> None:
+    if alone:
+        connection.execute(delete(arriving))
+    for at in range(0, len(rows), TOGETHER):
+        # As one: for each row by itself, it would wait for Python's lock, which the page after this one has.
+        some = rows[at : at + TOGETHER]
+        each = ", ".join(["(?, ?, ?)"] * len(some))
+        asked = f"INSERT INTO arriving (n, sig, text) VALUES {each}"  # noqa: S608 -- question marks, no values
+        connection.exec_driver_sql(asked, tuple(chain(*some)))
 
 
 async def replay(

@@ -114,6 +114,7 @@ class Checks:
         Raises:
             Refusal: SIGNATURE or KEY, of one that fails, of these or of those before.
         """
+        await asyncio.sleep(0)  # what was said while the page was taken is heard
         while self._away and self._away[0].said.done():
             await self._hear()
         if self._line is not None and len(self._away) < PAGES:

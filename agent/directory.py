@@ -18,8 +18,7 @@ from collections.abc import Callable, Iterable
 from sqlalchemy import Connection
 
 from agent import directory_kept, own_chain
-from agent.arriving import LONG, Arriving, Progress, unseen
-from agent.checking import Checks
+from agent.arriving import Arriving, Progress, reading, unseen
 from agent.client import Relay
 from agent.clock import Clock
 from agent.forms import Json
@@ -159,8 +158,7 @@ class Book:
             if page.statements:
                 view = view.copied()
             try:
-                async with Checks(apart=page.size - view.size >= LONG) as checks:
-                    new = Arriving(self._store, self._keys.agency, checks)
+                async with reading(self._store, self._keys.agency, page.size - view.size) as new:
                     while page.statements:
                         await new.take(view, [Signed.carried(item.t, item.s) for item in page.statements])
                         progress(view.size, page.size)

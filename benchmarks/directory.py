@@ -15,21 +15,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
-from sqlalchemy import insert
 
 from agent import directory_kept
-from agent.arriving import LONG, unseen
-from agent.checking import Checks
-from agent.directory_tables import statements
+from agent.arriving import reading, unseen
 from agent.store import Store
 from schemas import api
 from schemas.chain import Chain
-from schemas.directory import Directory, Later
+from schemas.directory import Directory
 from schemas.keys import LIFE, OpeningKey, SigningKey, Use
 from schemas.signing import Signed
 
@@ -112,38 +108,27 @@ def _letters(number: int) -> str:
 
 
 async def _replayed(oversight: str, first: Path, week: Path) -> dict[str, float]:
-    """As an agent does it, page by page, with the process that checks; reading a file stands for reading the pages."""
+    """As an agent does it, page by page and into its store; reading a file stands for reading the relay's pages."""
     (size, coming), view = (_lines(first), _lines(week)), Directory(oversight)
+    store = await Store.open(first.with_suffix(".db"), KEY, create=True)
     started = time.perf_counter()
-    beside = await _read(view, first, size)
-    taken, used = (
-        time.perf_counter() - started,
-        sum(os.times()[:4]),
-    )  # its own processor time, and its children's
+    beside = await _read(store, view, first, size)
+    taken = time.perf_counter() - started
+    used = sum(os.times()[:4])  # its children's too
     started, trial = time.perf_counter(), view.copied()
-    await _read(trial, week, coming)
+    await _read(store, trial, week, coming)
     more, most = time.perf_counter() - started, _most_mb()
-    await _keep(view, first)
+    await store.run(lambda c: directory_kept.keep(c, trial, {}))
+    await store.close()
     return {
         "replay.s": taken,
         "replay.mb": most + beside,
-        "replay.checker.mb": beside,
+        "replay.checker_mb": beside,
         "replay.cpu_s": used,
         "replay.statements": size,
         "incremental.s": more,
         "incremental.statements": trial.size - size,
     }
-
-
-async def _keep(view: Directory, first: Path) -> None:
-    """In a store beside it, as an agent does; of the statements only the one that is looked at again."""
-    with first.open(encoding="ascii") as file:
-        last = json.loads(deque(file, maxlen=1)[0])
-    row = {"n": view.size - 1, "sig": last["s"], "text": last["t"]}
-    store = await Store.open(first.with_suffix(".db"), KEY, create=True)
-    await store.run(lambda c: c.execute(insert(statements).values(**row)).close())
-    await store.run(lambda c: directory_kept.keep(c, view, {}))
-    await store.close()
 
 
 async def _started(oversight: str, first: Path) -> dict[str, float]:
@@ -167,17 +152,16 @@ def _lines(path: Path) -> int:
         return sum(1 for _ in file)
 
 
-async def _read(view: Directory, path: Path, size: int) -> float:
+async def _read(store: Store, view: Directory, path: Path, size: int) -> float:
     """Gives the most memory that the process beside had, in MB, or 0 where none was worth starting."""
     with path.open(encoding="ascii") as file:
         found = (Signed.from_json(json.loads(line)) for line in file)
-        async with Checks(apart=size >= LONG) as checks:
+        async with reading(store, view.oversight, size) as new:
             while page := list(itertools.islice(found, api.PAGE_STATEMENTS)):
-                put_off: Later = []
-                for signed in page:
-                    view.apply(signed, later=put_off)
-                await checks.make(put_off)
-            return sum(_most_mb(child.pid) for child in psutil.Process().children())
+                await new.take(view, page)
+            beside = sum(_most_mb(child.pid) for child in psutil.Process().children())
+    await store.run(new.believe)
+    return beside
 
 
 if __name__ == "__main__":

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, select
 
-from agent.arriving import Arriving, replay, unseen
-from agent.checking import Checks
+from agent.arriving import Arriving, reading, replay, unseen
 from agent.directory_tables import arriving, statements
 from agent.store import Store
 from schemas.directory import Directory
@@ -36,9 +35,10 @@ async def places(store: Store) -> tuple[list[int], list[int]]:
 
 
 async def keep(store: Store, *pages: tuple[Signed, ...]) -> tuple[Directory, Arriving]:
-    view, new = Directory(OVERSIGHT.id), Arriving(store, ALDER.id, Checks())
-    for page in pages:
-        await new.take(view, page)
+    view = Directory(OVERSIGHT.id)
+    async with reading(store, ALDER.id) as new:
+        for page in pages:
+            await new.take(view, page)
     return view, new
 
 
@@ -105,8 +105,8 @@ async def test_what_comes_later_is_added_to_what_is_believed(store: Store):
     """The first of all takes another way into the store than those after it."""
     view = Directory(OVERSIGHT.id)
     for start, end in ((0, 9), (9, 10), (10, len(STATEMENTS))):
-        new = Arriving(store, ALDER.id, Checks())
-        await new.take(view, STATEMENTS[start:end])
+        async with reading(store, ALDER.id) as new:
+            await new.take(view, STATEMENTS[start:end])
         assert await places(store) == (list(range(start)), list(range(start, end)))
         await store.run(new.believe)
         assert await places(store) == (list(range(end)), [])

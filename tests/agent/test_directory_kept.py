@@ -10,8 +10,7 @@ import pytest
 from sqlalchemy import Connection, delete, func, select, text, update
 
 from agent import directory_kept
-from agent.arriving import Arriving, unseen
-from agent.checking import Checks
+from agent.arriving import reading, unseen
 from agent.directory_kept import HEAD, Loaded, keep, load
 from agent.directory_tables import kept_view, statements
 from agent.store import Store, read_kv, write_kv
@@ -40,8 +39,8 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 
 async def believed(store: Store, view: Directory, start: int, end: int, *, keeping: bool = True) -> None:
-    new = Arriving(store, ALDER.id, Checks())
-    await new.take(view, STATEMENTS[start:end])
+    async with reading(store, ALDER.id) as new:
+        await new.take(view, STATEMENTS[start:end])
     await store.run(new.believe)
     if keeping:
         await store.run(lambda c: keep(c, view, new.prekeys))
