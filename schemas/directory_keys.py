@@ -22,6 +22,8 @@ KeyCheck = Callable[[str, bytes], None]
 """Looks at a public key of this algorithm: schemas.keys.check_public, or one that puts it off."""
 SEALABLE = LIFE[Use.PREKEY]
 """How long a prekey may be sealed to; it is erased 30 days after its first day."""
+BACKDATED = 300
+"""How far back a statement may be dated when the relay takes it (K8)."""
 PEOPLE = frozenset({Use.PERSON, Use.IG, Use.IG_AUTH})
 """Uses whose tags say who holds which role."""
 
@@ -88,13 +90,14 @@ def revoke(agency: Agency, statement: Statement, body: Revoke) -> Agency:
 
 
 def _ended(agency: Agency, kids: tuple[str, ...], end: End) -> Agency:
-    """These keys end; and what a compromised renew key published since then ends with it (K21)."""
+    """These keys end; and what a compromised renew key published since then ends with it, dated back or not (K21)."""
     if any(kid not in agency.keys for kid in kids):
         raise Refusal("UNKNOWN_KEY")
     ends = dict.fromkeys(kids, end)
     if end.reason == "compromised":
         thieves = {kid for kid in kids if agency.keys[kid].use == Use.RENEW}
-        stolen = (key for key in agency.keys.values() if key.by in thieves and key.ts >= end.since)
+        since = end.since - BACKDATED
+        stolen = (key for key in agency.keys.values() if key.by in thieves and key.ts >= since)
         for key in stolen:
             ends[key.kid] = end._replace(since=min(key.nbf, end.since) if key.kid in ends else key.nbf)
     return agency.ended(ends)

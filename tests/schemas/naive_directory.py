@@ -81,7 +81,7 @@ class Naive:
             for what, since, reason in words:
                 if what == kid:
                     ends.append(since)
-                if what == one["by"] and reason == "compromised" and one["ts"] >= since:
+                if what == one["by"] and reason == "compromised" and one["ts"] >= since - 300:
                     ends.append(body["nbf"])
             found[kid] = (body["nbf"], min(ends) if ends else None)
         return found
