@@ -1,5 +1,7 @@
 """The loopback REST face: who may ask, what is refused, and that its OpenAPI document is true (G6)."""
 
+import asyncio
+import contextlib
 import io
 import json
 
@@ -119,6 +121,23 @@ async def test_what_is_no_form_says_where_to_look(alone, body, says):
 async def test_a_body_that_is_too_long_is_refused(alone):
     status, answer = await alone.ask("POST", "/v1/messages", io.BytesIO(b" " * (1024 * 1024 + 1)))
     assert (status, answer["code"]) == (413, "TOO_BIG")
+
+
+async def test_a_body_without_end_is_not_read_to_its_end(alone):
+    reader, writer = await asyncio.open_connection("127.0.0.1", alone.agent.port)
+    host = f"127.0.0.1:{alone.agent.port}"
+    head = [f"Host: {host}", f"Authorization: {alone.headers['Authorization']}", "Transfer-Encoding: chunked"]
+    writer.write("\r\n".join(["POST /v1/messages HTTP/1.1", *head, "", ""]).encode())
+    answer, sent = asyncio.create_task(reader.readline()), 0
+    while not answer.done() and sent < 64:
+        writer.write(b"100000\r\n" + b" " * (1024 * 1024) + b"\r\n")
+        sent += 1
+        with contextlib.suppress(ConnectionError):
+            await writer.drain()
+        await asyncio.sleep(0.01)
+    assert (await asyncio.wait_for(answer, 60)).split(b" ")[1] == b"413"
+    assert sent < 32  # a form has one megabyte
+    writer.close()
 
 
 async def test_an_unknown_field_is_refused_and_never_repeated(alone):

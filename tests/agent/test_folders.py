@@ -2,15 +2,17 @@
 
 import json
 import os
+import resource
 import shutil
 
 import pytest
 import pytest_asyncio
 from sqlalchemy import delete, select
 
-from agent.folders import make_folders
+from agent.folders import make_folders, write_whole
 from agent.forms import Give
 from agent.tables import inbox, outbox, sealings
+from schemas.errors import Refusal
 from tests.agent.agencies import MESSAGE, agreement, form, quiet
 from tests.simulated_world import World
 
@@ -200,6 +202,21 @@ async def test_a_name_that_does_not_show_is_refused(agent, name):
     reasons = [n for n in names(agent, "FAILED") if n.endswith(".reason.json")]
     assert len(reasons) == 1
     assert await count(agent, outbox) == 0
+
+
+async def test_what_is_written_is_there_whole_or_not_at_all(tmp_path):
+    """A disk that is full half-way leaves the file as it was, and nothing that a case system would take."""
+    path, limit = tmp_path / "item.json", resource.getrlimit(resource.RLIMIT_FSIZE)
+    write_whole(path, {"words": "the first"})
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limit[1]))
+    try:
+        for name in ("item.json", "another.json"):
+            with pytest.raises(Refusal, match="DISK_FULL"):
+                write_whole(tmp_path / name, {"words": "x" * 10_000})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert json.loads(path.read_text()) == {"words": "the first"}
+    assert [one.name for one in tmp_path.iterdir() if not one.name.startswith(".")] == ["item.json"]
 
 
 async def test_two_failures_of_one_name_are_both_kept(agent):

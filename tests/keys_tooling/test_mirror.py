@@ -190,6 +190,13 @@ async def test_a_relay_that_keeps_a_record_back_is_refused(relay: PaperRelay, tm
         await pull(relay, tmp_path)
 
 
+async def test_a_relay_that_says_a_record_is_gone_is_refused(relay: PaperRelay, tmp_path: Path):
+    """Only a retention statement whose notice is over lets a record go."""
+    relay.blobs[7] = (b"", b"")
+    with pytest.raises(Refusal, match=r"PROOF: .* no record of entry 7, and no retention statement"):
+        await pull(relay, tmp_path)
+
+
 async def test_another_key_cannot_sign_the_log(relay: PaperRelay, tmp_path: Path):
     founded = relay.world.founded
     forged = replace(founded.relay, log=founded.relay.keys_log)
