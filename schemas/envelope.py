@@ -61,7 +61,11 @@ SENDER_RECORD = "fenpost/v1/rec"
 class Frozen(BaseModel):
     """A value that parses strictly, refuses what it does not know, and never changes."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True)
+    # How each is read is worked out when the first one comes (a few milliseconds, under pydantic's own lock): a process
+    # that idles holds that for the few kinds it has met, and none for what only ever stands inside another.
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="forbid", hide_input_in_errors=True, defer_build=True
+    )
 
 
 class Address(Frozen):

@@ -36,7 +36,10 @@ A tag begins with `~`, so that it is never taken for the name of a field."""
 class Block(BaseModel):
     """A frozen part of a message: strict, and it refuses what it does not know."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True)
+    # Built at the first message of its form: most processes never see most forms (schemas.envelope.Frozen).
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="forbid", hide_input_in_errors=True, defer_build=True
+    )
 
     @classmethod
     def owed(cls, given: Mapping[str, Any]) -> Iterator[str]:  # noqa: ARG003 - most blocks owe nothing
