@@ -5,6 +5,7 @@ import secrets
 
 import pytest
 
+from agent.inbox import reason_of
 from agent.rules import NoAuthority, clear, parse, sealed
 from schemas.api import PageItem
 from schemas.audit import accept_leaf
@@ -343,3 +344,15 @@ def test_what_the_gate_should_have_stopped_is_refused_with_its_own_code(world, l
     with pytest.raises(NoAuthority) as refusal:
         check(world, deliver(world, **agreed(world), law={**AGREED, **law}, **more))
     assert refusal.value.code == code
+
+
+REASONS = {
+    "NOT_FOR_US": "wrong-recipient", "UNKNOWN_DESK": "wrong-recipient", "CATEGORIES_DIFFER": "over-shared",
+    "FLAGS_DIFFER": "over-shared", "CANNOT_OPEN": "cannot-read", "KEY_ERASED": "cannot-read", "SIGNATURE": "cannot-read",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "reason"), REASONS.items())
+def test_the_sender_hears_a_reason_of_the_closed_list_and_never_the_code(code, reason):
+    assert reason_of(Refusal(code)) == reason
+    assert reason_of(NoAuthority(code, code)) == "gate-fault"
