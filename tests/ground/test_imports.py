@@ -53,3 +53,13 @@ def test_a_command_that_asks_its_agent_loads_nothing_heavy():
     assert done.returncode == 0, done.stderr
     heavy = {"pydantic", "pydantic_core", "cryptography", "nacl", "sqlalchemy", "aiohttp", "asyncio"}
     assert set(done.stdout.split()) & heavy == set()
+
+
+def test_the_process_that_checks_an_agents_directory_loads_nothing_heavy():
+    """It stands beside an agent that has three years of statements to replay, on a small machine."""
+    asked = "import sys, agent.checker; print(*{name.split('.')[0] for name in sys.modules})"
+    done = subprocess.run(
+        [sys.executable, "-c", asked], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert set(done.stdout.split()) & {"pydantic", "sqlalchemy", "aiohttp", "asyncio", "structlog"} == set()

@@ -16,6 +16,7 @@ print(resource.getrlimit(resource.RLIMIT_CORE), ctypes.CDLL(None).prctl(3, 0, 0,
 BEGUN = {
     "fenpost-broker": "from broker.__main__ import main; main(['run', '--config', '/nowhere/relay.toml'])",
     "the relay's calculator": "import broker.calculator as c, io; c.signal.signal = c.os._exit = print; sys.stdin.close(); c.main()",
+    "an agent's checker": "import agent.checker as c; c.signal.signal = c.os._exit = print; sys.stdin.close(); c.main()",
     "fenpost-agent": "from agent.__main__ import main; main(['run', '--dir', '/nowhere'])",
     "fenpost-keys": "from keys_tooling.keys_main import main; sys.argv[1:] = ['agency', 'show', '/nowhere']; main()",
     "fenpost-audit": "from keys_tooling.audit_main import main; sys.argv[1:] = ['verify', '--dir', '/nowhere']; main()",
