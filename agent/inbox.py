@@ -30,7 +30,8 @@ from agent.confirming import Confirming, doubt, doubtful
 from agent.consent import ConsentDesk
 from agent.denials import settle
 from agent.directory import Book
-from agent.endings import TakenBack, ended, mark_handed, so_far, take_back, too_late, wrote_after
+from agent.endings import TakenBack, ended, so_far, take_back, too_late, wrote_after
+from agent.handing import Handing
 from agent.judge import Judge
 from agent.logs import log
 from agent.notices import Notices
@@ -91,7 +92,8 @@ def reason_of(refusal: Refusal) -> RejectReason:
 class Inbox:
     """What this agency receives.
 
-    `hand_over` writes one opened message to where the case system looks; `take_list` keeps another agent's daily list.
+    `hand_over` writes one opened message to where the case system looks, if it `writes`; `take_list` keeps another
+    agent's daily list.
     `emptied` is when the mailbox was last seen to its end.
     """
 
@@ -108,6 +110,8 @@ class Inbox:
         clock: Clock,
         hand_over: Callable[[Row[Any]], Awaitable[None]],
         take_list: Callable[[Connection, str, Reconcile, str], None],
+        *,
+        writes: bool,
     ) -> None:
         self._store = store
         self._relay = relay
@@ -118,7 +122,7 @@ class Inbox:
         self._notices = notices
         self._receipts = receipts
         self._clock = clock
-        self._hand_over = hand_over
+        self._handing = Handing(store, hand_over, self._confirming.ask, clock, writes=writes)
         self._take_list = take_list
         self.emptied = 0.0
         self._unasked: dict[str, Row[Any]] = {}  # by envelope, what is not handed over before an answer
@@ -138,6 +142,7 @@ class Inbox:
         self._book.told(page.head.directory)
         async with self._stepping:
             # Not while something is being handed over: a withdrawal is either before that or after it.
+            await self._handing.take_up()
             acknowledged = await self._notices.take(page.head.notices)
         found = [
             one
@@ -153,6 +158,7 @@ class Inbox:
     async def resume(self, acknowledged: tuple[int, ...] = ()) -> None:
         """Go on with everything that is between two steps: open, post receipts, hand over."""
         async with self._stepping:
+            await self._handing.take_up()
             opened = await self._open_all()
             await self._ask([eid for eid, row in self._unasked.items() if row.rag == "RED"])
             if self._unasked and opened - self._unasked.keys():
@@ -336,21 +342,12 @@ class Inbox:
             inbox.c.denied.is_(None),
             (inbox.c.recorded == 1) | (inbox.c.rag == "RED"),
         )
-        handed: list[str] = []
         await self._store.run(lambda c: settle(c, self._book.certain))
         if taken := await self._store.run(take_back):
             log.info("taken-back", count=taken)
-        try:
-            for row in await self._store.run(lambda c: c.execute(ready).all()):
-                if row.eid in self._unasked:
-                    continue
-                await self._hand_over(row)
-                handed.append(row.id)
-        finally:
-            if handed:
-                now = int(self._clock())
-                await self._store.run(lambda c: mark_handed(c, handed, now))
-                log.info("handed-over", count=len(handed))
+        await self._handing.again()
+        rows = await self._store.run(lambda c: c.execute(ready).all())
+        await self._handing.give([row for row in rows if row.eid not in self._unasked])
 
     async def _journal(self, event: str, code: str, eid: str | None) -> None:
         now = int(self._clock())

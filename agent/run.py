@@ -112,7 +112,7 @@ class Agent:
         self.notices = Notices(store, self.book, self.outbox, keys, clock)
         self.inbox = Inbox(
             store, self.relay, self.book, self.trust, self.consent, self.notices, self.receipts, keys, clock,
-            self._hand_over, self.reconciliation.take,
+            self._hand_over, self.reconciliation.take, writes=settings.folders,
         )  # fmt: skip
         self.view = AgreementView(store, self.book, keys.agency, clock)
         self.agreements = Agreements(
