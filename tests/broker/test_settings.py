@@ -66,7 +66,10 @@ def test_an_address_is_host_and_port():
 
 async def refused_start(world: World) -> str:
     with pytest.raises(Refusal) as refused:
-        await build(load(world.folder / "relay" / "relay.toml", {}), world.clock, secrets.token_bytes)
+        running = await build(
+            load(world.folder / "relay" / "relay.toml", {}), world.clock, secrets.token_bytes
+        )
+        await running.close()  # or a start that was not refused would keep the tests from ending
     return refused.value.code
 
 
