@@ -26,7 +26,6 @@ from schemas.canonical import b64, strict_json, unb64
 from schemas.envelope import AgencyId, Frozen, Hash32, Seconds
 from schemas.errors import Refusal
 from schemas.invite import SECRET, Invite, Standing, invite_key
-from schemas.names import check_name, check_unlike
 
 T = TypeVar("T", bound=Frozen)
 FOLDER = "invites"
@@ -67,14 +66,12 @@ class Waiting:
     fault: str = ""
 
 
-def draw(made: Making, oversight: Oversight, name: str, until: int, taken: list[str], world: World) -> None:
+def draw(made: Making, oversight: Oversight, name: str, until: int, world: World) -> None:
     """A new invitation, in its file and in oversight's record; the relay has not heard of it yet.
 
     Raises:
-        Refusal: NAME, EXISTS, FILE, DISK_FULL.
+        Refusal: EXISTS, FILE, DISK_FULL.
     """
-    check_name(name)
-    check_unlike(name, taken)
     secret = world.draw(SECRET)
     record = Record(v=1, mark=invite_key(secret).kid, name=name, until=until)
     invitation = Invitation(

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from keys_tooling.change import CHANGE, Change
 from keys_tooling.console import World, report
 from keys_tooling.options import FILE, JSON, OVERSIGHT, PASSPHRASE, Id
 
 if TYPE_CHECKING:
     from keys_tooling.admission import Oversight
     from keys_tooling.invite_line import InviteLine
+    from keys_tooling.invites import Record
     from keys_tooling.plan import Facts
 
 T = TypeVar("T")
@@ -56,12 +58,9 @@ def asked_as_oversight(
     "--days", type=click.IntRange(1, 30), default=14, show_default=True, help="How long it is good."
 )
 @click.option("--out", type=FILE, required=True, help="The invitation's file; it must not be there yet.")
-@PASSPHRASE
-@JSON
+@CHANGE
 @click.pass_obj
-def invite_new(
-    world: World, folder: Path, name: str, days: int, out: Path, passphrase_file: Path | None, as_json: bool
-) -> None:
+def invite_new(world: World, folder: Path, name: str, days: int, out: Path, change: Change) -> None:
     """Make an invitation: a file to hand over, and the same as a line to be read aloud or typed.
 
     Stopped half-way, type it again: it goes on with the same invitation.
@@ -74,43 +73,63 @@ def invite_new(
 
     from keys_tooling import invites
     from keys_tooling.carrying_out import given
+    from keys_tooling.invite_line import InviteLine
+    from keys_tooling.line import asked
     from keys_tooling.making import making
+
+    own, _ = change.oversight(folder)
+    charter, said = own.partnership.charter, unicodedata.normalize("NFC", name)
+    with making(out, given(name=said, days=days, dir=folder.absolute()), dry=change.dry) as made:
+        if not made.before:
+            made.check_free(())
+            until = world.now() + days * DAY
+            asked(InviteLine, charter, own.auth, world, lambda line: _check_name(line, own, said, world))
+            if not _goes_on(change, out, said, until, f"{out} is made, and oversight keeps whom it is for"):
+                return
+            invites.draw(made, own, said, until, world)
+        with made.until_heard():
+            record = invites.drawn(out, world.now())
+            if made.before and not _goes_on(change, out, said, record.until, f"{out} was made before"):
+                made.leave()
+                return
+            asked(InviteLine, charter, own.auth, world, lambda line: invites.register(line, record))
+        _say(out, folder, record, before=made.before, as_json=change.as_json)
+
+
+async def _check_name(line: InviteLine, oversight: Oversight, name: str, world: World) -> None:
+    """Raises Refusal NAME for what looks like a member's, and as own_side.read_own."""
+    from keys_tooling import own_side
+    from schemas.names import check_name, check_unlike
+
+    check_name(name)
+    reading = await own_side.read_own(line, oversight, world)
+    members = [one.name for one in reading.view.agencies.values() if one.member]
+    check_unlike(name, [*members, oversight.partnership.charter.name])
+
+
+def _goes_on(change: Change, out: Path, name: str, until: int, made: str) -> bool:
+    from keys_tooling.making import described
+    from keys_tooling.moments import moment
+
+    opens = f"the relay takes one enrolment from whoever has it, until {moment(until)}"
+    after = (f"hand it to {name} with partnership.json, over a way that you trust",)
+    return change.goes_on(described([made, opens], after), {"name": name, "out": str(out), "until": until})
+
+
+def _say(out: Path, folder: Path, record: Record, *, before: bool, as_json: bool) -> None:
+    from keys_tooling import invites
     from keys_tooling.moments import moment
     from schemas.invite import spoken
 
-    said = unicodedata.normalize("NFC", name)
-    told = given(name=said, days=days, dir=folder.absolute())
-
-    async def ask(line: InviteLine, oversight: Oversight) -> tuple[invites.Record, bool]:
-        with making(out, told) as made:
-            if not made.before:
-                taken = await _names(line, oversight, world)
-                invites.draw(made, oversight, said, world.now() + days * DAY, taken, world)
-            with made.until_heard():
-                record = invites.drawn(out, world.now())
-                await invites.register(line, record)
-            return record, made.before
-
-    record, before = asked_as_oversight(world, folder, passphrase_file, ask)
-    held = invites.read_invitation(out)
     text = (
-        f"Invitation     {out}, for {said}, good until {moment(record.until)}\n"
-        f"As a line      {spoken(held.bytes)}\n\n"
+        f"Invitation     {out}, for {record.name}, good until {moment(record.until)}\n"
+        f"As a line      {spoken(invites.read_invitation(out).bytes)}\n\n"
         "Hand it to the agency with partnership.json, over a way that you trust. Whoever has it may hand in one\n"
         "enrolment; nobody is a member before you heard the safety number.\n"
         "\nThen:\n  fenpost-keys agency pending --partnership-dir " + str(folder)
     )
-    facts = {"mark": record.mark, "name": said, "out": str(out), "until": record.until, "was_made": before}
-    report(facts, text, as_json=as_json)
-
-
-async def _names(line: InviteLine, oversight: Oversight, world: World) -> list[str]:
-    """The names that no newcomer's may look like."""
-    from keys_tooling import own_side
-
-    reading = await own_side.read_own(line, oversight, world)
-    members = [one.name for one in reading.view.agencies.values() if one.member]
-    return [*members, oversight.partnership.charter.name]
+    facts = {"mark": record.mark, "name": record.name, "out": str(out), "until": record.until}
+    report({**facts, "applied": True, "was_made": before}, text, as_json=as_json)
 
 
 @invite.command("list")

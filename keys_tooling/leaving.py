@@ -52,6 +52,8 @@ def leave(
         after=(
             *open_work(status),
             "finish or hand over open threads; answer withdrawals; hand the log over (fenpost-audit handover)",
+            "its officer copies the log (fenpost-audit pull), and puts her key into the partnership's keeping",
+            "how: fenpost-keys backup --file officer.fpk --shares-only, and RUNBOOKS.md, 12",
             "last of all, end the keys: fenpost-keys agency leave --finish",
         ),
     )
@@ -82,7 +84,8 @@ def finish(reading: Reading, own: OwnSide, given: Given, status: Facts, now: int
         ),
         after=(
             *open_work(status),
-            "give its officers' keys into the partnership's keeping, for the years that records are kept",
+            "its officer's key and copy of the log stay in the partnership's keeping while records are kept",
+            "are they not there yet? Answer no: afterwards nobody can copy the log with that key (RUNBOOKS.md, 12)",
             "destroy admin.fpk, agent.fpk and both root files when the hour is over",
         ),
     )

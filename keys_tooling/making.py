@@ -68,10 +68,14 @@ class Making:
         try:
             yield
         except BaseException:
-            if self.held is not None:
-                os.close(self.held)
-                self.held = None
+            self.leave()
             raise
+
+    def leave(self) -> None:
+        """Let the names stay: typed again, the command goes on where it is."""
+        if self.held is not None:
+            os.close(self.held)
+            self.held = None
 
     def end(self) -> None:
         if self.held is not None:

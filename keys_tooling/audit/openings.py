@@ -28,6 +28,7 @@ from schemas.errors import Refusal
 from schemas.keyring import OfficerKeys
 from schemas.opening import open_record, record_key
 from schemas.record import SealedRecord
+from schemas.sealing import Officer
 from schemas.signing import Signed
 from schemas.unsealing import Opening, parse_unsealed, read_opened, seal_opening
 
@@ -137,10 +138,25 @@ def prepare(
     if opening.offline and not opening.words.strip():
         raise Refusal("NOT_ALLOWED", "Say in --words why it cannot wait for the relay. Nothing was opened.")
     now, oid = world.now(), b64(world.draw(16))
-    officers = view.officers({agency}, now)
+    gone = view.known(agency).left
+    late = opening.offline and gone is not None and gone.stops <= now
+    officers = _last_officers(view, {agency, view.oversight}, now) if late else view.officers({agency}, now)
     signed, record = seal_opening(opening, agency, oid, now, officers, keys.auth, world.draw(32))
     journal = Journal(folder)
     return journal, journal.add(signed, record, now)
+
+
+def _last_officers(view: Directory, agencies: set[str], at: int) -> tuple[Officer, ...]:
+    """Whoever may read of an opening of an agency that has left: of each of these, who stands or else stood last.
+
+    Its log is read for years after its own keys have ended, and in a mirror of that day oversight's have ended too.
+    """
+    found: dict[str, Officer] = {}
+    for agency in agencies:
+        own = view.known(agency).ig.values()
+        last = max((key.exp for key in own), default=0)
+        found |= {k.kid: Officer(k.kid, k.public) for k in own if k.stands(at) or (at >= last == k.exp)}
+    return tuple(found[kid] for kid in sorted(found))
 
 
 async def announce(relay: Relay, journal: Journal, oid: str, now: int) -> None:

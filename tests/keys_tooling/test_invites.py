@@ -315,6 +315,24 @@ def test_an_invitation_that_the_relay_did_not_hear_of_is_made_good_when_it_is_ty
         assert [row["fault"] for row in pending(world)] == [None]
 
 
+def test_what_is_only_tried_makes_nothing_and_tells_nobody_also_where_it_was_begun(world: World):
+    place = ("--partnership-dir", world.folder / "oversight", "--name", "The Peacock Project")
+    typed, own = (
+        ("invite", "new", *place, "--out", world.folder / "invite.json"),
+        world.folder / "oversight" / "invites",
+    )
+    with served(world):
+        shown = run(world, *typed, "--dry-run")
+        assert "the relay takes one enrolment from whoever has it, until 2026-12-06 00:00 UTC" in shown.stderr
+        assert (own.exists(), (world.folder / "invite.json").exists()) == (False, False)
+        with unheard():
+            refused(world, *typed)
+        assert done(world, *typed, "--dry-run")["applied"] is False
+        assert done(world, "invite", "list", *place[:2])["invites"] == []
+        assert done(world, *typed)["was_made"] is True
+        assert [one["state"] for one in done(world, "invite", "list", *place[:2])["invites"]] == ["good"]
+
+
 def test_an_invitation_whose_time_ended_before_the_relay_heard_of_it_is_not_made_good(world: World):
     place = ("--partnership-dir", world.folder / "oversight", "--name", "The Peacock Project", "--days", "1")
     typed = ("invite", "new", *place, "--out", world.folder / "invite.json")

@@ -118,7 +118,8 @@ SAYS = {
         "Nothing was changed: this was a dry run.", "alias: now ag1", "agreements do NOT follow", "Done: agency merge.",
     ),
     "12. An agency leaves": (
-        "The Peacock Project does its work then", "Done: agency leave.", "Done: agency leave --finish.",
+        "The Peacock Project does its work then", "Done: agency leave.", "is made: escrow/officer.fpb", "officer.fpk: restored",
+        "WHOLE. Everything stored is what the relay signed", "stay closed.", "Done: agency leave --finish.",
     ),
 }  # fmt: skip
 """What must be printed under each title that has commands: a block that does nothing says nothing of it."""
