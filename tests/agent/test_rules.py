@@ -6,6 +6,7 @@ import secrets
 import pytest
 
 from agent.inbox import reason_of
+from agent.proofs import Proven, prove
 from agent.rules import NoAuthority, clear, parse, sealed
 from schemas.api import PageItem
 from schemas.audit import accept_leaf
@@ -299,6 +300,15 @@ def test_an_agreement_that_is_over_counts_for_nothing(world):
     with pytest.raises(NoAuthority) as refusal:
         check(world, deliver(world, **agreed(world, exp=world.now)))
     assert refusal.value.why == "EXPIRED"
+
+
+def test_only_the_staple_that_the_header_names_proves_anything(world):
+    said = agreed(world)
+    header = world.seal("Peacock", "IDVAS", payload=TEXT, categories=HELD, **said).upload.envelope.header
+    another = world.status("Peacock", said["grant"], ts=world.now - 1)
+    assert prove(header, said["grant"], said["status"], world.directory) == Proven("covers")
+    for grant, staple in ((said["grant"], another), (said["grant"], None), (None, said["status"])):
+        assert prove(header, grant, staple, world.directory) == Proven("unknown", "GRANT_UNKNOWN")
 
 
 def test_an_agreement_that_we_know_to_be_withdrawn_counts_as_a_no(world):
