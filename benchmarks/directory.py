@@ -155,7 +155,8 @@ def _lines(path: Path) -> int:
 async def _read(store: Store, view: Directory, path: Path, size: int) -> float:
     """Gives the most memory that the process beside had, in MB, or 0 where none was worth starting."""
     with path.open(encoding="ascii") as file:
-        found = (Signed.from_json(json.loads(line)) for line in file)
+        read = map(api.SignedJson.model_validate_json, file)
+        found = (Signed.carried(item.t, item.s) for item in read)
         async with reading(store, view.oversight, size) as new:
             while page := list(itertools.islice(found, api.PAGE_STATEMENTS)):
                 await new.take(view, page)
