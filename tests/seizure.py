@@ -298,6 +298,15 @@ class Seized:
         for name in homes:
             self.stop(name)
 
+    def begin_epoch(self) -> None:
+        """End the running epoch and begin another, which has its whole minute before it."""
+
+        async def begin() -> None:
+            async with self.world.session() as http:
+                await self._new_epoch(http)
+
+        asyncio.run(begin())
+
     async def _new_epoch(self, http: aiohttp.ClientSession) -> None:
         """A key that changes ends every epoch; an event begins the next. Then some turns of other work go by."""
         from keys_tooling.ceremony import make_officer

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import gzip
 import sqlite3
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from broker import tables
+from broker.epochs import LIFE
 from schemas.canonical import unb64
 from schemas.messages.catalogue import CLASSES
 from schemas.opening import open_epoch
@@ -72,6 +74,25 @@ def test_nobody_else_of_the_same_user_may_look_into_the_relays_processes(
 
 def test_keys_of_epochs_that_are_over_are_in_no_memory(seized: Seized):
     """The officers' keys open what the relay stored of each epoch, so a test knows what to look for."""
+    for _ in range(5):
+        began = time.monotonic()
+        seized.begin_epoch()
+        over, running = epoch_keys(seized)
+        relay = seized.memories()[0].read_bytes()
+        if time.monotonic() - began < LIFE:  # else its minute is over on a machine that is this busy
+            break
+    assert any(key in relay for key in running), "the running epoch's are there: the search sees one"
+    assert len(over) >= 4
+
+    def gone() -> bool:
+        """Looked at again for a while: they are overwritten at the relay's next sweep, each second."""
+        return not any(key in path.read_bytes() for path in seized.memories() for key in over)
+
+    until(gone, "keys of epochs that are over are overwritten")
+
+
+def epoch_keys(seized: Seized) -> tuple[list[bytes], list[bytes]]:
+    """The keys of the epochs that are over, and of the one that runs."""
     officers = {party.officer.ig.kid: party.officer.ig for party in seized.world.parties.values()}
     with sqlite3.connect(seized.relay_folder / "relay.db") as db:
         rows = db.execute("SELECT epoch, first, kid, wrap FROM epochs").fetchall()
@@ -79,17 +100,7 @@ def test_keys_of_epochs_that_are_over_are_in_no_memory(seized: Seized):
     over, running = [], []
     for epoch, first, kid, wrap in rows:
         (running if first == newest else over).append(open_epoch(epoch, wrap, officers[kid]))
-    assert len(over) >= 4
-    seen = []
-
-    def gone() -> bool:
-        """Looked at again for a while: they are overwritten at the relay's next sweep, each second."""
-        relay, *others = (path.read_bytes() for path in seized.memories())
-        seen.append(any(key in relay for key in running))
-        return not any(key in data for data in (relay, *others) for key in over)
-
-    until(gone, "keys of epochs that are over are overwritten")
-    assert seen[0], "the running epoch's are there: the search sees one"
+    return over, running
 
 
 def test_raw_keys_of_single_records_are_in_no_memory_of_the_calculator(seized: Seized, memories: list[Path]):
