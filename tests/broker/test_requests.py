@@ -106,6 +106,19 @@ async def test_a_request_counts_once(world: World, http):
     assert (await fetch(world, http, headers)).status == 401
 
 
+async def test_a_request_counts_once_for_as_long_as_its_signature_is_good(world: World, relay, http):
+    """By a clock that is ahead it is good for three minutes; what is over is forgotten meanwhile."""
+    headers = headers_for(world, skew=89)
+    assert (await fetch(world, http, headers)).status == 200
+    for _ in range(2):
+        world.clock.advance(80)
+        await relay.sweeper.sweep()
+        assert (await fetch(world, http, headers)).status == 401
+    world.clock.advance(18)
+    await relay.sweeper.sweep()
+    assert (await fetch(world, http, headers)).status == 401
+
+
 async def test_a_request_sent_twice_at_once_counts_once(world: World, http):
     for _ in range(10):
         headers = headers_for(world)
