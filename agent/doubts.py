@@ -3,26 +3,33 @@
 Rules of this house:
 - nothing is taken back: the message may be true, and a person finds out by ringing whom they know;
 - it is worked out from the directory when it is shown, so it goes when the word that made it is undone (K20);
-- it is counted until somebody says that these messages were looked at, and marked for good.
+- it is counted until somebody says that these messages were looked at, and marked for good;
+- what such a key says was taken on counts as not taken on: its sender's people ring that desk.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, select
 
 from agent.store import read_kv, write_kv
-from agent.tables import inbox
+from agent.tables import inbox, ladder, outbox, sealings
 from schemas.directory import Directory
+from schemas.envelope import MAX_LIFE
 from schemas.errors import Refusal
 from schemas.keys import Use
 
 SAYS = (
     "The key that signed this was in other hands by then. Ring the sender before you act on it, by a number you "
     "already have."
+)
+TAKEN = (
+    "The key that says so was in other hands by then. Ring that desk, by a number you already have, and ask whether "
+    "anybody has taken it on."
 )
 LOOKED_OVER, TOLD = "looked_over", "told_doubts"
 
@@ -54,21 +61,33 @@ class Doubts:
         since = None if known is None else known.in_other_hands(signer)
         return None if since is None or ts < since else SAYS
 
+    def of_step(self, agency: str, evidence: str | None, ts: int) -> str | None:
+        """What to tell whoever reads that a desk has taken on what went to it at `ts`, by this signed step."""
+        signed = evidence or ""
+        ours = (one for one in self._suspects() if one.agency == agency and one.kid in signed)
+        return TAKEN if any(ts >= one.since for one in ours) else None
+
     def counted(self, c: Connection) -> list[tuple[Suspect, int]]:
         """How many messages that people here were shown are in doubt, by key, and nobody has looked over yet."""
         looked = set(_marks(c, LOOKED_OVER))
         found = ((one, _count(c, one)) for one in self._suspects() if one.mark not in looked)
         return [(one, count) for one, count in found if count]
 
+    def taken(self, c: Connection) -> list[tuple[Suspect, Sequence[Row[Any]]]]:
+        """What was sent and such a key says is taken on, by key, as long as nobody has looked it over."""
+        looked = set(_marks(c, LOOKED_OVER))
+        found = ((one, c.execute(_taken(one)).all()) for one in self._suspects() if one.mark not in looked)
+        return [(one, rows) for one, rows in found if rows]
+
     def looked_over(self, c: Connection) -> int:
-        """Somebody has looked over all that is counted now; returns how many messages. Raises Refusal NOT_FOUND."""
-        counted = self.counted(c)
-        if not counted:
+        """Somebody has looked over all that is in doubt now; returns how many messages. Raises Refusal NOT_FOUND."""
+        counted, taken = self.counted(c), self.taken(c)
+        if not counted and not taken:
             raise Refusal(
                 "NOT_FOUND", "No message in doubt waits to be looked over. Look at: fenpost-agent doctor"
             )
-        _mark(c, LOOKED_OVER, (one for one, _ in counted))
-        return sum(count for _, count in counted)
+        _mark(c, LOOKED_OVER, [one for one, _ in (*counted, *taken)])
+        return sum(count for _, count in counted) + sum(len(rows) for _, rows in taken)
 
     def untold(self, c: Connection) -> dict[Suspect, list[str]]:
         """By key, the messages in doubt that lie in a case system which has not heard of it."""
@@ -110,6 +129,19 @@ def _signed(one: Suspect) -> ColumnElement[bool]:
     theirs = (inbox.c.from_a == one.agency) & (inbox.c.ts >= one.since) & (inbox.c.ts < one.exp)
     signed = func.instr(inbox.c.header, f'"signer":"{one.kid}"') > 0
     return and_(theirs, signed, inbox.c.handed.is_not(None))
+
+
+def _taken(one: Suspect) -> Select[Any]:
+    """What a desk of theirs took on by a step that this key signed: dated so, or about what was not sent before."""
+    since = (ladder.c.ts >= one.since) | (sealings.c.ts >= one.since)
+    return (
+        select(sealings.c.mid, sealings.c.ts.label("sent"), outbox.c.rag, ladder.c.a, ladder.c.d, ladder.c.ts)
+        .join(sealings, sealings.c.eid == ladder.c.eid)
+        .join(outbox, outbox.c.id == sealings.c.id)
+        .where(ladder.c.a == one.agency, ladder.c.state == "taken-on", since)
+        .where(sealings.c.ts >= one.since - MAX_LIFE, func.instr(ladder.c.evidence, one.kid) > 0)
+        .order_by(sealings.c.rank, sealings.c.ts)
+    )
 
 
 def _places(c: Connection, one: Suspect) -> list[str]:

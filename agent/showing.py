@@ -17,7 +17,7 @@ from agent.denials import SAYS as KEPT_BACK
 from agent.denials import denied
 from agent.directory import Book
 from agent.doubts import SAYS as DOUBT
-from agent.doubts import Doubts, Suspect
+from agent.doubts import TAKEN, Doubts, Suspect
 from agent.explaining import shown
 from agent.forms import Json
 from agent.own import Own
@@ -227,10 +227,23 @@ class Showing:
             "to": {"agency": one.agency, "name": self._name(one.agency), "desk": one.desk},
             "rag": one.rag,
             "state": one.state,
-            "says": sentence(one.state),
+            "says": TAKEN if one.state == "taken-on" else sentence(one.state),
             "since": one.since,
             "acknowledge_by": one.acknowledge_by,
         }
+
+    def _late(self, c: Connection, now: int) -> list[Untaken]:
+        """What desks have not taken on in time, first what only a key says that was in other hands."""
+        at = self._book.policies.at
+        doubted = [
+            Untaken(
+                row.mid, row.rag, row.a, row.d, "taken-on", row.ts,
+                deadlines(at(row.sent), row.rag, row.sent).acknowledge,
+            )
+            for _, rows in self.doubts.taken(c)
+            for row in rows
+        ]  # fmt: skip
+        return [*doubted, *untaken(c, at, now)][:MOST]
 
     async def status(self) -> Json:
         """The agent's own state: is it connected, fresh, and free of alarms."""
@@ -247,7 +260,7 @@ class Showing:
                 .where(sealings.c.state == "waiting")
                 .group_by(sealings.c.code)
             )
-            late = untaken(c, self._book.policies.at, now)
+            late = self._late(c, now)
             return {
                 "waiting": c.execute(waiting).scalar_one(),
                 "waiting_because": {code: count for code, count in c.execute(stuck) if code},
@@ -352,6 +365,9 @@ class Showing:
             "since": step.ts if step is not None else turn.ts,
             "role": role,
             "reason": reason,
+            "doubt": self.doubts.of_step(agency, step.evidence, max(step.ts, turn.ts))
+            if step is not None and state == "taken-on"
+            else None,
             "steps": [{"state": s.state, "ts": s.ts} for s in sorted(steps, key=lambda s: s.ts)],
         }
 

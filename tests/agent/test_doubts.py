@@ -7,15 +7,17 @@ from dataclasses import replace
 import pytest
 
 from agent.doctor import _in_doubt
-from agent.doubts import SAYS
+from agent.doubts import SAYS, TAKEN
+from agent.forms import Send, TakeOn
 from agent.own import Acknowledge
 from schemas.canonical import b64
 from schemas.errors import Refusal
 from schemas.keyfile import QUICK, lock
 from schemas.keys import SigningKey, Use
 from schemas.roots import RotateRoot
-from tests.agent.agencies import folder_of, put, quiet
+from tests.agent.agencies import folder_of, form, put, quiet
 from tests.agent.test_directory_log import chain_of, send, state
+from tests.agent.test_late_release import DUTY, read
 from tests.agent.test_old_store import Asked
 from tests.simulated_world import PASSPHRASE, World
 
@@ -158,3 +160,36 @@ async def test_years_of_messages_are_not_read_for_the_count(world):
         assert ["inbox_from (from_a=? AND ts>? AND ts<?)" in " ".join(plan) for plan in plans.values()] == [
             True
         ]
+
+
+async def taken_on(peacock, idvas):
+    """A message of Peacock's that IDVAS's keys say is taken on."""
+    form_ = form("IDVAS", law={**DUTY, "agree": "NOT_SOUGHT"})
+    mid = (await peacock.office.send(read(Send, **form_)))["mid"]
+    await peacock.outbox.flush()
+    await idvas.inbox.collect(0)
+    (item,) = await idvas.showing.inbox()
+    await idvas.office.take_on(item["id"], TakeOn(role="duty"))
+    await idvas.inbox.resume()
+    await peacock.inbox.collect(0)
+    return mid
+
+
+async def test_what_a_stolen_key_says_was_taken_on_is_named_until_somebody_rang_that_desk(world):
+    async with world.relay(), quiet(world, "Peacock") as peacock, quiet(world, "IDVAS") as idvas:
+        honest = await taken_on(peacock, idvas)
+        world.clock.advance(HOUR)
+        stolen, mid = world.now, await taken_on(peacock, idvas)
+        assert (await peacock.showing.status())["untaken"] == []
+        world.clock.advance(HOUR)
+        kid = world.parties["IDVAS"].member.agent.msg.kid
+        await state(world, "IDVAS", chain_of(world, "IDVAS").revoke(kid, "compromised", stolen, world.now))
+        await peacock.book.refresh()
+        (late,) = (await peacock.showing.status())["untaken"]
+        assert (late["mid"], late["to"]["name"], late["says"]) == (mid, "IDVAS", TAKEN)
+        found = {one: (await peacock.showing.message(one))["desks"][0] for one in (honest, mid)}
+        assert {one: desk["doubt"] for one, desk in found.items()} == {honest: None, mid: TAKEN}
+        assert (await peacock.office.own.acknowledge(Acknowledge(messages=True)))["messages"] == 1
+        assert (await peacock.showing.status())["untaken"] == []
+        with pytest.raises(Refusal, match="NOT_FOUND"):
+            await peacock.office.own.acknowledge(Acknowledge(messages=True))
