@@ -16,12 +16,11 @@ from aiohttp import web
 
 from broker.view import View
 from schemas import api
-from schemas.canonical import unb64
 from schemas.directory import Key
 from schemas.errors import Refusal
 from schemas.hashing import labelled
 from schemas.keys import Use
-from schemas.request import NONCE, Claim, Target, claim_check, digest_header, read_claim
+from schemas.request import Claim, Target, claim_check, digest_header, read_claim
 from schemas.signing import Check
 
 ONCE = ("Signature-Input", "Signature", "Content-Digest", "Content-Type")
@@ -67,9 +66,7 @@ class Asking:
 
     def requester(self) -> Requester:
         """Who asks, once the check held."""
-        nonce = labelled(
-            "fenpost/v1/seen-nonce", unb64(self.claim.nonce, NONCE) + self.key.kid.encode("ascii")
-        )
+        nonce = labelled("fenpost/v1/seen-nonce", self.claim.nonce + self.key.kid.encode("ascii"))
         return Requester(
             self.key.agency, self.key.kid, self.officer, nonce, f"{self.key.agency} {self.key.use}"
         )

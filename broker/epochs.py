@@ -17,6 +17,7 @@ from schemas.canonical import b64
 from schemas.directory import Agency, Directory, Key
 from schemas.keys import Use
 from schemas.record import epoch_info
+from schemas.record_sealing import TAG_SIZE
 from schemas.sealing import Draw, wrap_key
 
 LIFE = 60
@@ -94,8 +95,9 @@ class Epochs:
     def sealing(self, agencies: set[str]) -> tuple[tuple[bytes, ...], tuple[str, ...]]:
         """The keys for these agencies, and blanks that round their number up to a multiple of four."""
         keys = tuple(self.keys[agency] for agency in sorted(agencies) if agency in self.keys)
-        blanks = tuple(b64(self._draw(16)) for _ in range(-len(keys) % 4 if keys else 4))
-        return keys, blanks
+        count = -len(keys) % 4 if keys else 4
+        drawn = self._draw(TAG_SIZE * count) if count else b""
+        return keys, tuple(b64(drawn[at : at + TAG_SIZE]) for at in range(0, len(drawn), TAG_SIZE))
 
 
 SHARES = ("share-1", "share-2")

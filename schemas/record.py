@@ -7,15 +7,15 @@ the officers of one agency (an epoch object, stored beside the log).
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import NamedTuple
 
 import nacl.bindings
 import nacl.exceptions
-from pydantic import Field, model_validator
 
 from schemas.canonical import unb64
-from schemas.envelope import WRAP_SIZE, Frozen, Hash32, Id16, read_canonical
+from schemas.envelope import WRAP_SIZE
 from schemas.errors import Refusal
 from schemas.hashing import Frames, labelled
 from schemas.record_sealing import AEAD_TAG, BODY_LIMIT, EPOCH_WRAP_SIZE, MAGIC
@@ -25,28 +25,43 @@ MAX_OFFICERS = 96
 """Readers of one record, of either kind: a header's most recipients, the sender and oversight, rounded up as blanks
 round the relay's (S5), and room for agencies that have more than one officer. Their wraps must fit a record's size."""
 
+_ID, _HASH = rb"[A-Za-z0-9_-]{21}[AQgw]", rb"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]"
 
-class Head(Frozen):
+
+def _heads(ctx: bytes, reader: bytes, kind: bytes) -> re.Pattern[bytes]:
+    return re.compile(
+        rb'\{"ctx":"(%b)","kc":"(%b)","to":\["(%b(?:","%b)*)"\],"v":1,"w":"(%b)"\}'
+        % (ctx, _HASH, reader, reader, kind)
+    )
+
+
+_HPKE, _EPOCH = _heads(_ID, _HASH, b"hpke"), _heads(_HASH, _ID, b"epoch")
+"""Canonical JSON of two flat forms: whatever is spelled otherwise is no head."""
+
+
+class Head(NamedTuple):
     """The clear head (S1).
 
     hpke, a sender's record: `ctx` is the mid, `to` the officers' key ids. epoch, the relay's: `ctx` is the leaf tag,
     `to` the tags of epoch keys. Both lists are sorted and name nobody twice, so that there is one spelling.
     """
 
-    ctx: Id16 | Hash32
-    kc: Hash32
-    to: tuple[Id16 | Hash32, ...] = Field(min_length=1, max_length=MAX_OFFICERS)
-    v: Annotated[int, Field(ge=1, le=1)]
-    w: Literal["hpke", "epoch"]
+    ctx: str
+    kc: str
+    to: tuple[str, ...]
+    w: str
 
-    @model_validator(mode="after")
-    def _has_one_spelling(self) -> Self:
-        if list(self.to) != sorted(set(self.to)):
-            raise ValueError("a reader stands twice, or out of order")
-        context, reader = (22, 43) if self.w == "hpke" else (43, 22)
-        if len(self.ctx) != context or any(len(to) != reader for to in self.to):
-            raise ValueError("ids of the other kind of record")
-        return self
+    @classmethod
+    def parse(cls, data: bytes) -> Head:
+        """Read the one spelling that a head has. Raises Refusal RECORD."""
+        found = _HPKE.fullmatch(data) or _EPOCH.fullmatch(data)
+        if found is None:
+            raise Refusal("RECORD")
+        ctx, kc, listed, w = (part.decode("ascii") for part in found.groups())
+        to = tuple(listed.split('","'))
+        if len(to) > MAX_OFFICERS or list(to) != sorted(set(to)):
+            raise Refusal("RECORD")
+        return cls(ctx, kc, to, w)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +85,7 @@ class SealedRecord:
             if frames.take(4) != MAGIC:
                 raise Refusal("FORM")
             head_bytes = frames.frame(HEAD_LIMIT)
-            head = read_canonical(Head, head_bytes, HEAD_LIMIT)
+            head = Head.parse(head_bytes)
             body = frames.frame(BODY_LIMIT)
             size = WRAP_SIZE if head.w == "hpke" else EPOCH_WRAP_SIZE
             wraps = tuple(frames.take(size) for _ in head.to)

@@ -15,7 +15,7 @@ from schemas.opening import (
     record_key,
     unveil_record,
 )
-from schemas.record import MAX_OFFICERS, SealedRecord, wrap_info
+from schemas.record import MAX_OFFICERS, Head, SealedRecord, wrap_info
 from schemas.record_sealing import commitment, epoch_tag, seal_body, seal_epoch_record, veil_record
 from schemas.sealing import Draft, Officer, SealedFor, seal, seal_record, wrap_key
 from tests.tools.forge import LAW, PAYLOAD, forge
@@ -60,6 +60,42 @@ def test_an_officer_opens_with_whichever_of_her_keys_fits():
 def test_a_record_has_readers_and_not_too_many(count: int):
     with pytest.raises(Refusal, match="OFFICERS"):
         seal_record(CTX, b"{}", officers(ALDER) * count, RK)
+
+
+def head(**changes) -> bytes:
+    """A head in its one spelling, of one officer, with members changed."""
+    return encode({"ctx": CTX, "kc": b64(RK), "to": [ALDER.ig.kid], "v": 1, "w": "hpke"} | changes)
+
+
+MANY = sorted(b64(seed(f"reader {n}")) for n in range(MAX_OFFICERS + 1))
+NO_HEADS = [
+    ("another kind's name", head(w="epoch")),
+    ("a kind of no list", head(w="other")),
+    ("a version to come", head(v=2)),
+    ("a context of the other kind", head(ctx=TAG)),
+    ("readers of the other kind", head(to=[CTX])),
+    ("an id whose last character has bits too many", head(ctx=CTX[:-1] + "B")),
+    ("a key id that does", head(to=[ALDER.ig.kid[:-1] + "B"])),
+    ("a commitment that does", head(kc=b64(RK)[:-1] + "B")),
+    ("nobody", head(to=[])),
+    ("one reader too many", head(to=MANY)),
+    ("out of order", head(to=MANY[1::-1])),
+    ("a member too many", head(x=1)),
+    ("a member missing", b'{"ctx":"%b"}' % CTX.encode()),
+    ("a space", head().replace(b'","', b'", "', 1)),
+    ("something behind", head() + b"\n"),
+    ("something before", b" " + head()),
+    ("the version as a text", head(v="1")),
+    ("no JSON", b"\xff"),
+    ("nothing", b""),
+]
+
+
+@pytest.mark.parametrize(("what", "data"), NO_HEADS, ids=[row[0] for row in NO_HEADS])
+def test_a_head_has_one_spelling(what: str, data: bytes):
+    assert Head.parse(head(to=MANY[:MAX_OFFICERS])).to == tuple(MANY[:MAX_OFFICERS])
+    with pytest.raises(Refusal, match="RECORD"):
+        Head.parse(data)
 
 
 def test_an_officer_named_twice_makes_a_record_that_nobody_takes():
