@@ -18,7 +18,7 @@ from schemas.canonical import Json, b64
 from schemas.consent import decide
 from schemas.covering import NONE, Weighed
 from schemas.decision import Decision, Outcome
-from schemas.directory import Directory
+from schemas.directory import Directory, Key
 from schemas.envelope import Envelope, Header, Upload
 from schemas.errors import Refusal
 from schemas.facts import Coverage, Facts, OverrideFacts, RequestFacts
@@ -192,10 +192,16 @@ def check_parties(header: Header, view: Directory, now: int, came: int | None = 
     for recipient in header.to:
         view.addressed(recipient.a, recipient.d, now, person=header.law.pd != "none")
         key = view.key(recipient.k, Use.PREKEY, header.ts, recipient.a)
-        if (
-            key.revoked is not None and now >= key.revoked
-        ):  # a thief may hold it; sealed afresh, nothing is lost
+        over = key.revoked is not None and now >= key.revoked
+        # A thief may hold it; sealed afresh, nothing is lost. What waited here since cannot be: a key that was replaced
+        # in the course of things still opens it.
+        if over and (came is None or not _replaced(view, key)):
             raise Refusal("REVOKED_KEY", SEALED_LATE)
+
+
+def _replaced(view: Directory, key: Key) -> bool:
+    """Whether whoever ended this key only put another in its place."""
+    return all(end.reason == "rotated" for end in view.agencies[key.agency].ends[key.kid])
 
 
 def check_officers(item: Examined, view: Directory) -> None:

@@ -136,3 +136,23 @@ async def test_what_waits_is_let_go_although_its_signers_key_was_replaced(world:
     await stated(world, http, "Peacock", chain(world, "Peacock").revoke(kid, "rotated", world.now, world.now))
     signed, record = people.override(header_of(sealed))
     assert await post_override(world, http, signed, record) == ("recorded", None)
+
+
+@pytest.mark.parametrize(
+    ("also", "expected"), [(None, ("recorded", None)), ("compromised", ("refused", "REVOKED_KEY"))]
+)
+async def test_what_waits_is_let_go_to_a_key_that_was_only_replaced(
+    world: World, http, people, also, expected
+):
+    """Its agency opens it for weeks; and nobody could seal it afresh, for its lead has agreed to this one."""
+    sealed = risky(world)
+    await one(world, http, sealed)
+    world.clock.advance(HOUR)
+    (to,) = header_of(sealed).to
+    for reason, since in (("rotated", world.now), (also, world.now + 1)):
+        if reason is not None:
+            await stated(world, http, "IDVAS", chain(world, "IDVAS").revoke(to.k, reason, since, world.now))
+    world.clock.advance(2)
+    signed, record = people.override(header_of(sealed))
+    assert await post_override(world, http, signed, record) == expected
+    assert len((await world.mailbox(http, "IDVAS")).head.items) == (also is None)
