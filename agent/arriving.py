@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -25,6 +25,7 @@ from agent.store import Store
 from schemas.canonical import b64, unb64
 from schemas.directory import Directory, Later
 from schemas.directory_statement import Statement
+from schemas.errors import Refusal
 from schemas.keys import Use
 from schemas.signing import Signed
 
@@ -119,8 +120,11 @@ async def reading(store: Store, agency: str, to_come: int = 0) -> AsyncIterator[
         new = Arriving(store, agency, checks)
         try:
             yield new
-        finally:
-            await new.kept()
+        except Refusal:
+            with suppress(Refusal):  # what was refused before that says more
+                await new.kept()
+            raise
+        await new.kept()
 
 
 def _keep(connection: Connection, rows: Sequence[tuple[int, str, str]], alone: bool) -> None:

@@ -127,3 +127,28 @@ async def test_the_first_of_all_are_believed_whole_or_not_at_all(store: Store):
     assert await places(store) == ([], list(range(len(STATEMENTS))))
     await store.run(new.believe)
     assert await places(store) == (list(range(len(STATEMENTS))), [])
+
+
+async def room(store: Store, more: int) -> None:
+    """Let the store grow by so many pages."""
+    pages = await store.run(lambda c: c.exec_driver_sql("PRAGMA page_count").scalar_one())
+    await store.run(lambda c: c.exec_driver_sql(f"PRAGMA max_page_count = {pages + more}").close())
+
+
+@pytest.mark.parametrize("more", [0, 3, 6])
+async def test_what_could_not_be_kept_is_refused_although_the_next_page_was_taken_meanwhile(
+    store: Store, more: int
+):
+    await room(store, more)
+    with pytest.raises(Refusal, match="DISK_FULL"):
+        await keep(store, *(STATEMENTS[at : at + 9] for at in range(0, len(STATEMENTS), 9)))
+    await room(store, 1000)
+    _, new = await keep(store, STATEMENTS)
+    await store.run(new.believe)
+    assert (await places(store))[0] == list(range(len(STATEMENTS)))
+
+
+async def test_a_page_that_does_not_follow_is_told_before_a_full_disk(store: Store):
+    await room(store, 0)
+    with pytest.raises(Refusal, match="DIRECTORY"):
+        await keep(store, STATEMENTS[:9], STATEMENTS[10:])
