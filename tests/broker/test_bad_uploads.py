@@ -12,6 +12,7 @@ from schemas.canonical import b64
 from schemas.envelope import Envelope, Upload
 from schemas.hashing import framed
 from schemas.keys import OpeningKey, SigningKey
+from schemas.record_sealing import record_hash, seal_epoch_record
 from schemas.sealing import SealedFor, seal
 from schemas.signing import Purpose, sign
 from tests.simulated_world import AGREED, NO_PERSON, World
@@ -177,6 +178,24 @@ def other_record(world: World) -> bytes:
     return Upload(one.envelope, one.wraps, two.record).to_bytes()
 
 
+def named_record(world: World, record: bytes) -> bytes:
+    """An upload whose header names this record, signed by its sender."""
+    upload = world.seal("Peacock", "IDVAS").upload
+    carried = Upload(upload.envelope, upload.wraps, record)
+    return resigned(world, carried, lambda h: h.update(ar=b64(record_hash(record))))
+
+
+def record_of_another_message(world: World) -> bytes:
+    return named_record(world, world.seal("Peacock", "IDVAS").upload.record)
+
+
+def record_that_no_officer_opens(world: World) -> bytes:
+    keys = tuple(secrets.token_bytes(32) for _ in range(4))
+    return named_record(
+        world, seal_epoch_record(b64(secrets.token_bytes(16)), b"{}", keys, secrets.token_bytes(32), ())
+    )
+
+
 def another_agency(world: World) -> bytes:
     """A message of IDVAS, handed in by Peacock."""
     return world.seal("IDVAS", "Harbour").upload.to_bytes()
@@ -303,6 +322,8 @@ CASES: list[tuple[Callable[[World], bytes], str, int]] = [
     (signed_by_the_request_key, "UNKNOWN_KEY", 422),
     (other_wrap, "WRAPS", 422),
     (other_record, "RECORD", 422),
+    (record_of_another_message, "RECORD", 422),
+    (record_that_no_officer_opens, "RECORD", 422),
     (another_agency, "NOT_ALLOWED", 403),
     (expired, "EXPIRED", 422),
     (future_dated, "FUTURE", 422),
