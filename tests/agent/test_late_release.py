@@ -116,6 +116,7 @@ async def test_withdrawn_here_while_the_relay_was_away_it_is_not_shown_and_nobod
         idvas.relay.give = True
         await idvas.inbox.collect(0)
         assert await taken_back(idvas)
+        assert "opened" not in await said(idvas)
         unposted = select(posts.c.kind).where(posts.c.posted == 0)
         assert "withdraw" in await idvas.store.run(lambda c: list(c.execute(unposted).scalars()))
 
@@ -128,6 +129,7 @@ async def test_withdrawn_while_the_fetch_was_open_it_is_not_shown_and_nobody_is_
         idvas.relay.give = True
         await idvas.inbox.collect(0)
         assert await taken_back(idvas)
+        assert "opened" not in await said(idvas)
 
 
 async def test_with_its_withdrawal_in_one_page_it_is_not_shown_and_nobody_is_blamed(world):
@@ -137,6 +139,7 @@ async def test_with_its_withdrawal_in_one_page_it_is_not_shown_and_nobody_is_bla
         idvas.relay.give = True
         await idvas.inbox.collect(0)
         assert await taken_back(idvas)
+        assert "opened" not in await said(idvas)
 
 
 async def test_what_turns_out_withdrawn_when_it_is_asked_for_is_not_handed_over(world):
