@@ -28,7 +28,7 @@ from agent.tables import inbox, journal, ladder, outbox, receipts, sealings
 from agent.trust import LogTrust
 from agent.untaken import MOST, Untaken, untaken
 from agent.witness import Watch
-from agent.words import ENDED, furthest, sentence
+from agent.words import ENDED, furthest, rank, sentence
 from schemas.canonical import unb64
 from schemas.directory import MAX_AGE, safety_number
 from schemas.errors import Refusal
@@ -368,7 +368,8 @@ class Showing:
             "doubt": self.doubts.of_step(agency, step.evidence, max(step.ts, turn.ts))
             if step is not None and state == "taken-on"
             else None,
-            "steps": [{"state": s.state, "ts": s.ts} for s in sorted(steps, key=lambda s: s.ts)],
+            # By the ladder, not by the time alone: two steps of one second, or of two clocks, would change places.
+            "steps": [{"state": s.state, "ts": s.ts} for s in sorted(steps, key=lambda s: (rank(s.state), s.ts))],
         }
 
     def _name(self, agency: str) -> str:

@@ -41,9 +41,14 @@ SENTENCES: Mapping[str, str] = {
 }
 
 
+def rank(state: str) -> int:
+    """How far a state is on the ladder."""
+    return ORDER.get(state, 0)
+
+
 def furthest(states: Iterable[str]) -> str:
     """The state that counts, of all that were reported for a desk."""
-    return max(states, key=lambda state: ORDER.get(state, 0), default="waiting")
+    return max(states, key=rank, default="waiting")
 
 
 def sentence(state: str, role: str | None = None, reason: str | None = None, say: str | None = None) -> str:

@@ -27,6 +27,8 @@ async def test_a_referral_is_sent_taken_on_and_answered(world):
         await idvas.ok("POST", f"/v1/inbox/{item['id']}/take-on", {"role": "idva"})
         answer = await peacock.until(queued["mid"], "taken-on")
         assert answer["desks"][0]["says"] == "taken on by idva"
+        climbed = [step["state"] for step in answer["desks"][0]["steps"]]
+        assert climbed == ["queued", "collected", "opened", "taken-on"]  # all of one second here
         assert answer["ended"]
         assert answer["proof"]
         reply = {"kind": "referral.response", "payload": RESPONSE, "answers": item["id"]}
