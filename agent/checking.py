@@ -94,7 +94,7 @@ class Checks:
             try:
                 self._line = Line()
             except OSError as error:
-                log.warning("checker", error=type(error).__name__)
+                log.warning("checker-not-started", error=type(error).__name__)
         return self
 
     async def __aexit__(
@@ -130,7 +130,7 @@ class Checks:
             with contextlib.suppress(TimeoutError):
                 verdicts = await asyncio.wait_for(said, PATIENCE)
             if verdicts is None:
-                log.warning("checker")
+                log.warning("checker-given-up")
                 self._end()  # whatever else it says answers nobody
         if verdicts is None:
             await _hold(checks)
