@@ -369,7 +369,9 @@ class Showing:
             if step is not None and state == "taken-on"
             else None,
             # By the ladder, not by the time alone: two steps of one second, or of two clocks, would change places.
-            "steps": [{"state": s.state, "ts": s.ts} for s in sorted(steps, key=lambda s: (rank(s.state), s.ts))],
+            "steps": [
+                {"state": s.state, "ts": s.ts} for s in sorted(steps, key=lambda s: (rank(s.state), s.ts))
+            ],
         }
 
     def _name(self, agency: str) -> str:
