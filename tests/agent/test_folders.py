@@ -275,6 +275,22 @@ async def test_a_received_message_is_handed_over_whole_and_private(world):
         assert name == f"{row.id}.json"
 
 
+async def test_what_a_case_system_took_away_does_not_come_again(world):
+    """Not at the next round, and not after a restart."""
+    async with world.relay(), quiet(world, "Peacock") as peacock:
+        async with quiet(world, "IDVAS", folders=True) as idvas:
+            await deliver(peacock, idvas)
+            (name,) = names(idvas, "IN")
+            (folder(idvas, "IN") / name).unlink()
+            await idvas.inbox.resume()
+            await idvas.inbox.collect(0)
+            assert names(idvas, "IN") == []
+        async with quiet(world, "IDVAS", folders=True) as idvas:
+            await idvas.inbox.resume()
+            await idvas.inbox.collect(0)
+            assert names(idvas, "IN") == []
+
+
 async def test_handing_over_again_writes_the_same_file(world):
     async with (
         world.relay(),
