@@ -1,7 +1,9 @@
 """No program takes a secret on its command line or from the environment: both are seen by others, and kept in histories."""
 
+import ast
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -11,6 +13,7 @@ from broker.__main__ import main as broker
 from keys_tooling.audit_main import audit
 from keys_tooling.keys_main import keys
 
+ROOT = Path(__file__).parents[2]
 SECRET = re.compile(r"passphrase|password|\bpin\b|secret|seed|share|root|private|token|invite|mnemonic")
 PROGRAMS = {"fenpost-agent": agent, "fenpost-audit": audit, "fenpost-broker": broker, "fenpost-keys": keys}
 HARMLESS = {"fenpost-keys role new --token", "fenpost-keys token take --token"}
@@ -55,6 +58,24 @@ def test_nothing_is_read_from_the_environment_instead():
     ]
     prefixed = [path for path, command in EVERY if command.context_settings.get("auto_envvar_prefix")]
     assert (asked, prefixed) == ([], [])
+
+
+def test_only_the_entrances_of_relay_and_agent_look_at_the_environment():
+    """What they hand on is read entry by entry from closed lists; nothing else can pick a secret up there."""
+    looking = set()
+    for package in ("schemas", "broker", "agent", "keys_tooling"):
+        for path in (ROOT / package).rglob("*.py"):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            read = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+            read |= {
+                alias.name
+                for node in ast.walk(tree)
+                if isinstance(node, ast.ImportFrom)
+                for alias in node.names
+            }
+            if read & {"environ", "environb", "getenv", "getenvb"}:
+                looking.add(path.relative_to(ROOT).as_posix())
+    assert looking == {"broker/__main__.py", "agent/__main__.py"}
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
