@@ -44,6 +44,8 @@ def run(path: Path) -> None:
 
     Example: fenpost-broker run --config /etc/fenpost/relay.toml
     """
+    # structlog loads rich, if there is one, for a console that a service does not have: 2 MB in each idle relay.
+    sys.modules["rich"] = None  # type: ignore[assignment]
     from broker import logs
     from broker.settings import load
 
