@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -36,6 +37,13 @@ def test_every_kind_of_value_can_be_built_and_refuses_what_it_is_not(base: type[
     for kind in found:
         with pytest.raises(ValidationError):
             kind.model_validate_json(b"[]")
+
+
+def test_a_process_that_read_no_message_has_built_no_form() -> None:
+    """Built or not is most of what the forms hold of an idle agent's memory."""
+    asked = "from schemas.messages.catalogue import FORMS; print([f for f in FORMS.values() if f.__pydantic_complete__])"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_readers_that_come_first_together_all_read_what_is_written() -> None:
