@@ -54,10 +54,12 @@ def test_a_fault_in_the_settings_stops_the_start(world: World, old: str, new: st
 
 def test_the_environment_replaces_what_is_no_secret(world: World):
     path = world.write_relay_folder()
-    changed = {"FENPOST_LISTEN": "127.0.0.1:7", "FENPOST_KEY_FILE": "x", "FENPOST_LOG_LEVEL": "debug"}
-    settings = load(path, changed)
+    changed = {"FENPOST_LISTEN": "127.0.0.1:7", "FENPOST_LOG_LEVEL": "debug"}
+    closed = dict.fromkeys(("FENPOST_KEY_FILE", "FENPOST_PASSPHRASE_FILE", "FENPOST_PARTNERSHIP"), "x")
+    settings, as_written = load(path, changed | closed), load(path, {})
     assert (settings.listen, settings.log_level) == ("127.0.0.1:7", "debug")
-    assert settings.key_file.name == "relay.fpk"
+    for name in ("key_file", "passphrase_file", "partnership", "founding", "anchor"):
+        assert getattr(settings, name) == getattr(as_written, name)
 
 
 def test_an_address_is_host_and_port():
