@@ -61,11 +61,11 @@ class Doubts:
         since = None if known is None else known.in_other_hands(signer)
         return None if since is None or ts < since else SAYS
 
-    def of_step(self, agency: str, evidence: str | None, ts: int) -> str | None:
-        """What to tell whoever reads that a desk has taken on what went to it at `ts`, by this signed step."""
+    def of_step(self, agency: str, evidence: str | None, heard: int) -> str | None:
+        """What to tell whoever reads that a desk has taken something on, by this signed step that came then."""
         signed = evidence or ""
         ours = (one for one in self._suspects() if one.agency == agency and one.kid in signed)
-        return TAKEN if any(ts >= one.since for one in ours) else None
+        return TAKEN if any(heard >= one.since for one in ours) else None
 
     def counted(self, c: Connection) -> list[tuple[Suspect, int]]:
         """How many messages that people here were shown are in doubt, by key, and nobody has looked over yet."""
@@ -132,8 +132,8 @@ def _signed(one: Suspect) -> ColumnElement[bool]:
 
 
 def _taken(one: Suspect) -> Select[Any]:
-    """What a desk of theirs took on by a step that this key signed: dated so, or about what was not sent before."""
-    since = (ladder.c.ts >= one.since) | (sealings.c.ts >= one.since)
+    """What a desk of theirs took on by a step that this key signed, and that came since then: it may be dated back."""
+    since = func.coalesce(ladder.c.heard, ladder.c.ts) >= one.since
     return (
         select(sealings.c.mid, sealings.c.ts.label("sent"), outbox.c.rag, ladder.c.a, ladder.c.d, ladder.c.ts)
         .join(sealings, sealings.c.eid == ladder.c.eid)

@@ -30,10 +30,12 @@ def step(
     role: str | None = None,
     reason: str | None = None,
     evidence: str | None = None,
+    heard: int | None = None,
 ) -> bool:
     """Write one step of a desk's ladder; False when it stood there already."""
     where = {"eid": eid, "a": agency, "d": desk, "state": state}
-    done = c.execute(STEP, {**where, "ts": ts, "role": role, "reason": reason, "evidence": evidence})
+    said = {"ts": ts, "role": role, "reason": reason, "evidence": evidence, "heard": heard}
+    done = c.execute(STEP, {**where, **said})
     return bool(done.rowcount)
 
 

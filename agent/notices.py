@@ -145,7 +145,7 @@ class Notices:
                 forget_ended(c, row.id)
             return None
         if notice.kind == "receipt":
-            return _receipt(c, notice, row, view)
+            return _receipt(c, notice, row, view, now)
         signed = _withdrawal(c, notice, view, now) if notice.kind in ("withdrawn", "recall") else None
         if row is not None:
             self._as_sender(c, notice, row, signed, now)
@@ -223,7 +223,7 @@ class Notices:
             narrowed_here(c, said, signed, self._keys, now)
 
 
-def _receipt(c: Connection, notice: Notice, row: Row[Any] | None, view: Directory) -> Unread | None:
+def _receipt(c: Connection, notice: Notice, row: Row[Any] | None, view: Directory, now: int) -> Unread | None:
     if row is None or notice.evidence is None:
         raise Refusal("NOT_FOUND")
     signed = _signed(notice.evidence)
@@ -242,6 +242,7 @@ def _receipt(c: Connection, notice: Notice, row: Row[Any] | None, view: Director
         role=receipt.role,
         reason=receipt.reason,
         evidence=json.dumps(signed.to_json()),
+        heard=now,
     )
     if new and receipt.reason == "gate-fault":
         # The relay let pass what it should have stopped: people here must hear of it, not only of the rejection.

@@ -365,7 +365,7 @@ class Showing:
             "since": step.ts if step is not None else turn.ts,
             "role": role,
             "reason": reason,
-            "doubt": self.doubts.of_step(agency, step.evidence, max(step.ts, turn.ts))
+            "doubt": self.doubts.of_step(agency, step.evidence, step.heard or step.ts)
             if step is not None and state == "taken-on"
             else None,
             # By the ladder, not by the time alone: two steps of one second, or of two clocks, would change places.

@@ -91,6 +91,7 @@ ladder = Table(
     Column("role", String),
     Column("reason", String),
     Column("evidence", Text),
+    Column("heard", Integer),  # when a signed step came: it may be dated back
     PrimaryKeyConstraint("eid", "a", "d", "state"),
 )
 inbox = Table(

@@ -175,6 +175,20 @@ async def taken_on(peacock, idvas):
     return mid
 
 
+async def test_dated_back_it_is_named_all_the_same(world, monkeypatch):
+    async with world.relay(), quiet(world, "Peacock") as peacock, quiet(world, "IDVAS") as idvas:
+        world.clock.advance(3 * HOUR)
+        stolen = world.now - HOUR
+        monkeypatch.setattr(idvas.receipts, "_clock", lambda: stolen - 60)
+        mid = await taken_on(peacock, idvas)
+        kid = world.parties["IDVAS"].member.agent.msg.kid
+        await state(world, "IDVAS", chain_of(world, "IDVAS").revoke(kid, "compromised", stolen, world.now))
+        await peacock.book.refresh()
+        (late,) = (await peacock.showing.status())["untaken"]
+        assert late["mid"] == mid
+        assert (await peacock.showing.message(mid))["desks"][0]["doubt"] == TAKEN
+
+
 async def test_what_a_stolen_key_says_was_taken_on_is_named_until_somebody_rang_that_desk(world):
     async with world.relay(), quiet(world, "Peacock") as peacock, quiet(world, "IDVAS") as idvas:
         honest = await taken_on(peacock, idvas)
