@@ -162,25 +162,35 @@ async def test_years_of_messages_are_not_read_for_the_count(world):
         ]
 
 
-async def taken_on(peacock, idvas):
-    """A message of Peacock's that IDVAS's keys say is taken on."""
+async def asked(peacock):
     form_ = form("IDVAS", law={**DUTY, "agree": "NOT_SOUGHT"})
     mid = (await peacock.office.send(read(Send, **form_)))["mid"]
     await peacock.outbox.flush()
+    return mid
+
+
+async def ends(peacock, idvas):
+    """IDVAS's keys say that it is taken on."""
     await idvas.inbox.collect(0)
     (item,) = await idvas.showing.inbox()
     await idvas.office.take_on(item["id"], TakeOn(role="duty"))
     await idvas.inbox.resume()
     await peacock.inbox.collect(0)
+
+
+async def taken_on(peacock, idvas):
+    mid = await asked(peacock)
+    await ends(peacock, idvas)
     return mid
 
 
 async def test_dated_back_it_is_named_all_the_same(world, monkeypatch):
     async with world.relay(), quiet(world, "Peacock") as peacock, quiet(world, "IDVAS") as idvas:
+        mid = await asked(peacock)  # before the theft
         world.clock.advance(3 * HOUR)
         stolen = world.now - HOUR
         monkeypatch.setattr(idvas.receipts, "_clock", lambda: stolen - 60)
-        mid = await taken_on(peacock, idvas)
+        await ends(peacock, idvas)
         kid = world.parties["IDVAS"].member.agent.msg.kid
         await state(world, "IDVAS", chain_of(world, "IDVAS").revoke(kid, "compromised", stolen, world.now))
         await peacock.book.refresh()
