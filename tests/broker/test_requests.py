@@ -1,6 +1,7 @@
 """Who gets in, and what the server tells those who do not."""
 
 import asyncio
+import contextlib
 import itertools
 import json
 import secrets
@@ -247,6 +248,25 @@ async def test_a_body_over_the_limit_is_refused_before_it_is_read(world: World, 
     writer.close()
 
 
+async def test_a_body_without_a_length_is_refused_where_it_is_too_long(world: World, relay):
+    key = world.parties["Peacock"].member.agent.auth
+    headers = world.signed_headers(key, "POST", api.ENVELOPES, "", b"", api.BINARY)
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+    lines = [f"POST {api.ENVELOPES} HTTP/1.1", f"Host: 127.0.0.1:{world.port}", "Transfer-Encoding: chunked"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    writer.write("\r\n".join([*lines, "", ""]).encode())
+    answer, sent = asyncio.create_task(reader.readline()), 0
+    while not answer.done() and sent < 64:
+        writer.write(b"100000\r\n" + bytes(1024 * 1024) + b"\r\n")
+        sent += 1
+        with contextlib.suppress(ConnectionError):
+            await writer.drain()
+        await asyncio.sleep(0.01)
+    assert b" 413 " in await asyncio.wait_for(answer, 60)
+    assert sent < 48  # it has sixteen
+    writer.close()
+
+
 # --- what the server says by itself
 
 
@@ -320,7 +340,8 @@ async def test_a_slow_header_is_cut_off(world: World):
         writer.close()
 
 
-async def test_a_slow_body_is_cut_off(world: World):
+@pytest.mark.parametrize("piece", [b"x" * 10, b""])
+async def test_a_slow_body_is_cut_off(world: World, piece: bytes):
     async with world.relay(body_seconds=0.5, body_rate=1000):
         key = world.parties["Peacock"].member.agent.auth
         headers = world.signed_headers(key, "POST", api.ENVELOPES, "", b"", api.BINARY)
@@ -336,7 +357,7 @@ async def test_a_slow_body_is_cut_off(world: World):
         async def drip():
             while True:
                 await asyncio.sleep(0.05)
-                writer.write(b"x" * 10)
+                writer.write(piece)
 
         dripping = asyncio.create_task(drip())
         answer = await asyncio.wait_for(reader.read(65536), 60)
@@ -361,12 +382,12 @@ async def test_a_body_that_keeps_its_pace_is_not_cut_off(world: World):
 
 
 async def test_connections_beyond_the_limit_are_dropped(world: World):
-    async with world.relay(connections=3):
+    async with world.relay(connections=3, header_seconds=300.0):
         held = [await asyncio.open_connection("127.0.0.1", world.port) for _ in range(3)]
         await asyncio.sleep(0.05)
         reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
-            await asyncio.wait_for(reader.readexactly(1), 60)
+            await asyncio.wait_for(reader.readexactly(1), 30)  # long before its header is too late
         for _, other in [*held, (reader, writer)]:
             other.close()
 
