@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from keys_tooling.plan import Facts
     from keys_tooling.share_pages import SharePage
 
+PAGE = re.compile(r"[A-Z2-7]{4}-[A-Z2-7]{4}-share-[0-9]{1,2}-of-[0-9]{1,2}\.(txt|pdf)")
 SPENT = re.compile(r"old-[^/]*")
 """Replaced key files, which are to be destroyed."""
 
@@ -219,6 +220,8 @@ def _agency(kept: tuple[Kept, ...]) -> str | None:
 
 def _made(world: World, opened: Opened, out: Path, locks: Locks) -> bool:
     """The backup and its pages, said first, made and reported; False after a dry run."""
+    from functools import partial
+
     from keys_tooling.backup import MOST, Backup
     from keys_tooling.carrying_out import given
     from keys_tooling.keyfiles import read_public
@@ -226,7 +229,7 @@ def _made(world: World, opened: Opened, out: Path, locks: Locks) -> bool:
 
     head, pages = opened.head, _pages(opened)
     told = given(files=head.files, pages=locks.pages and locks.pages.absolute(), need=head.need, of=head.of)
-    with making(out, told, dry=locks.dry) as made:
+    with making(out, told, dry=locks.dry, elsewhere=partial(_is_page, locks.pages)) as made:
         if not made.before:
             names = [f"{page.name}.{kind}" for page in pages for kind in ("txt", "pdf")[: 1 + locks.pdf]]
             others = [locks.pages / name for name in names if locks.pages is not None]
@@ -238,6 +241,11 @@ def _made(world: World, opened: Opened, out: Path, locks: Locks) -> bool:
             _write(world, opened, pages, out, locks, lambda: made.begin(others))
         _said(Backup.parse(read_public(out, MOST)).head, out, locks)
     return True
+
+
+def _is_page(pages: Path | None, path: Path) -> bool:
+    """Whether a share's page may have this name, of whichever backup."""
+    return pages is not None and path.parent == pages.resolve() and PAGE.fullmatch(path.name) is not None
 
 
 def _lines(head: Head, out: Path, locks: Locks) -> list[str]:

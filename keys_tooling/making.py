@@ -4,7 +4,8 @@ Rules of this house:
 - the names of what will be made are on the disk before the first of it is;
 - the last file is what gives the others a meaning: with it all is made, without it the others are taken back when the
   command is run again;
-- one command at a time: what another one is making now is not touched.
+- one command at a time: what another one is making now is not touched;
+- a list may have come with the folder, on a stick perhaps: only what such a command makes is taken back by it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import fcntl
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,8 @@ from schemas.canonical import Json
 from schemas.errors import Refusal
 
 LIMIT = 256 * 1024
+Makes = Callable[[Path], bool]
+"""Whether a command makes files of this name, where it makes some in another folder than the last one's."""
 
 
 @dataclass(slots=True)
@@ -85,7 +88,9 @@ class Making:
 
 
 @contextmanager
-def making(last: Path, given: Given, *, dry: bool = False) -> Iterator[Making]:
+def making(
+    last: Path, given: Given, *, dry: bool = False, elsewhere: Makes = lambda _path: False
+) -> Iterator[Making]:
     """Make files of which `last` is the last; `begin` before the first of them.
 
     What a run that was killed half-way has made is taken back here. If it was killed when all was made, `before` says
@@ -94,22 +99,24 @@ def making(last: Path, given: Given, *, dry: bool = False) -> Iterator[Making]:
     Args:
         given: what the command was told, so that it is known again.
         dry: nothing is taken back.
+        elsewhere: which files it makes outside of the folder of `last`.
 
     Raises:
-        Refusal: UNFINISHED (another command makes it now), EXISTS (it was made with other words).
+        Refusal: UNFINISHED (another command makes it now), EXISTS (it was made with other words), FILE (a list of what
+            no such command makes).
     """
     made = Making(last, given)
-    _take_up(made, dry=dry)
+    _take_up(made, elsewhere, dry=dry)
     try:
         yield made
     finally:
         made.end()
 
 
-def _take_up(made: Making, *, dry: bool) -> None:
+def _take_up(made: Making, elsewhere: Makes, *, dry: bool) -> None:
     path = _list_of(made.last)
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         return
     except OSError as error:
@@ -132,15 +139,39 @@ def _take_up(made: Making, *, dry: bool) -> None:
         clear_part(made.last)
         tell("All of it was made before, by a run that was interrupted when it was done.")
     elif not dry:
-        for name in (*value.get("makes", ()), str(made.last)):
-            taken = Path(name)
+        try:
+            others = _named(value.get("makes", []), made.last, elsewhere)
+        except Refusal:
+            made.leave()
+            raise
+        for taken in (*others, made.last):
             clear_part(taken)
-            if taken != made.last:
-                taken.unlink(missing_ok=True)
+        for taken in others:
+            taken.unlink(missing_ok=True)
         made.end()
     else:
         made.held = None
         os.close(handle)
+
+
+def _named(makes: Json, last: Path, elsewhere: Makes) -> list[Path]:
+    """The files in a list that such a command makes. Raises Refusal FILE when it names any other."""
+    home, found = last.parent.resolve(), list[Path]()
+    for name in makes if isinstance(makes, list) else [None]:
+        path = Path(name) if isinstance(name, str) else Path()
+        folder = path.parent.resolve()  # a link in it may lead anywhere
+        if (
+            not path.is_absolute()
+            or path.name == ".."
+            or not (folder.is_relative_to(home) or elsewhere(folder / path.name))
+        ):
+            raise Refusal(
+                "FILE",
+                f"{_list_of(last).name} lists files that no such command makes there. Nothing was touched. If the "
+                "folder came from somebody else, ask them; take the list away when you know what it is.",
+            )
+        found.append(path)
+    return [path for path in found if path != last]
 
 
 def _parsed(data: bytes) -> Json:
