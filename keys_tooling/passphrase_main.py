@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,10 @@ AFTER = {
     "admin": "the commands of a folder open admin.fpk, agent.fpk and ask.fpk with one passphrase: change them together",
 }
 """What people must do then, by what the file holds."""
+STOPPED = (
+    "A key file does not open with that passphrase. If a run before this one was stopped, it has the new passphrase "
+    "already: type the same new one again. If not, stop here, and begin again with the right passphrase."
+)
 KEPT = (
     "copies, backups and old-*.fpk keep the old passphrase: destroy them, and make a new backup",
     "whoever read the keys has them still: fenpost-keys rotate, or recover",
@@ -50,7 +55,7 @@ def passphrase(
     """Change the passphrase of key files. The keys stay the same, and so does everything that knows them.
 
     Each file is replaced in one step, once its successor was opened with the new passphrase. Killed at any moment, run
-    it again: what was changed already is passed over.
+    it again with the same two passphrases: what was changed already is passed over.
 
     \b
     Example:
@@ -62,8 +67,19 @@ def passphrase(
     from keys_tooling.passphrases import known_passphrase, new_passphrase
 
     old = known_passphrase(passphrase_file, "the key files as they are")
-    new = new_passphrase(new_passphrase_file, "the key files from now on") if new_passphrase_file else None
-    held = [relocking.opened(path, old, new) for path in files]
+
+    @cache
+    def new() -> bytes:
+        return new_passphrase(new_passphrase_file, "the key files from now on")
+
+    @cache
+    def typed_again() -> bytes:
+        click.echo(STOPPED, err=True)
+        return new()
+
+    if new_passphrase_file:
+        new()
+    held = [relocking.opened(path, old, new if new_passphrase_file else typed_again) for path in files]
     missing = [one for one in held if not one.before]
     after = [*(AFTER[kind] for kind in dict.fromkeys(one.holds for one in missing) if kind in AFTER), *KEPT]
     lines = [f"{one.path} gets the new passphrase" for one in missing]
@@ -71,10 +87,9 @@ def passphrase(
     if missing and not goes_on(described(lines, after), _facts(held), yes=yes, dry=dry, as_json=as_json):
         return
     if missing:
-        new = new or new_passphrase(None, "the key files from now on")
         price = cost(demonstration_cost)
         for one in missing:
-            relocking.relock(one, old, new, price, world)
+            relocking.relock(one, old, new(), price, world)
     text = "\n".join([*lines, "", "Now:", *(f"- {step}" for step in after)]) if missing else "\n".join(lines)
     report({**_facts(held), "applied": bool(missing) and not dry}, text, as_json=as_json)
 

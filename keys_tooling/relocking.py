@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,19 +24,24 @@ class Locked:
     before: bool
 
 
-def opened(path: Path, old: bytes, new: bytes | None) -> Locked:
+def opened(path: Path, old: bytes, new: Callable[[], bytes]) -> Locked:
     """A key file, with its old passphrase, or with the new one where a run that was killed has changed it.
 
+    Args:
+        path: the file.
+        old: the passphrase of files that were not changed.
+        new: tells the new one; asked only where the old one does not open the file.
+
     Raises:
-        Refusal: FILE, KEYFILE.
+        Refusal: FILE, KEYFILE; whatever `new` raises.
     """
     holds = claimed(read_public(path, LIMIT))
     try:
         return Locked(path, holds, read_secret(path, holds, old), before=False)
     except Refusal as refusal:
-        if refusal.code != "KEYFILE" or new is None:
+        if refusal.code != "KEYFILE":
             raise
-    found = Locked(path, holds, read_secret(path, holds, new), before=True)
+    found = Locked(path, holds, read_secret(path, holds, new()), before=True)
     clear_part(path)
     return found
 

@@ -1,7 +1,10 @@
 """fenpost-keys passphrase: the same keys under another passphrase; whatever goes wrong, the old file stands."""
 
+import os
+import pty
 import secrets
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from schemas.keyfile import QUICK, lock, unlock
 from schemas.keyring import AdminKeys
 from schemas.keys import SigningKey
 from tests.keys_tooling.policy_place import write_secret
+from tests.keys_tooling.test_key_ceremonies import BIN, heard
 
 OLD, NEW = b"four words of a test", b"four other words of a test"
 HELD = AdminKeys("ag1" + "a" * 32, SigningKey(bytes(range(32))), 3, "A" * 43).to_json()
@@ -68,6 +72,55 @@ def test_run_again_it_passes_over_what_is_changed(folder: Path):
     assert (folder / "admin.fpk").read_bytes() == changed
     assert unlock((folder / "agent.fpk").read_bytes(), "agent", NEW) == HELD
     assert "has it already" in run(folder, folder / "admin.fpk").output
+
+
+def at_a_terminal(folder: Path, *lines: bytes) -> int:
+    """The exit status of the command for both files, each prompt answered by the next of these lines."""
+    ours, theirs = pty.openpty()
+    words = ["passphrase", folder / "admin.fpk", folder / "agent.fpk", "--yes", "--demonstration-cost"]
+    process = subprocess.Popen(
+        [BIN / "fenpost-keys", *words],
+        stdin=theirs,
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    try:
+        for line in lines:
+            prompt(ours)
+            os.write(ours, line + b"\n")
+        return process.wait(60)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+def prompt(terminal: int) -> None:
+    """Wait until a prompt stands there whole: its last space is written once the echo is off."""
+    said = b""
+    while not said.endswith(b": "):
+        said += heard(terminal, b" ")
+
+
+def test_typed_again_at_a_terminal_it_passes_over_what_is_changed(folder: Path):
+    """The run before was killed between two files: the same two passphrases are typed again."""
+    assert run(folder, folder / "admin.fpk").exit_code == 0
+    changed = (folder / "admin.fpk").read_bytes()
+    assert at_a_terminal(folder, OLD, NEW, NEW) == 0
+    assert (folder / "admin.fpk").read_bytes() == changed
+    assert unlock((folder / "agent.fpk").read_bytes(), "agent", NEW) == HELD
+    assert at_a_terminal(folder, OLD, NEW, NEW) == 0  # killed after the last one
+    assert (folder / "admin.fpk").read_bytes() == changed
+
+
+def test_typed_again_with_another_new_passphrase_nothing_is_changed(folder: Path):
+    assert run(folder, folder / "admin.fpk").exit_code == 0
+    before = [(folder / name).read_bytes() for name in ("admin.fpk", "agent.fpk")]
+    third = b"a third choice of words"
+    assert at_a_terminal(folder, OLD, third, third) == 1
+    assert [(folder / name).read_bytes() for name in ("admin.fpk", "agent.fpk")] == before
 
 
 def test_a_dry_run_changes_nothing(folder: Path):
