@@ -126,8 +126,8 @@ def _ask_agent(folder: Path, uses: tuple[str, ...], change: Change) -> Facts:
 @click.command()
 @click.argument("kids", nargs=-1, cls=Id)
 @MEMBER
-@click.option("--use", help="Every key of this use, such as msg.")
-@click.option("--person", help="Every key of this person, such as lead-2.")
+@click.option("--use", help="Every key of this use, such as msg, that stood at --since.")
+@click.option("--person", help="Every key of this person, such as lead-2, that stood at --since.")
 @click.option(
     "--reason",
     type=click.Choice(["rotated", "lost", "compromised", "left"]),
@@ -176,10 +176,11 @@ def revoke(
     def plan(reading: Reading, side: OwnSide) -> Plan:
         now = world.now()
         at, agency = read_moment(since, now), reading.view.agencies[side.admin.agency]
-        keys = revocation.chosen(agency, kids, use, person, now)
+        keys = revocation.chosen(agency, kids, use, person, at, now)
+        kept = revocation.staying(agency, kids, use, person, at, now)
         if not keys and revocation.ended_before(agency, use, person, now):
-            return Plan("revoke", told, agency.id, ())
-        return revocation.revoke_keys(reading, side, told, keys, reason, at, now)
+            return Plan("revoke", told, agency.id, (), after=kept)
+        return revocation.revoke_keys(reading, side, told, keys, reason, at, now, kept)
 
     with lent.asked_for():
         carry_out(world, own, passphrase, change, "revoke", told, plan)

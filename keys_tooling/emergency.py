@@ -21,7 +21,7 @@ from keys_tooling.console import World
 from keys_tooling.directory_reading import Reading, read_directory
 from keys_tooling.keyfiles import read_public, read_secret
 from keys_tooling.partnership import AGENT
-from keys_tooling.revocation import UNDOES
+from keys_tooling.revocation import UNDOES, stood
 from keys_tooling.token_pins import on_token
 from schemas.canonical import strict_json
 from schemas.chain import Chain
@@ -97,15 +97,20 @@ def hand(path: Path, passphrase: bytes) -> Hand:
     )
 
 
-def chosen(agency: Agency, kids: tuple[str, ...], uses: tuple[str, ...], now: int) -> tuple[Key, ...]:
+def chosen(
+    agency: Agency, kids: tuple[str, ...], uses: tuple[str, ...], since: int, now: int
+) -> tuple[Key, ...]:
     """The keys that end: those named, or those of these uses, or else all that the agency's machine holds.
+
+    Of a use, what stands now ends and what stood at `since`: nobody is there to say which of them a thief has.
 
     Raises:
         Refusal: UNKNOWN_KEY, EMERGENCY_OP (the operational key is meant).
     """
     if "op" in uses or any(len(kid) >= 6 and agency.op_kid.startswith(kid) for kid in kids):
         raise Refusal("EMERGENCY_OP")
-    alive = [k for k in agency.keys.values() if now < k.exp and (k.revoked is None or now < k.revoked)]
+    alive = [*stood(agency, now, now), *stood(agency, since, now)]
+    alive = list({key.kid: key for key in alive if key.stands_from(since)}.values())
     wanted = uses if uses or kids else tuple(map(str, (*RUNNING, Use.RENEW)))
     found = [key for key in alive if key.use in wanted]
     for kid in kids:

@@ -104,8 +104,9 @@ def emergency_start(
     reading = asked(Relay, charter, asks, world, lambda line: work.read(line, partnership, world))
     view, now = reading.view, world.now()
     agency = view.find(named)
-    keys = work.chosen(agency, kids, uses, now)
-    made = work.start(signer.key, agency, keys, reason, read_moment(since, now), now)
+    at = read_moment(since, now)
+    keys = work.chosen(agency, kids, uses, at, now)
+    made = work.start(signer.key, agency, keys, reason, at, now)
     tell(work.described(made, view))
     with new_files(out.parent) as files:
         files.public(out.name, made.to_bytes())

@@ -113,6 +113,12 @@ def recover_op(
     is_flag=True,
     help="The keys are here, and somebody else has them too: the store and what it can open stay.",
 )
+@click.option(
+    "--since",
+    default="now",
+    show_default=True,
+    help="With --copied, when they were copied: now, or such as 2027-01-04T09:00Z.",
+)
 @DEMONSTRATION
 @CHANGE
 @click.pass_obj
@@ -121,6 +127,7 @@ def recover_agent(
     folder: Path,
     lent: Lent,
     copied: bool,
+    since: str,
     demonstration_cost: bool,
     change: Change,
 ) -> None:
@@ -128,7 +135,8 @@ def recover_agent(
 
     Lost: what was sealed to them stays closed. Look for a backup first: restored keys open what new ones cannot.
     Copied (--copied): agent.fpk and agent.db stay here, so what waits at the relay is still opened; the thief, who has
-    copies, is not let in. Stop the agent first.
+    copies, is not let in. Stop the agent first. Were they copied earlier? Say when (--since): what the old keys signed
+    from then on is in doubt, and every agency that took such a message is told.
 
     Where agent.fpk is gone, or two people have ended its keys (fenpost-keys emergency), an IG officer of the agency
     lends her request key. Killed at any moment, run it again.
@@ -137,19 +145,26 @@ def recover_agent(
     Example:
       fenpost-keys recover agent --dir peacock --officer peacock-officer/officer.fpk
       fenpost-keys recover agent --dir peacock --officer peacock-officer/officer.fpk --copied
+      fenpost-keys recover agent --dir peacock --copied --since 2027-01-04T09:00Z
     """
     from keys_tooling import bare_side, recovering
     from keys_tooling.carrying_out import carry_out, given
     from keys_tooling.demonstration import cost
     from keys_tooling.passphrases import known_passphrase
+    from keys_tooling.policy_asking import read_moment
     from keys_tooling.root_files import Locked
 
+    stolen = None if since == "now" else read_moment(since, world.now())
+    if stolen is not None and (not copied or stolen > world.now()):
+        raise click.UsageError(
+            "--since goes with --copied, and is when they were copied: a moment that is past."
+        )
     passphrase = known_passphrase(change.passphrase_file, "the administrator's keys")
     side = bare_side.without_agent(folder, passphrase, lent.key(passphrase))
     before = recovering.copied_keys(folder, passphrase, side.admin.agency) if copied else None
-    locked, told = Locked(passphrase, cost(demonstration_cost)), given(copied=copied)
+    locked, told = Locked(passphrase, cost(demonstration_cost)), given(copied=copied, since=stolen)
     with lent.asked_for():
         carry_out(
             world, side, passphrase, change, "recover agent", told,
-            lambda reading, own: recovering.new_agent(reading, own, told, locked, world, before),
+            lambda reading, own: recovering.new_agent(reading, own, told, locked, world, before, stolen),
         )  # fmt: skip

@@ -19,6 +19,7 @@ from keys_tooling.keyfiles import read_secret
 from keys_tooling.own_side import OwnSide
 from keys_tooling.partnership import ADMIN, AGENT
 from keys_tooling.plan import Given, Plan, Said, add_key, revoke
+from keys_tooling.revocation import UNDOES, stood
 from keys_tooling.root_files import Brought, Locked, locked_file, next_roots
 from schemas.canonical import Json, b64
 from schemas.directory import Agency
@@ -142,12 +143,15 @@ def new_agent(
     locked: Locked,
     world: World,
     copied: AgentKeys | None = None,
+    since: int | None = None,
 ) -> Plan:
     """New running keys in a new agent.fpk, and the end of all that the old one held.
 
     Args:
         copied: the keys that a thief has too. The store's key and the receiving keys stay then: they are the only ones
             that open what waits. Nothing else of them does.
+        since: from when those that stood then end, in Unix seconds, also if they were rotated out by now; newer ones
+            end now. None for now.
     """
     agency, now = reading.view.agencies[own.admin.agency], world.now()
     start = now - BACKDATE
@@ -163,13 +167,13 @@ def new_agent(
         add_key(Use.PREKEY, ALGORITHM[Use.PREKEY], b64(one.key.public), one.nbf, one.nbf + 2 * WEEK)
         for one in fresh.prekeys
     ]
-    old = [
-        key
-        for key in agency.keys.values()
-        if key.use in RUNNING and key.exp > now and (key.revoked is None or now < key.revoked)
-    ]
+    end = now if since is None else since
+    ends = {key.kid: at for at in (now, end) for key in stood(agency, at, now) if key.use in RUNNING}
+    old = sorted((agency.keys[kid] for kid in ends), key=lambda key: (key.nbf, key.kid))
     reason = "lost" if copied is None else "compromised"
-    says += [revoke(key.kid, reason, now) for key in sorted(old, key=lambda key: (key.nbf, key.kid))]
+    says += [revoke(key.kid, reason, ends[key.kid]) for key in old]
+    signing = dict.fromkeys(key.use for key in old if key.use is not Use.PREKEY)
+    undoes = tuple(f"{use}: {UNDOES[use]}" for use in signing) if end < now else ()
     mark = keys.msg.kid[:6].replace("-", "0").replace("_", "0").lower()
     return Plan(
         "recover agent",
@@ -177,7 +181,7 @@ def new_agent(
         agency.id,
         tuple(says),
         (locked_file(f"next-agent-{mark}.fpk", AGENT, keys.to_json(), AgentKeys.HOLDS, locked, world),),
-        CLOSED if copied is None else KEPT,
+        CLOSED if copied is None else (*KEPT, *undoes),
         AFTER_LOSS if copied is None else AFTER_COPY,
     )
 

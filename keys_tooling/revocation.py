@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from keys_tooling.directory_reading import Reading
+from keys_tooling.moments import moment
 from keys_tooling.own_side import OwnSide
 from keys_tooling.plan import Given, Plan, revoke
 from schemas.directory import Agency, Directory, Key
@@ -24,12 +25,24 @@ UNDOES = {
     Use.POLICY: "she signs nothing more; what she signed stays in force",
 }
 """What the end of a key of each use undoes, as the plan says it."""
+FLEETING = frozenset({Use.AUTH, Use.PREKEY})
+"""Uses of which nobody looks back at a key that is over: there are many, and each end would be a statement for ever."""
 
 
 def revoke_keys(
-    reading: Reading, own: OwnSide, given: Given, keys: list[Key], reason: str, since: int, now: int
+    reading: Reading,
+    own: OwnSide,
+    given: Given,
+    keys: list[Key],
+    reason: str,
+    since: int,
+    now: int,
+    kept: tuple[str, ...] = (),
 ) -> Plan:
     """The end of keys of the own agency.
+
+    Args:
+        kept: what the plan says of keys that it leaves standing (`staying`).
 
     Raises:
         Refusal: UNKNOWN_KEY (none is left to end), OFFICERS (nobody would be left who reads the agency's records).
@@ -37,7 +50,10 @@ def revoke_keys(
     agency = reading.view.agencies[own.admin.agency]
     if not keys:
         raise Refusal(
-            "UNKNOWN_KEY", "Your agency has no such key. Look: fenpost-keys role roster, agency show."
+            "UNKNOWN_KEY",
+            " ".join(
+                ("Your agency had no such key then. Look: fenpost-keys role roster, agency show.", *kept)
+            ),
         )
     ending = [key for key in keys if key.revoked is None or since < key.revoked]
     check_officers(agency, ending, now)
@@ -46,7 +62,8 @@ def revoke_keys(
     affects = [f"{use}: {UNDOES[use]}" for use in uses]
     if Use.PREKEY in uses or Use.MSG in uses:
         affects += [f"members that may have sealed to you: {_members(reading.view, agency.id)}"]
-    after = [
+    after = list(kept)
+    after += [
         f"no {use} key is left: have the agent make one now (fenpost-keys rotate --use {use})" for use in bare
     ]
     if reason == "compromised":
@@ -60,8 +77,34 @@ def revoke_keys(
     return Plan("revoke", given, agency.id, says, affects=tuple(affects), after=tuple(after))
 
 
-def chosen(agency: Agency, kids: tuple[str, ...], use: str | None, person: str | None, now: int) -> list[Key]:
-    """The keys that are meant: by id (its beginning is enough), by use, or a person's; the ended ones left out.
+def stood(agency: Agency, since: int, now: int) -> list[Key]:
+    """The keys that an end from `since` on is meant for: those that were published by then, and were not over by then.
+
+    One that was rotated out since, or ended from a later second on, is among them: what it signed in between is in
+    doubt too (V11). One that was published later is not, unless a key published it that was in other hands, or it is
+    the first of its use.
+    """
+    return [
+        key
+        for key in agency.keys.values()
+        if key.stands_from(since)
+        and not _later(agency, key, since, now)
+        and (key.stands_from(now) or key.use not in FLEETING)
+    ]
+
+
+def _later(agency: Agency, key: Key, since: int, now: int) -> bool:
+    """Whether it came after `since` and is not the first of its kind; an end from now on asks for no dates."""
+    if now <= since or key.ts <= since or agency.in_other_hands(key.by) is not None:
+        return False
+    alike = (one for one in agency.keys.values() if (one.use, one.person) == (key.use, key.person))
+    return min(one.ts for one in alike) < key.ts
+
+
+def chosen(
+    agency: Agency, kids: tuple[str, ...], use: str | None, person: str | None, since: int, now: int
+) -> list[Key]:
+    """The keys that are meant: by id (its beginning is enough), or those of a use or a person that stood at `since`.
 
     Raises:
         Refusal: UNKNOWN_KEY (an id that is none, or begins several).
@@ -72,16 +115,29 @@ def chosen(agency: Agency, kids: tuple[str, ...], use: str | None, person: str |
         if len(match) != 1:
             raise Refusal("UNKNOWN_KEY", f"{kid[:12]} is not one key of your agency. Give more of its id.")
         found += match
-    alive = [
-        key for key in agency.keys.values() if now < key.exp and (key.revoked is None or now < key.revoked)
-    ]
-    if use is not None:
-        found += [key for key in alive if key.use == use]
-    if person is not None:
-        found += [key for key in alive if key.person == person]
+    found += [key for key in stood(agency, since, now) if _meant(key, use, person)]
     return sorted(
         {key.kid: key for key in found}.values(), key=lambda key: (key.use == Use.AUTH, key.use, key.nbf)
     )
+
+
+def staying(
+    agency: Agency, kids: tuple[str, ...], use: str | None, person: str | None, since: int, now: int
+) -> tuple[str, ...]:
+    """A sentence for each key of this use or person that stands and is left out, because it came after `since`."""
+    return tuple(
+        f"{key.use} key {key.kid[:12]}… was published later, {moment(key.ts)}, and stays. If nobody of you made it, "
+        f"or it was taken too: fenpost-keys revoke {key.kid[:12]} --reason compromised"
+        for key in agency.keys.values()
+        if _meant(key, use, person)
+        and key.stands_from(now)
+        and _later(agency, key, since, now)
+        and not any(key.kid.startswith(kid) for kid in kids)
+    )
+
+
+def _meant(key: Key, use: str | None, person: str | None) -> bool:
+    return (use is not None and key.use == use) or (person is not None and key.person == person)
 
 
 def ended_before(agency: Agency, use: str | None, person: str | None, now: int) -> bool:
@@ -89,14 +145,14 @@ def ended_before(agency: Agency, use: str | None, person: str | None, now: int) 
     return any(
         key.revoked is not None and key.revoked <= now
         for key in agency.keys.values()
-        if (use is not None and key.use == use) or (person is not None and key.person == person)
+        if _meant(key, use, person)
     )
 
 
 def check_officers(agency: Agency, ending: list[Key], now: int) -> None:
     """Raises Refusal OFFICERS unless somebody is left who reads the agency's records."""
     gone = {key.kid for key in ending}
-    if any(key.use == Use.IG for key in ending) and not any(
+    if any(key.use == Use.IG and key.stands_from(now) for key in ending) and not any(
         key.stands(now) for key in agency.ig.values() if key.kid not in gone
     ):
         raise Refusal("OFFICERS", "She is the last officer of your agency. Publish her successor first.")
