@@ -162,9 +162,10 @@ def operational(seen: Seen, own: Agency) -> list[Check]:
 def published(seen: Seen, own: Agency) -> list[Check]:
     """Each standing key of the agency's is held somewhere that was looked at.
 
-    Where no agent answers, receiving keys are not looked for: it moved them into its store, where they can be erased.
+    Where no agent answers, receiving keys are not looked for, it moved them into its store, where they can be erased;
+    nor what it renewed itself. But a key that a stolen renew key published is named, whoever holds it.
     """
-    missing, unseen, found = list[Key](), list[Key](), 0
+    missing, unseen, stolen, found = list[Key](), list[Key](), list[Key](), 0
     renew = {key.kid for key in own.keys.values() if key.use == Use.RENEW}
     for key in _standing(own, seen.now):
         if key.kid in seen.held.kids or (seen.running or {}).get(key.kid):
@@ -173,12 +174,21 @@ def published(seen: Seen, own: Agency) -> list[Check]:
             seen.running is not None or (key.by not in renew and key.use is not Use.PREKEY)
         ):
             missing.append(key)
+        elif key.use in RUNNING and own.in_other_hands(key.by) is not None:
+            stolen.append(key)
         else:
             unseen.append(key)
     checks = [Check("held", True, f"{found} published keys match a private key that is held here.")]
     for key in missing:
         say = f"The directory has a {key.use} key that nobody here holds ({key.kid[:12]}…). "
         checks.append(Check("held", False, say + "If nobody made it, revoke it at once: fenpost-keys revoke"))
+    for key in stolen:
+        say = (
+            f"A {key.use} key stands ({key.kid[:12]}…) that a renew key published, and that renew key was in other "
+            "hands since. It is in no file here that opened. Whoever had that key may hold this one too, so end it: "
+            f"fenpost-keys revoke {key.kid[:12]} --reason compromised"
+        )
+        checks.append(Check("held", False, say))
     if unseen:
         names = ", ".join(sorted({str(key.person or key.use) for key in unseen}))
         say = f"Not looked at, because their files are not here or did not open: {names}."

@@ -21,7 +21,7 @@ from keys_tooling.signed_here import SIGNED
 from schemas.chain import Chain
 from schemas.keyfile import QUICK, lock
 from schemas.keyring import PersonKeys
-from schemas.keys import SigningKey, Use
+from schemas.keys import OpeningKey, SigningKey, Use
 from schemas.signing import Signed
 from tests.keys_tooling.admin_place import done, made, run
 from tests.keys_tooling.policy_place import served, write_secret
@@ -167,6 +167,31 @@ def test_receiving_keys_that_an_agent_keeps_in_its_store_are_nobodys_fault(place
     place.write("agent.fpk", place.party.member.agent.without_prekeys())
     found = place.check()
     assert (found.exit, found.wrong) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("use", "stolen"), [(Use.MSG, True), (Use.PREKEY, True), (Use.MSG, False), (Use.PREKEY, False)]
+)
+def test_a_key_that_a_stolen_renew_key_published_is_named_though_no_agent_answers(
+    place: Place, use: Use, stolen: bool
+):
+    agent, theirs = place.party.member.agent, bytes(range(32))
+    public = SigningKey(theirs).public if use is Use.MSG else OpeningKey(theirs).public
+    chain = Chain(place.party.id, agent.renew, place.party.admin.seq, place.party.admin.head)
+    place.world.take(chain.add_key(use, public, NOW, NOW + 9 * DAY, NOW))
+    chain = Chain(place.party.id, place.party.admin.op, chain.seq, chain.head)
+    why = "compromised" if stolen else "lost"
+    place.world.take(chain.revoke(agent.renew.kid, why, NOW + 900, NOW + 900))
+    place.world.write_relay_folder()
+    place.world.clock.advance(1000)
+    found = place.check()
+    if not stolen:  # what an agent renewed itself may be in its store
+        assert "that a renew key published" not in found.wrong
+        return
+    kid = next(row["kid"] for row in found.said["keys"] if row["use"] == use and row["held"] is None)
+    assert f"A {use} key stands ({kid[:12]}…) that a renew key published" in found.wrong
+    assert f"fenpost-keys revoke {kid[:12]} --reason compromised" in found.wrong
+    assert found.exit == 1
 
 
 def test_a_file_that_still_opens_what_waits_is_not_to_be_destroyed(place: Place):
