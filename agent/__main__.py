@@ -291,24 +291,25 @@ def show_reconciliation(home: Path, as_json: bool, every: bool) -> None:
     "--acknowledge",
     "known",
     multiple=True,
-    metavar="NUMBER|agents|messages",
+    metavar="NUMBER|agents|messages:NAME",
     help="A statement in your agency's name that is right, by its number; that a second agent was seen to; or that "
-    "messages in doubt were looked over.",
+    "messages in doubt were looked over, by the name that doctor shows for them.",
 )
 def doctor(home: Path, as_json: bool, known: tuple[str, ...]) -> None:
     """Check the folder, the keys' dates, the clock, the relay and the log; exit 1 when something needs somebody."""
     from agent.doctor import examine
 
     if known:
-        numbers = [one for one in known if one not in ("agents", "messages")]
+        names = [one for one in known if one.startswith("messages:")]
+        numbers = [one for one in known if one != "agents" and one not in names]
         if not all(one.isascii() and one.isdigit() for one in numbers):
             raise click.UsageError(
-                "--acknowledge takes the number of a statement, or the word agents or messages."
+                "--acknowledge takes the number of a statement, the word agents, or messages:NAME as doctor shows it."
             )
         said = {
             "statements": [int(one) for one in numbers],
             "two_agents": "agents" in known,
-            "messages": "messages" in known,
+            "messages": [one.removeprefix("messages:") for one in names],
         }
         line(home).ask("POST", "/v1/acknowledged", said)
 

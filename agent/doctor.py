@@ -264,7 +264,7 @@ def _in_doubt(state: dict[str, Any]) -> str:
             "REVOKED_KEY",
             f"{sum(one['messages'] for one in found)} messages were signed with a key that was in other hands by then. "
             f"Ring their senders before you act on them, by a number you already have: {names}. They are marked in "
-            "fenpost-agent inbox --all. When it is done: fenpost-agent doctor --acknowledge messages",
+            f"fenpost-agent inbox --all. When it is done: {_looked_over(found)}",
         )
     return "no message that was read here is in doubt"
 
@@ -278,9 +278,23 @@ def _untaken(state: dict[str, Any]) -> str:
             "UNTAKEN",
             f"{'At least ' if state['untaken_more'] else ''}{len(late)} times a desk has not taken on in time what "
             f"you sent it ({reds} of them RED). "
-            f"Ring: {'; '.join(desks)}.",
+            f"Ring: {'; '.join(desks)}.{_rung(late)}",
         )
     return "every desk took on in time what was sent to it"
+
+
+def _rung(late: list[dict[str, Any]]) -> str:
+    """What to type once somebody rang the desks that a key answered for which was in other hands."""
+    found = [one for one in late if one["acknowledge_as"]]
+    if not found:
+        return ""
+    said = f" {len(found)} times only a key says that they have, and it was in other hands by then."
+    return f"{said} When it is done: {_looked_over(found)}"
+
+
+def _looked_over(found: list[dict[str, Any]]) -> str:
+    names = sorted({one["acknowledge_as"] for one in found})
+    return " ".join(["fenpost-agent doctor", *(f"--acknowledge messages:{name}" for name in names)])
 
 
 def _lists(state: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ Rules of this house:
 - nothing is taken back: the message may be true, and a person finds out by ringing whom they know;
 - it is worked out from the directory when it is shown, so it goes when the word that made it is undone (K20);
 - it is counted until somebody says that these messages were looked at, and marked for good;
+- she says so of what she was shown, by a name that holds for no more than that: what came since is counted;
 - what such a key says was taken on counts as not taken on: its sender's people ring that desk.
 """
 
@@ -32,6 +33,8 @@ TAKEN = (
     "anybody has taken it on."
 )
 LOOKED_OVER, TOLD = "looked_over", "told_doubts"
+NAMED = 12
+"""How many characters of a key's id a name has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,24 @@ class Suspect:
     @property
     def mark(self) -> str:
         return f"{self.kid} {self.since}"
+
+
+@dataclass(frozen=True, slots=True)
+class Doubtful:
+    """All that is in doubt under one key: messages that people here were shown, and steps of sent ones."""
+
+    key: Suspect
+    count: int
+    taken: Sequence[Row[Any]]
+
+    @property
+    def total(self) -> int:
+        return self.count + len(self.taken)
+
+    @property
+    def name(self) -> str:
+        """What a person types when she has looked these over; it is another one as soon as there are more."""
+        return f"{self.key.kid[:NAMED]}.{self.total}"
 
 
 class Doubts:
@@ -67,38 +88,42 @@ class Doubts:
         ours = (one for one in self._suspects() if one.agency == agency and one.kid in signed)
         return TAKEN if any(heard >= one.since for one in ours) else None
 
-    def counted(self, c: Connection) -> list[tuple[Suspect, int]]:
-        """How many messages that people here were shown are in doubt, by key, and nobody has looked over yet."""
-        looked = set(_marks(c, LOOKED_OVER))
-        found = ((one, _count(c, one)) for one in self._suspects() if one.mark not in looked)
-        return [(one, count) for one, count in found if count]
+    def standing(self, c: Connection) -> list[Doubtful]:
+        """What is in doubt, by key, and nobody has looked over yet, all of it."""
+        looked, found = _looked_over(c), list[Doubtful]()
+        for one in self._suspects():
+            doubtful = Doubtful(one, _count(c, one), c.execute(_taken(one)).all())
+            if doubtful.total > looked.get(one.mark, 0):
+                found.append(doubtful)
+        return found
 
-    def taken(self, c: Connection) -> list[tuple[Suspect, Sequence[Row[Any]]]]:
-        """What was sent and such a key says is taken on, by key, as long as nobody has looked it over."""
-        looked = set(_marks(c, LOOKED_OVER))
-        found = ((one, c.execute(_taken(one)).all()) for one in self._suspects() if one.mark not in looked)
-        return [(one, rows) for one, rows in found if rows]
+    def looked_over(self, c: Connection, names: Iterable[str]) -> int:
+        """Somebody has looked over what stands under these names, and no more; returns how many messages.
 
-    def looked_over(self, c: Connection) -> int:
-        """Somebody has looked over all that is in doubt now; returns how many messages. Raises Refusal NOT_FOUND."""
-        counted, taken = self.counted(c), self.taken(c)
-        if not counted and not taken:
+        Raises:
+            Refusal: NOT_FOUND when nothing stands under one of them, or more by now; nothing is marked then.
+        """
+        wanted, standing = set(names), self.standing(c)
+        if not wanted <= {one.name for one in standing}:
             raise Refusal(
-                "NOT_FOUND", "No message in doubt waits to be looked over. Look at: fenpost-agent doctor"
+                "NOT_FOUND",
+                "No messages in doubt wait under that name, or more came since it was shown, so nothing was marked. "
+                "Look again: fenpost-agent doctor",
             )
-        _mark(c, LOOKED_OVER, [one for one, _ in (*counted, *taken)])
-        return sum(count for _, count in counted) + sum(len(rows) for _, rows in taken)
+        done = {one.key.mark: one.total for one in standing if one.name in wanted}
+        write_kv(c, LOOKED_OVER, json.dumps(_looked_over(c) | done, sort_keys=True))
+        return sum(done.values())
 
     def untold(self, c: Connection) -> dict[Suspect, list[str]]:
         """By key, the messages in doubt that lie in a case system which has not heard of it."""
         if not self._suspects():
             return {}
-        told = set(_marks(c, TOLD))
+        told = set(_told(c))
         return {one: _places(c, one) for one in self._suspects() if one.mark not in told}
 
     def told(self, c: Connection, one: Suspect) -> None:
         """The case system has heard of all that this key signed."""
-        _mark(c, TOLD, (one,))
+        write_kv(c, TOLD, json.dumps(sorted({*_told(c), one.mark})))
 
     def _suspects(self) -> tuple[Suspect, ...]:
         view = self._view()
@@ -116,12 +141,13 @@ def _suspects(view: Directory) -> list[Suspect]:
     ]
 
 
-def _marks(c: Connection, name: str) -> list[str]:
-    return list(json.loads(read_kv(c, name) or "[]"))
+def _looked_over(c: Connection) -> dict[str, int]:
+    """By mark, how many messages somebody has looked over."""
+    return dict(json.loads(read_kv(c, LOOKED_OVER) or "{}"))
 
 
-def _mark(c: Connection, name: str, more: Iterable[Suspect]) -> None:
-    write_kv(c, name, json.dumps(sorted({*_marks(c, name), *(one.mark for one in more)})))
+def _told(c: Connection) -> list[str]:
+    return list(json.loads(read_kv(c, TOLD) or "[]"))
 
 
 def _signed(one: Suspect) -> ColumnElement[bool]:

@@ -31,12 +31,15 @@ ROLE = Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")
 
 
 class Acknowledge(Frozen):
-    """Statements in our own name that somebody here knows of, by number; or that a second agent was seen to."""
+    """Statements in our own name that somebody here knows of, by number; that a second agent was seen to;
+    or that messages were looked over which a key signed that was in other hands by then, by the names they were shown
+    under."""
 
     statements: tuple[Annotated[int, Field(ge=0, le=2**31)], ...] = Field(default=(), max_length=500)
     two_agents: bool = False
-    messages: bool = False
-    """That the messages were looked over which a key signed that was in other hands by then."""
+    messages: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,43}\.[0-9]{1,10}$")], ...] = Field(
+        default=(), max_length=500
+    )
 
 
 class Compared(Frozen):
@@ -59,11 +62,13 @@ class Own:
         self._clock = clock
 
     async def acknowledge(self, form: Acknowledge) -> Json:
-        """Take a person's word. Raises Refusal NOT_FOUND when nothing of the kind waits."""
+        """Take a person's word. Raises Refusal NOT_FOUND when nothing of the kind waits, or more."""
         count = await self._book.acknowledge(form.statements) if form.statements else 0
         if form.two_agents:
             await self._book.twin.dealt_with()
-        looked = await self._store.run(self._doubts.looked_over) if form.messages else 0
+        looked = 0
+        if form.messages:
+            looked = await self._store.run(lambda c: self._doubts.looked_over(c, form.messages))
         return {"acknowledged": count, "two_agents": form.two_agents, "messages": looked}
 
     async def number(self, text: str) -> Json:

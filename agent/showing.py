@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from agent.denials import SAYS as KEPT_BACK
 from agent.denials import denied
 from agent.directory import Book
 from agent.doubts import SAYS as DOUBT
-from agent.doubts import TAKEN, Doubts, Suspect
+from agent.doubts import TAKEN, Doubtful, Doubts
 from agent.explaining import shown
 from agent.forms import Json
 from agent.own import Own
@@ -215,10 +216,16 @@ class Showing:
         sender = {"agency": row.from_a, "name": self._name(row.from_a), "desk": row.from_d}
         return {"from": sender, "desk": row.d, "rag": row.rag, "since": row.denied, "says": KEPT_BACK}
 
-    def _in_doubt(self, one: Suspect, count: int) -> Json:
+    def _in_doubt(self, one: Doubtful) -> Json:
         """Whose key was in other hands, since when, and how many messages that were shown here it signed since."""
-        sender = {"agency": one.agency, "name": self._name(one.agency)}
-        return {"from": sender, "since": one.since, "messages": count, "says": DOUBT}
+        sender = {"agency": one.key.agency, "name": self._name(one.key.agency)}
+        return {
+            "from": sender,
+            "since": one.key.since,
+            "messages": one.count,
+            "says": DOUBT,
+            "acknowledge_as": one.name,
+        }
 
     def _untaken(self, one: Untaken) -> Json:
         """What a desk has not taken on in time: which desk and how urgent, and nothing of what it says."""
@@ -230,18 +237,19 @@ class Showing:
             "says": TAKEN if one.state == "taken-on" else sentence(one.state),
             "since": one.since,
             "acknowledge_by": one.acknowledge_by,
+            "acknowledge_as": one.acknowledge_as,
         }
 
-    def _late(self, c: Connection, now: int) -> list[Untaken]:
+    def _late(self, c: Connection, doubtful: Sequence[Doubtful], now: int) -> list[Untaken]:
         """What desks have not taken on in time, first what only a key says that was in other hands."""
         at = self._book.policies.at
         doubted = [
             Untaken(
                 row.mid, row.rag, row.a, row.d, "taken-on", row.ts,
-                deadlines(at(row.sent), row.rag, row.sent).acknowledge,
+                deadlines(at(row.sent), row.rag, row.sent).acknowledge, one.name,
             )
-            for _, rows in self.doubts.taken(c)
-            for row in rows
+            for one in doubtful
+            for row in one.taken
         ]  # fmt: skip
         return [*doubted, *untaken(c, at, now)][:MOST]
 
@@ -260,7 +268,8 @@ class Showing:
                 .where(sealings.c.state == "waiting")
                 .group_by(sealings.c.code)
             )
-            late = self._late(c, now)
+            doubtful = self.doubts.standing(c)
+            late = self._late(c, doubtful, now)
             return {
                 "waiting": c.execute(waiting).scalar_one(),
                 "waiting_because": {code: count for code, count in c.execute(stuck) if code},
@@ -270,7 +279,7 @@ class Showing:
                 "not_confirmed": [self._waiting(row) for row in unconfirmed(c)],
                 "untaken": [self._untaken(one) for one in late],
                 "untaken_more": len(late) == MOST,
-                "in_doubt": [self._in_doubt(*one) for one in self.doubts.counted(c)],
+                "in_doubt": [self._in_doubt(one) for one in doubtful if one.count],
                 "over_unproven": [self._kept_back(row) for row in denied(c)],
                 "reviews_due": reviews_due(c, now),
                 "reconciliation": findings.counts(c),

@@ -71,6 +71,8 @@ class Untaken:
     state: str
     since: int
     acknowledge_by: int
+    acknowledge_as: str | None = None
+    """Where only a key says that it is taken on that was in other hands: the name of this doubt (V11)."""
 
 
 def untaken(c: Connection, policy_at: Callable[[int], Policy | None], now: int) -> list[Untaken]:

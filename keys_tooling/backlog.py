@@ -63,8 +63,8 @@ def doubted(said: Mapping[str, Any]) -> list[Check]:
     if stolen:
         count = sum(one["messages"] for one in stolen)
         say = f"{count} messages were signed with a key that was in other hands by then. Ring their senders before "
-        say += f"anybody acts on them, by a number from your paper list: {_names(stolen)}. When it is done: "
-        rows.append(Check("in doubt", False, f"{say}fenpost-agent doctor --acknowledge messages"))
+        say += f"anybody acts on them, by a number from your paper list: {_names(stolen)}. When it is done, "
+        rows.append(Check("in doubt", False, f"{say}type what this says at its end: fenpost-agent doctor"))
     if kept:
         say = f"{len(kept)} messages are kept back: the relay says that they are over, and shows no proof. "
         rows.append(Check("kept back", False, f"{say}Ring who sent them: {_names(kept)}."))

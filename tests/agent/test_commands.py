@@ -247,7 +247,9 @@ async def test_a_safety_number_is_shown_and_marked_and_what_was_done_in_our_name
         code, _, err = await type_in("doctor", "--dir", home, "--acknowledge", "agents")
         assert (code, err.startswith("NOT_FOUND: No second agent")) == (1, True)
         code, _, err = await type_in("doctor", "--dir", home, "--acknowledge", "messages")
-        assert (code, err.startswith("NOT_FOUND: No message in doubt")) == (1, True)
+        assert (code, "messages:NAME as doctor shows it" in err) == (2, True)
+        code, _, err = await type_in("doctor", "--dir", home, "--acknowledge", "messages:abcdefghijkl.1")
+        assert (code, err.startswith("NOT_FOUND: No messages in doubt")) == (1, True)
 
 
 async def knows(home):

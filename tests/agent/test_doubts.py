@@ -5,11 +5,13 @@ import secrets
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import update
 
-from agent.doctor import _in_doubt
+from agent.doctor import _in_doubt, _untaken
 from agent.doubts import SAYS, TAKEN
 from agent.forms import Send, TakeOn
 from agent.own import Acknowledge
+from agent.tables import inbox
 from schemas.canonical import b64
 from schemas.errors import Refusal
 from schemas.keyfile import QUICK, lock
@@ -57,6 +59,15 @@ async def in_doubt(agent):
     return (await agent.showing.status())["in_doubt"]
 
 
+def names(status, where):
+    """Under which names a person is shown what is in doubt."""
+    return {one["acknowledge_as"] for one in status[where]}
+
+
+async def looked_over(agent, *shown):
+    return (await agent.office.own.acknowledge(Acknowledge(messages=shown)))["messages"]
+
+
 async def test_what_was_signed_when_the_key_was_in_other_hands_is_marked_and_counted(world):
     async with world.relay(), quiet(world, "Peacock") as peacock, quiet(world, "IDVAS") as idvas:
         first, second, third = [await sent(world, peacock) for _ in range(3)]
@@ -71,6 +82,9 @@ async def test_what_was_signed_when_the_key_was_in_other_hands_is_marked_and_cou
             _in_doubt(await idvas.showing.status())
         assert "2 messages" in refusal.value.say
         assert "Peacock" in refusal.value.say
+        assert refusal.value.say.endswith(
+            f"When it is done: fenpost-agent doctor --acknowledge messages:{found['acknowledge_as']}"
+        )
 
 
 async def test_it_is_counted_until_somebody_looked_over_it_and_again_when_more_is_known(world):
@@ -79,12 +93,67 @@ async def test_it_is_counted_until_somebody_looked_over_it_and_again_when_more_i
             mids = [await sent(world, peacock) for _ in range(2)]
             await idvas.inbox.collect(0)
             await ended(world, idvas, "compromised", world.now - HOUR)
-            assert (await idvas.office.own.acknowledge(Acknowledge(messages=True)))["messages"] == 1
+            (name,) = names(await idvas.showing.status(), "in_doubt")
+            assert await looked_over(idvas, name) == 1
         async with quiet(world, "IDVAS") as idvas:  # a restart forgets neither
             assert _in_doubt(await idvas.showing.status()).startswith("no message")
             assert await doubts(idvas) == {mids[0]: None, mids[1]: SAYS}
             await ended(world, idvas, "compromised", world.now - 2 * HOUR)
             assert [found["messages"] for found in await in_doubt(idvas)] == [2]
+
+
+async def test_looked_over_is_only_what_was_shown(tmp_path):
+    """A second agency's key turns out to be stolen when a person has looked, and before she says that she did."""
+    world = World.again(tmp_path, "Peacock", "IDVAS", "Harbour")
+    async with world.relay(), quiet(world, "IDVAS") as idvas:
+        async with quiet(world, "Peacock") as peacock, quiet(world, "Harbour") as harbour:
+            for agent in (peacock, harbour):
+                await asked(agent)
+        await idvas.inbox.collect(0)
+        await ended(world, idvas, "compromised", world.now - HOUR)
+        (shown,) = await in_doubt(idvas)
+        kid = world.parties["Harbour"].member.agent.msg.kid
+        harbours = chain_of(world, "Harbour").revoke(kid, "compromised", world.now - HOUR, world.now)
+        await state(world, "Harbour", harbours)
+        await idvas.book.refresh()
+        assert await looked_over(idvas, shown["acknowledge_as"]) == 1
+        assert [one["from"]["name"] for one in await in_doubt(idvas)] == ["Harbour"]
+
+
+async def test_a_name_that_was_shown_does_not_hold_for_more_under_the_same_key(world):
+    """Of two messages of one key, people here were shown one; the second is handed over when she has looked."""
+    async with world.relay(), quiet(world, "Peacock") as peacock, quiet(world, "IDVAS") as idvas:
+        mids = [await sent(world, peacock) for _ in range(2)]
+        await idvas.inbox.collect(0)
+        await ended(world, idvas, "compromised", world.now - DAY)
+        await handed(idvas, mids[1], None)
+        (before,) = names(await idvas.showing.status(), "in_doubt")
+        await handed(idvas, mids[1], world.now)
+        with pytest.raises(Refusal, match="NOT_FOUND"):
+            await looked_over(idvas, before)
+        assert [found["messages"] for found in await in_doubt(idvas)] == [2]
+        await handed(idvas, mids[1], None)
+        assert await looked_over(idvas, before) == 1
+        assert await in_doubt(idvas) == []
+        await handed(idvas, mids[1], world.now)  # and after she said so
+        (more,) = await in_doubt(idvas)
+        assert await looked_over(idvas, more["acknowledge_as"]) == 2
+
+
+async def test_of_two_names_with_one_that_does_not_hold_nothing_is_marked(world):
+    async with world.relay(), quiet(world, "Peacock") as peacock, quiet(world, "IDVAS") as idvas:
+        await sent(world, peacock)
+        await idvas.inbox.collect(0)
+        await ended(world, idvas, "compromised", world.now - DAY)
+        (shown,) = names(await idvas.showing.status(), "in_doubt")
+        with pytest.raises(Refusal, match="NOT_FOUND"):
+            await looked_over(idvas, shown, "abcdefghijkl.1")
+        assert names(await idvas.showing.status(), "in_doubt") == {shown}
+
+
+async def handed(agent, mid, ts):
+    """Bring an item into the state before, or after, it was handed over to people."""
+    await agent.store.run(lambda c: c.execute(update(inbox).where(inbox.c.mid == mid).values(handed=ts)))
 
 
 async def test_a_case_system_that_reads_files_is_told_once(world):
@@ -213,7 +282,13 @@ async def test_what_a_stolen_key_says_was_taken_on_is_named_until_somebody_rang_
         assert (late["mid"], late["to"]["name"], late["says"]) == (mid, "IDVAS", TAKEN)
         found = {one: (await peacock.showing.message(one))["desks"][0] for one in (honest, mid)}
         assert {one: desk["doubt"] for one, desk in found.items()} == {honest: None, mid: TAKEN}
-        assert (await peacock.office.own.acknowledge(Acknowledge(messages=True)))["messages"] == 1
+        with pytest.raises(Refusal, match="UNTAKEN") as refusal:
+            _untaken(await peacock.showing.status())
+        (name,) = names(await peacock.showing.status(), "untaken")
+        assert refusal.value.say.endswith(
+            f"When it is done: fenpost-agent doctor --acknowledge messages:{name}"
+        )
+        assert await looked_over(peacock, name) == 1
         assert (await peacock.showing.status())["untaken"] == []
         with pytest.raises(Refusal, match="NOT_FOUND"):
-            await peacock.office.own.acknowledge(Acknowledge(messages=True))
+            await looked_over(peacock, name)

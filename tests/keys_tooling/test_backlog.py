@@ -62,7 +62,7 @@ def test_messages_in_doubt_are_counted_and_their_senders_named_once_to_be_rung()
     assert not found.ok
     assert found.say.startswith("7 messages were signed with a key that was in other hands by then.")
     assert "by a number from your paper list: IDVAS, ag1x." in found.say
-    assert found.say.endswith("When it is done: fenpost-agent doctor --acknowledge messages")
+    assert found.say.endswith("When it is done, type what this says at its end: fenpost-agent doctor")
 
 
 async def test_the_state_of_an_agent_that_took_such_messages_is_read_as_it_is(tmp_path: Path):
@@ -76,7 +76,8 @@ async def test_the_state_of_an_agent_that_took_such_messages_is_read_as_it_is(tm
         found = said(await idvas.showing.status(), {})["in doubt"]
         assert (found.ok, found.say[:10]) == (False, "2 messages")
         assert "paper list: Peacock." in found.say
-        await idvas.office.own.acknowledge(Acknowledge(messages=True))
+        (name,) = [one["acknowledge_as"] for one in (await idvas.showing.status())["in_doubt"]]
+        await idvas.office.own.acknowledge(Acknowledge(messages=(name,)))
         assert "in doubt" not in said(await idvas.showing.status(), {})
 
 
