@@ -186,10 +186,16 @@ def _officers(state: dict[str, Any]) -> str:
 
 def _people(state: dict[str, Any]) -> str:
     """Keys of people that end within 60 days are named; within 14, or not looked at for 90, somebody must act."""
-    said = "; ".join(person_due(one) for one in state["people_due"])
-    if any(one["urgent"] for one in state["people_due"]):
-        raise Refusal("STALE_KEY", f"Ask your administrator to see to these: {said}.")
+    said = _due(state["people_due"], person_due, "Ask your administrator to see to these: {}.")
     return said or "in time, and looked over within the quarter"
+
+
+def _due(found: list[dict[str, Any]], words: Callable[[dict[str, Any]], str], ask: str) -> str:
+    """What is due, in words. Raises Refusal STALE_KEY, with what to ask for, when it cannot wait."""
+    said = "; ".join(words(one) for one in found)
+    if any(one["urgent"] for one in found):
+        raise Refusal("STALE_KEY", ask.format(said))
+    return said
 
 
 def person_due(one: dict[str, Any]) -> str:
@@ -205,9 +211,8 @@ def person_due(one: dict[str, Any]) -> str:
 def _successors(state: dict[str, Any]) -> str:
     """The operational key and the roots end only when somebody puts the next in their place: within 14 days of the
     day, or after it, she must."""
-    said = "; ".join(successor_due(one) for one in state["successors_due"])
-    if any(one["urgent"] for one in state["successors_due"]):
-        raise Refusal("STALE_KEY", f"Ask your administrator to see to this: {said}. Nothing stops for it.")
+    ask = "Ask your administrator to see to this: {}. Nothing stops for it."
+    said = _due(state["successors_due"], successor_due, ask)
     return said or "the operational key and the root keys are not due to be replaced"
 
 
