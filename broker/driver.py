@@ -19,7 +19,6 @@ from typing import Any
 
 import aiosqlite
 
-LOCKING = "BEGIN IMMEDIATE"
 PATIENCE = 5000
 """Milliseconds to wait for a lock that somebody else holds."""
 
@@ -28,17 +27,23 @@ class Connection(aiosqlite.Connection):
     """A connection whose statements run where they are asked for, and whose commits run in its thread."""
 
     async def _execute(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        if args[:1] == (LOCKING,) and self._locked_at_once(fn, *args):
-            return None
-        if self._connection is None or fn == self._connection.commit or args[:1] == (LOCKING,):
+        if self._connection is None or fn == self._connection.commit:
             return await super()._execute(fn, *args, **kwargs)  # type: ignore[no-untyped-call]  # ships no types
         return fn(*args, **kwargs)
 
-    def _locked_at_once(self, begin: Callable[..., Any], *args: Any) -> bool:
-        """Take the write lock unless somebody else holds it: a backup, perhaps, and that may take its time."""
+    async def lock(self) -> None:
+        """Begin a transaction that writes: here, unless somebody else holds the lock, a backup perhaps.
+
+        Raises:
+            sqlite3.OperationalError: whoever holds it did not let go in time.
+        """
+        if not self._locked_at_once():
+            await super()._execute(self._lock)  # type: ignore[no-untyped-call]  # it may take its time
+
+    def _locked_at_once(self) -> bool:
         self._conn.execute("PRAGMA busy_timeout=0").close()
         try:
-            begin(*args)
+            self._lock()
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
                 raise
@@ -46,6 +51,9 @@ class Connection(aiosqlite.Connection):
         finally:
             self._conn.execute(f"PRAGMA busy_timeout={PATIENCE}").close()
         return True
+
+    def _lock(self) -> None:
+        self._conn.execute("BEGIN IMMEDIATE").close()
 
     def at_once(self) -> sqlite3.Cursor:
         """A cursor whose statements run here, without asking whether they belong in the thread: never a commit."""

@@ -25,7 +25,7 @@ from broker.epochs import Epochs
 from broker.instances import Instances
 from broker.ledger import Growth, Ledger, sign
 from broker.metrics import Metrics
-from broker.recording import Recorder
+from broker.recording import Recorder, Sealing
 from broker.store import Store, refused
 from broker.turn import Turn, Work
 from broker.underway import Underway
@@ -212,9 +212,7 @@ class Sequencer:
             ):
                 self._epochs.renew(now, self._view.directory, size)
             turn = Turn(now, size, self._view.directory, self._epochs, self._draw, self._view.shelf)
-            outcomes = await connection.run_sync(self._decide_all, turn, batch)
-            sealing = self._recorder.begin(turn.entries)
-            await connection.run_sync(queries.write, turn, self._epochs.unsaved)
+            outcomes, sealing = await connection.run_sync(self._decide_all, turn, batch)
             await sealing.done()
             growth, note = await connection.run_sync(self._write, turn)
         self._epochs.saved()
@@ -229,9 +227,14 @@ class Sequencer:
         self._instances.spent(turn.spent, self.submit)
         return outcomes
 
-    def _decide_all(self, connection: Connection, turn: Turn, batch: list[Waiting]) -> list[Outcome]:
+    def _decide_all(
+        self, connection: Connection, turn: Turn, batch: list[Waiting]
+    ) -> tuple[list[Outcome], Sealing]:
         queries.load(connection, turn, [waiting.work for waiting in batch])
-        return [self._decide(waiting.work, turn) for waiting in batch]
+        outcomes = [self._decide(waiting.work, turn) for waiting in batch]
+        sealing = self._recorder.begin(turn.entries)
+        queries.write(connection, turn, self._epochs.unsaved)  # while the records are being sealed
+        return outcomes, sealing
 
     def _write(self, connection: Connection, turn: Turn) -> tuple[Growth | None, str | None]:
         growth: Growth | None = None

@@ -13,14 +13,14 @@ import contextlib
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-from broker.driver import LOCKING, Connection, connect
+from broker.driver import Connection, connect
 from broker.upgrade import upgrade
 from schemas.errors import Refusal
 
@@ -33,9 +33,11 @@ class Store:
     """A SQLite file with one writer and a few readers."""
 
     def __init__(self, path: Path) -> None:
-        self._writing = _engine(path, 1, WRITER_PRAGMAS, LOCKING)
-        self._reading = _engine(path, READERS, READER_PRAGMAS, "BEGIN")
+        self._writing = _engine(path, 1, WRITER_PRAGMAS)
+        self._reading = _engine(path, READERS, READER_PRAGMAS)
+        event.listen(self._reading.sync_engine, "begin", _begun)
         self._writer: AsyncConnection | None = None
+        self._driver: Connection | None = None
 
     async def open(self) -> str:
         """Connect, upgrade, check; says which revision the store had.
@@ -44,8 +46,9 @@ class Store:
             Refusal: SETTINGS when the store does not keep what it is told, or is from a newer relay.
         """
         self._writer = await self._writing.connect()
-        found: str = await self._writer.run_sync(upgrade)
-        await self._writer.commit()
+        self._driver = cast("Connection", (await self._writer.get_raw_connection()).driver_connection)
+        async with self.turn() as connection:
+            found: str = await connection.run_sync(upgrade)
         for name, expected in WRITER_PRAGMAS.items():
             kept = (await self._writer.exec_driver_sql(f"PRAGMA {name}")).scalar()
             if str(kept).lower() != expected:
@@ -68,12 +71,18 @@ class Store:
         Raises:
             Refusal: DISK_FULL or UNAVAILABLE when the store cannot take it.
         """
-        connection = self._writer
-        if connection is None:
+        connection, driver = self._writer, self._driver
+        if connection is None or driver is None:
             raise Refusal("UNAVAILABLE")
         try:
-            async with connection.begin():
+            # Begun and ended at the driver: by SQLAlchemy's own way it costs as much as a message.
+            await driver.lock()
+            try:
                 yield connection
+                await _kept(connection, driver)
+            except BaseException:
+                await _undone(connection, driver)
+                raise
         except (DBAPIError, sqlite3.Error) as error:
             raise refused(error) from error
 
@@ -95,13 +104,24 @@ class Store:
         Raises:
             Refusal: UNAVAILABLE.
         """
-        if self._writer is not None:
-            driver = (await self._writer.get_raw_connection()).driver_connection
-            if isinstance(driver, Connection):
-                try:
-                    await driver.empty_log()
-                except sqlite3.Error as error:
-                    raise Refusal("UNAVAILABLE") from error
+        if self._driver is not None:
+            try:
+                await self._driver.empty_log()
+            except sqlite3.Error as error:
+                raise Refusal("UNAVAILABLE") from error
+
+
+async def _kept(connection: AsyncConnection, driver: Connection) -> None:
+    if connection.in_transaction():  # it counts one of its own once anything was executed through it
+        await connection.commit()
+    else:
+        await driver.commit()
+
+
+async def _undone(connection: AsyncConnection, driver: Connection) -> None:
+    if connection.in_transaction():
+        await connection.rollback()
+    await driver.rollback()  # nothing, where that was done
 
 
 def refused(error: DBAPIError | sqlite3.Error) -> Refusal:
@@ -112,7 +132,7 @@ def refused(error: DBAPIError | sqlite3.Error) -> Refusal:
     return Refusal("UNAVAILABLE")
 
 
-def _engine(path: Path, size: int, pragmas: dict[str, str], begin: str) -> AsyncEngine:
+def _engine(path: Path, size: int, pragmas: dict[str, str]) -> AsyncEngine:
     async def creator() -> Connection:
         connection = connect(path)
         await connection
@@ -139,10 +159,10 @@ def _engine(path: Path, size: int, pragmas: dict[str, str], begin: str) -> Async
             cursor.execute(f"PRAGMA {name}={value}")
         cursor.close()
 
-    @event.listens_for(engine.sync_engine, "begin")
-    def begun(connection: Any) -> None:
-        cursor = connection.connection.cursor()  # as broker.statements does, and for its reason
-        cursor.execute(begin)
-        cursor.close()
-
     return engine
+
+
+def _begun(connection: Any) -> None:
+    cursor = connection.connection.cursor()  # as broker.statements does, and for its reason
+    cursor.execute("BEGIN")
+    cursor.close()

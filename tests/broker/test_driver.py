@@ -7,7 +7,7 @@ import sqlite3
 import threading
 from pathlib import Path
 
-from broker.driver import LOCKING, connect
+from broker.driver import connect
 
 
 async def test_statements_run_here_and_commits_run_in_the_thread(tmp_path: Path) -> None:
@@ -49,9 +49,7 @@ async def test_waiting_for_somebody_elses_lock_leaves_the_loop_free(tmp_path: Pa
     connection = connect(tmp_path / "held.db")
     await connection
     try:
-        cursor = await connection.cursor()
-        await cursor.execute("PRAGMA busy_timeout=5000")
-        taking = asyncio.create_task(cursor.execute(LOCKING))
+        taking = asyncio.create_task(connection.lock())
         for _ in range(5):  # a loop that stood still would never come round to let the lock go
             await asyncio.sleep(0.01)
         assert not taking.done()
