@@ -1,4 +1,4 @@
-"""Records to be sealed, as a batch of bytes that any process can answer: the sealed record of each.
+"""Leaves to be made, as a batch of bytes that any process can answer: each leaf with the two records beside it.
 
 A draft holds epoch keys and a record's key, as the process that made it does. Whoever seals keeps none of them.
 """
@@ -9,64 +9,82 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from broker.memory import wipe
+from schemas.audit import Leaf
 from schemas.canonical import b64
 from schemas.hashing import Frames, framed
-from schemas.record_sealing import seal_epoch_record
+from schemas.record_sealing import TAG_SIZE, record_hash, seal_epoch_record, veil_record
 
 SECRET = 32
-BLANK = 22
-"""Characters of a blank: 16 bytes in base64url."""
+
+
+class Made(NamedTuple):
+    """What the log keeps: the relay's record, the sender's under its veil (nothing where there is none), the leaf."""
+
+    record: bytes
+    veiled: bytes
+    leaf: bytes
 
 
 class Draft(NamedTuple):
-    """What a relay's record is sealed from: the leaf's tag, what happened, and the keys."""
+    """What a leaf is made from.
+
+    `tag` is the leaf's, `ar` its third part (L9), `rk` the key of the relay's record, `keys` those of the epoch under
+    which it is sealed, `blanks` the tags that stand for nobody, one after the other, `plain` what happened, and
+    `sender` the sender's sealed record, if there is one.
+    """
 
     tag: bytes
-    plain: bytes
-    keys: tuple[bytes, ...]
-    blanks: tuple[str, ...]
+    ar: bytes
     rk: bytes
+    keys: tuple[bytes, ...]
+    blanks: bytes
+    plain: bytes
+    sender: bytes
 
-    def sealed(self) -> bytes:
-        return seal_epoch_record(b64(self.tag), self.plain, self.keys, self.rk, self.blanks)
+    def made(self) -> Made:
+        """The leaf is hashed from the very record that is stored."""
+        blanks = tuple(b64(self.blanks[at : at + TAG_SIZE]) for at in range(0, len(self.blanks), TAG_SIZE))
+        record = seal_epoch_record(b64(self.tag), self.plain, self.keys, self.rk, blanks)
+        veiled = veil_record(self.sender, self.tag, self.rk) if self.sender else b""
+        return Made(record, veiled, Leaf(self.tag, record_hash(record), self.ar).to_bytes())
 
 
 def packed(drafts: Sequence[Draft]) -> bytes:
-    """Two frames for each draft: its secrets, and what happened. Made in one piece: wipe it when it has served."""
+    """Three frames for each draft: its secrets, what happened, the sender's record. Made in one piece: wipe it when it
+    has served."""
     pieces: list[bytes] = []
-    for tag, plain, keys, blanks, rk in drafts:
-        size = (2 + len(keys)) * SECRET + 1 + len(blanks) * BLANK
-        ids = "".join(blanks).encode("ascii")
-        pieces += (size.to_bytes(4, "big"), tag, rk, bytes((len(keys),)), *keys, ids)
-        pieces += (len(plain).to_bytes(4, "big"), plain)
+    for tag, ar, rk, keys, blanks, plain, sender in drafts:
+        size = (3 + len(keys)) * SECRET + 1 + len(blanks)
+        pieces += (size.to_bytes(4, "big"), tag, ar, rk, bytes((len(keys),)), *keys, blanks)
+        pieces += (len(plain).to_bytes(4, "big"), plain, len(sender).to_bytes(4, "big"), sender)
     return b"".join(pieces)
 
 
 def unpacked(batch: bytes) -> list[Draft]:
     """Raises Refusal FORM."""
     frames = Frames(batch).frames(len(batch))
-    return [_draft(secrets, plain) for secrets, plain in zip(frames, frames, strict=True)]
+    return [_draft(*three) for three in zip(frames, frames, frames, strict=True)]
 
 
 def answered(batch: bytes) -> bytes:
-    """A frame for each draft of a packed batch; the keys that came in it are overwritten."""
+    """Three frames for each draft of a packed batch; the keys that came in it are overwritten."""
     drafts = unpacked(batch)
-    answer = b"".join([framed(draft.sealed()) for draft in drafts])
+    answer = b"".join([framed(part) for draft in drafts for part in draft.made()])
     for draft in drafts:
         wipe(*draft.keys, draft.rk)
     return answer
 
 
-def read(answer: bytes) -> list[bytes]:
+def read(answer: bytes) -> list[Made]:
     """What `answered` said. Raises Refusal FORM."""
-    return list(Frames(answer).frames(len(answer)))
+    frames = Frames(answer).frames(len(answer))
+    return [Made(*three) for three in zip(frames, frames, frames, strict=True)]
 
 
-def _draft(secrets: bytes, plain: bytes) -> Draft:
+def _draft(secrets: bytes, plain: bytes, sender: bytes) -> Draft:
     parts = Frames(secrets)
-    tag, rk, count = parts.take(SECRET), parts.take(SECRET), parts.take(1)[0]
+    tag, ar, rk, count = parts.take(SECRET), parts.take(SECRET), parts.take(SECRET), parts.take(1)[0]
     keys = tuple(parts.take(SECRET) for _ in range(count))
-    rest = secrets[2 * SECRET + 1 + count * SECRET :].decode("ascii")
-    blanks = tuple(rest[at : at + BLANK] for at in range(0, len(rest), BLANK))
+    blanks = secrets[(3 + count) * SECRET + 1 :]
     wipe(secrets)
-    return Draft(tag, plain, keys, blanks, rk)
+    return Draft(tag, ar, rk, keys, blanks, plain, sender)

@@ -13,7 +13,6 @@ import sys
 from dataclasses import dataclass
 
 from broker.memory import wipe
-from schemas.canonical import b64
 from schemas.directory import Agency, Directory, Key
 from schemas.keys import Use
 from schemas.record import epoch_info
@@ -92,12 +91,11 @@ class Epochs:
             else:
                 wipe(key)
 
-    def sealing(self, agencies: set[str]) -> tuple[tuple[bytes, ...], tuple[str, ...]]:
-        """The keys for these agencies, and blanks that round their number up to a multiple of four."""
+    def sealing(self, agencies: set[str]) -> tuple[tuple[bytes, ...], bytes]:
+        """The keys for these agencies, and blank tags that round their number up to a multiple of four."""
         keys = tuple(self.keys[agency] for agency in sorted(agencies) if agency in self.keys)
         count = -len(keys) % 4 if keys else 4
-        drawn = self._draw(TAG_SIZE * count) if count else b""
-        return keys, tuple(b64(drawn[at : at + TAG_SIZE]) for at in range(0, len(drawn), TAG_SIZE))
+        return keys, self._draw(TAG_SIZE * count) if count else b""
 
 
 SHARES = ("share-1", "share-2")

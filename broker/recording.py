@@ -24,11 +24,11 @@ class Sealing:
     away: asyncio.Future[bytes | None] | None
 
     async def done(self) -> None:
-        """Give each entry its record and its leaf."""
+        """Give each entry its leaf and its records."""
         answer = None if self.away is None else await self.away
-        sealed = [entry.draft.sealed() for entry in self.entries] if answer is None else read(answer)
-        for entry, record in zip(self.entries, sealed, strict=True):
-            entry.keep(record)
+        made = [entry.draft.made() for entry in self.entries] if answer is None else read(answer)
+        for entry, one in zip(self.entries, made, strict=True):
+            entry.keep(one)
 
 
 class Recorder:

@@ -17,10 +17,10 @@ from typing import Any, Protocol
 import orjson
 from sqlalchemy import Connection
 
-from broker.drafts import Draft
+from broker.drafts import Draft, Made
 from broker.epochs import Epochs
 from broker.ledger import Growth
-from schemas.audit import Event, Leaf, event_facts, event_tag
+from schemas.audit import Event, event_facts, event_tag
 from schemas.canonical import Json, b64
 from schemas.directory import Directory
 from schemas.envelope import Header, parse_header
@@ -28,7 +28,7 @@ from schemas.errors import Refusal
 from schemas.grants import Grant, Status, parse_grant, parse_status
 from schemas.policy import Policy
 from schemas.receipt import ENDED, State
-from schemas.record_sealing import check_size, record_hash, veil_record
+from schemas.record_sealing import check_size
 from schemas.sealing import Draw
 from schemas.shelf import Shelf
 from schemas.signing import Signed
@@ -87,12 +87,10 @@ class Agreement:
 
 @dataclass(slots=True)
 class Entry:
-    """A leaf of this turn, drafted when it is decided; its record is there once the turn has decided everything."""
+    """A leaf of this turn, drafted when it is decided; it is there once the turn has decided everything."""
 
     index: int
     draft: Draft
-    sender: bytes
-    ar: bytes
     record: bytes = b""
     veiled: bytes = b""
     leaf: bytes = b""
@@ -102,12 +100,8 @@ class Entry:
         """For the submitter, and then forgotten."""
         return self.draft.rk
 
-    def keep(self, record: bytes) -> None:
-        """The leaf is hashed from the very record that is stored."""
-        self.record = record
-        if self.sender:
-            self.veiled = veil_record(self.sender, self.draft.tag, self.draft.rk)
-        self.leaf = Leaf(self.draft.tag, record_hash(record), self.ar).to_bytes()
+    def keep(self, made: Made) -> None:
+        self.record, self.veiled, self.leaf = made
 
 
 class Work(Protocol):
@@ -269,7 +263,8 @@ class Turn:
         plain = event_facts(event, self.now, policy=None if policy is None else policy.version, **facts)
         check_size(plain)
         sealed, ar = sender_record or (b"", self.draw(32))
-        entry = Entry(self._size + len(self.entries), Draft(tag, plain, keys, blanks, rk), sealed, ar)
+        draft = Draft(tag, ar, rk, keys, blanks, plain, sealed)
+        entry = Entry(self._size + len(self.entries), draft)
         self.entries.append(entry)
         return entry
 

@@ -22,7 +22,6 @@ from broker.drafts import Draft
 from broker.recording import Recorder
 from broker.turn import Entry
 from schemas.audit import Leaf
-from schemas.canonical import b64
 from schemas.errors import Refusal
 from schemas.keys import SigningKey
 from schemas.record_sealing import record_hash
@@ -48,11 +47,12 @@ TRUTH = [True, False, True, False, True]
 
 
 def draft(number: int) -> Draft:
-    """A draft for `number % 4` agencies, with blanks up to four."""
+    """A draft for `number % 4` agencies, with blanks up to four; every other one has a sender's record."""
     few = number % 4
     keys = tuple(bytes((number, at)) * 16 for at in range(few))
-    blanks = tuple(b64(bytes((number, at)) * 8) for at in range(4 - few))
-    return Draft(bytes((number,)) * 32, b"{}" * number, keys, blanks, bytes((number, 9)) * 16)
+    blanks = b"".join(bytes((number, at)) * 8 for at in range(4 - few))
+    tag, ar, rk = bytes((number,)) * 32, bytes((number, 8)) * 16, bytes((number, 9)) * 16
+    return Draft(tag, ar, rk, keys, blanks, b"{}" * number, b"sender" * 500 * (number % 2))
 
 
 DRAFTS = [draft(number) for number in range(12)]
@@ -87,7 +87,7 @@ async def listening(calculator: Calculator) -> None:
 
 
 def entries() -> list[Entry]:
-    return [Entry(at, one, b"sender" * 500 * (at % 2), bytes(32)) for at, one in enumerate(DRAFTS)]
+    return [Entry(at, one) for at, one in enumerate(DRAFTS)]
 
 
 def children() -> list[psutil.Process]:
@@ -153,11 +153,10 @@ async def test_a_record_is_sealed_alike_wherever_it_is(calculator: Calculator, a
         await started(calculator)
     sealed = entries()
     await Recorder(calculator).begin(sealed).done()
-    assert [one.record for one in sealed] == [one.sealed() for one in DRAFTS]
+    assert [(one.record, one.veiled, one.leaf) for one in sealed] == [one.made() for one in DRAFTS]
     for one in sealed:
-        leaf = Leaf.parse(one.leaf)
-        assert (leaf.tag, leaf.relay_record) == (one.draft.tag, record_hash(one.record))
-        assert bool(one.veiled) is bool(one.sender)
+        assert Leaf.parse(one.leaf) == (one.draft.tag, record_hash(one.record), one.draft.ar)
+        assert bool(one.veiled) is bool(one.draft.sender)
 
 
 async def test_a_calculator_that_is_killed_leaves_nobody_waiting(calculator: Calculator, checks: Checks):
@@ -172,7 +171,7 @@ async def test_a_calculator_that_is_killed_leaves_nobody_waiting(calculator: Cal
     child.send_signal(signal.SIGKILL)
     assert await asyncio.wait_for(asyncio.gather(*waiting), 60) == [TRUTH] * 50
     await asyncio.wait_for(sealing, 60)
-    assert [one.record for one in sealed] == [one.sealed() for one in DRAFTS]
+    assert [one.record for one in sealed] == [one.made().record for one in DRAFTS]
     assert await checks.held(MIXED) == TRUTH
 
 
@@ -197,7 +196,7 @@ async def test_a_calculator_that_hangs_is_given_up(
     child.send_signal(signal.SIGSTOP)
     waiting, sealed = checks.held(MIXED), entries()
     await asyncio.wait_for(Recorder(calculator).begin(sealed).done(), 60)
-    assert [one.record for one in sealed] == [one.sealed() for one in DRAFTS]
+    assert [one.record for one in sealed] == [one.made().record for one in DRAFTS]
     assert await asyncio.wait_for(waiting, 60) == TRUTH
     child.wait(60)
 

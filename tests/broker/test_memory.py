@@ -51,7 +51,11 @@ def test_keys_of_an_epoch_that_another_replaces_are_wiped_too(epochs: Epochs, wo
 def test_a_batch_is_sealed_with_its_own_keys_and_leaves_the_senders_alone():
     drafts = [
         Draft(
-            secrets.token_bytes(32), b'{"n":%d}' % n, (secrets.token_bytes(32),), (), secrets.token_bytes(32)
+            *(secrets.token_bytes(32) for _ in range(3)),
+            (secrets.token_bytes(32),),
+            b"",
+            b'{"n":%d}' % n,
+            b"",
         )
         for n in range(3)
     ]
