@@ -86,22 +86,22 @@ class Relay:
         Raises:
             Refusal: UNAUTHENTICATED before anything that `parse` refuses.
         """
-        large = len(body) >= LARGE
-        ours = self.checks.held([await self.checks.run(len(body), lambda: asking.check(body))])
-        if large and not (await ours)[0]:  # a stranger's megabytes are not even parsed
-            raise Refusal("UNAUTHENTICATED")
+        ours = await self.checks.run(len(body), lambda: asking.check(body))
+        if len(body) >= LARGE and not (await self.checks.held([ours]))[0]:
+            raise Refusal("UNAUTHENTICATED")  # a stranger's megabytes are not even parsed
         found = await self.checks.run(len(body), lambda: _tried(parse))
-        claims = [] if isinstance(found, Refusal) else [c for item in found if (c := _check(item))]
-        theirs = self.checks.held(claims) if claims else None
-        if not (await ours)[0]:
+        claims = [] if isinstance(found, Refusal) else list(map(_check, found))
+        first, *theirs = await self.checks.held([ours, *filter(None, claims)])
+        if not first:
             raise Refusal("UNAUTHENTICATED")
         if isinstance(found, Refusal):
             raise found
-        held = iter(await theirs if theirs is not None else ())
+        held = iter(theirs)
         requester = asking.requester()
         self.instances.expect(asking, requester.nonce)
         return requester, [
-            item if _check(item) is None or next(held) else Refusal("SIGNATURE") for item in found
+            item if claim is None or next(held) else Refusal("SIGNATURE")
+            for item, claim in zip(found, claims, strict=True)
         ]
 
     async def requester(self, request: web.Request, *, officer: bool | None = False) -> Requester:
@@ -245,7 +245,7 @@ def _tried(job: Callable[P, T], *given: P.args, **named: P.kwargs) -> T | Refusa
 
 
 def _check(item: object) -> Check | None:
-    return item.check if isinstance(item, Examined | Step) else None
+    return item.check if isinstance(item, (Examined, Step)) else None
 
 
 def _word(item: api.StatementIn) -> Word:
