@@ -31,8 +31,7 @@ def encode(value: Json) -> bytes:
     Raises:
         Refusal: NOT_CANONICAL when the value has no such spelling.
     """
-    _check(value, MAX_DEPTH)
-    text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    text = _printed(value, MAX_DEPTH)
     # It leaves beyond ASCII, and DEL, as they are; the canonical spelling escapes them. Elsewhere the two agree.
     return text if text.isascii() and b"\x7f" not in text else _PRINTER.encode(value).encode("ascii")
 
@@ -52,7 +51,7 @@ def decode(data: bytes, limit: int) -> Json:
             return value
     except (ValueError, Refusal):
         pass
-    _check(_load(data, limit), MAX_DEPTH)  # says FORM where it is not strict JSON at all
+    _printed(_load(data, limit), MAX_DEPTH)  # says FORM where it is not strict JSON at all
     raise Refusal("NOT_CANONICAL")
 
 
@@ -67,7 +66,7 @@ def strict_json(data: bytes | str, limit: int) -> Json:
     """
     value = _load(data, limit)
     try:
-        _check(value, FILE_DEPTH)
+        _printed(value, FILE_DEPTH)
     except Refusal as error:
         raise Refusal("FORM") from error
     return value
@@ -111,35 +110,37 @@ def unb64(text: str, size: int | None = None) -> bytes:
     return data
 
 
-def _check(value: Json, depth: int) -> None:
-    if isinstance(value, dict):
-        for key in value:
-            if type(key) is not str or not (key.isascii() or _whole(key)):
-                raise Refusal("NOT_CANONICAL")
-        _check_all(value.values(), depth)
-    elif isinstance(value, list):
-        _check_all(value, depth)
-    else:
-        _check_all((value,), 1)
+def _printed(value: Json, depth: int) -> bytes:
+    """The spelling of a value that nests no deeper than this, its escapes aside. Raises Refusal NOT_CANONICAL."""
+    _check_kinds(value, depth)
+    try:
+        # It refuses keys that are no text, integers beyond MAX_INT, and lone surrogates: they have an escape but are no
+        # character, so two parsers disagree about them.
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER)
+    except TypeError as error:
+        raise Refusal("NOT_CANONICAL") from error
 
 
-def _check_all(items: Iterable[Json], depth: int) -> None:
-    if depth == 0:
-        raise Refusal("NOT_CANONICAL")
-    for item in items:
-        kind = type(item)
-        if kind is str:
-            if not (item.isascii() or _whole(item)):
-                raise Refusal("NOT_CANONICAL")
-        elif kind is dict or kind is list:
-            _check(item, depth - 1)
-        elif item is not None and kind is not bool and (kind is not int or abs(item) > MAX_INT):
+def _check_kinds(value: Json, depth: int) -> None:
+    """Refuse what nests too deep, and what would be printed although it has no spelling: floats, dates, tuples."""
+    layer: list[Iterable[Json]] = [(value,)]
+    while layer:
+        if depth < 0:
             raise Refusal("NOT_CANONICAL")
-
-
-def _whole(text: str) -> bool:
-    # A lone surrogate has an escape but no character: two parsers disagree about it.
-    return not any("\ud800" <= char <= "\udfff" for char in text)
+        depth -= 1
+        inner: list[Iterable[Json]] = []
+        for items in layer:
+            for item in items:
+                kind = type(item)
+                if kind in _PLAIN:
+                    continue
+                if kind is dict:
+                    inner.append(item.values())
+                elif kind is list:
+                    inner.append(item)
+                else:
+                    raise Refusal("NOT_CANONICAL")
+        layer = inner
 
 
 def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
@@ -159,10 +160,11 @@ def _not_json(_text: str) -> NoReturn:
     raise ValueError("not a number that Fenpost carries")
 
 
+_PLAIN = frozenset({str, int, bool, type(None)})
 _BYTES = SchemaValidator(
     core_schema.bytes_schema(), core_schema.CoreConfig(val_json_bytes="base64", hide_input_in_errors=True)
 )
-# Made once: json.dumps and json.loads make theirs anew for every call. No circle gets past _check.
+# Made once: json.dumps and json.loads make theirs anew for every call. No circle gets past _check_kinds.
 _PRINTER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, check_circular=False)
 _READER = json.JSONDecoder(
     object_pairs_hook=_object, parse_float=_not_json, parse_constant=_not_json, parse_int=_integer
