@@ -146,8 +146,7 @@ async def get_mailbox(relay: Relay, request: web.Request) -> web.StreamResponse:
     if not 0 <= asked["wait"] <= api.MAX_WAIT or not 1 <= asked["limit"] <= api.PAGE_ITEMS:
         raise Refusal("FORM")
     ask = Ask(requester.agency, asked["wait"], asked["limit"], None if again is None else unb64(again, 32))
-    await relay.sequencer.submit(Nothing(requester.nonce))
-    page = await relay.mailbox.page(ask)
+    page = await relay.mailbox.page(ask, requester.nonce, relay.sequencer.submit)
     relay.doorkeeper.check_still(requester)  # the key may have been revoked while it waited
     return await relay.underway.send(request, page)
 

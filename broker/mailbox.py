@@ -3,6 +3,8 @@
 Rules of this house:
 - nothing about a message is remembered between two requests: a page is what the store holds when it is read, so
   what a withdrawal took back is in no page that begins after the withdrawal was acknowledged;
+- a page is read at the end of the turn that spends its request's nonce, and sent when that turn is durable; only what
+  is read once more, after waiting, has a connection of its own;
 - most urgent first; a page has at most 64 deliveries and 8 MiB.
 """
 
@@ -12,7 +14,7 @@ import asyncio
 import contextlib
 import json
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +22,7 @@ from sqlalchemy import Connection
 
 from broker import queries
 from broker.store import Store
+from broker.turn import Quiet, Turn
 from broker.underway import Page, Underway
 from schemas import api
 from schemas.canonical import b64
@@ -72,6 +75,36 @@ class Ask:
     again: bytes | None
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one page is made of; the checkpoint is read with it, so that it is never older than the proofs."""
+
+    rows: list[Any]
+    notices: list[str]
+    more: bool
+    note: str
+    read: int
+    """The count of withdrawals when it was read (broker.underway)."""
+
+
+@dataclass(slots=True)
+class Look(Quiet):
+    """A request for a page at its turn: its nonce is spent, and what waits then is read in the same transaction."""
+
+    nonce: bytes | None
+    ask: Ask
+    withdrawals: int
+    found: Found | None = None
+    size = 1
+
+    def decide(self, turn: Turn) -> None:
+        def look(connection: Connection) -> None:
+            with contextlib.suppress(Refusal):  # it is told when it is looked for again
+                self.found = _find(connection, self.ask, turn.now, self.withdrawals)
+
+        turn.last.append(look)
+
+
 class Mailbox:
     """Pages of what waits."""
 
@@ -91,15 +124,17 @@ class Mailbox:
         self._twice = twice
         self._directory = directory
 
-    async def page(self, ask: Ask) -> Page:
+    async def page(self, ask: Ask, nonce: bytes, submit: Callable[[Look], Awaitable[object]]) -> Page:
         """The frames of one page (E5, api.MailboxHead); waits up to `ask.wait` seconds when there is nothing.
 
         Raises:
-            Refusal: NOT_FOUND when `again` names nothing of this agency's that goes on.
+            Refusal: NOT_FOUND when `again` names nothing of this agency's that goes on; and what `submit` does.
         """
         with self._bells.listening(ask.agency) as bell:
             # Listen first and look then: what is committed in between rings.
-            page, empty = await self._read(ask)
+            look = Look(nonce, ask, self._underway.withdrawals)
+            await submit(look)
+            page, empty = await self._read(ask, look.found)
             if empty and bell is not None and ask.wait and ask.again is None:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(ask.wait):
@@ -109,27 +144,18 @@ class Mailbox:
                 page, _ = await self._read(ask)
         return page
 
-    async def _read(self, ask: Ask) -> tuple[Page, bool]:
-        now, withdrawals = int(self._clock()), self._underway.withdrawals
-        async with self._store.reading() as connection:
-            found = await connection.run_sync(_find, ask, now)
+    async def _read(self, ask: Ask, found: Found | None = None) -> tuple[Page, bool]:
+        if found is None:
+            now, withdrawals = int(self._clock()), self._underway.withdrawals
+            async with self._store.reading() as connection:
+                found = await connection.run_sync(_find, ask, now, withdrawals)
         told = {"twice": self._twice(ask.agency), "directory": self._directory()}
         body = _page(found.rows, found.notices[:NOTICES], found.more, found.note, told)
-        page = Page(body, frozenset(row.eid for row in found.rows), withdrawals)
+        page = Page(body, frozenset(row.eid for row in found.rows), found.read)
         return page, not found.rows and not found.notices
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What one page is made of; the checkpoint is read with it, so that it is never older than the proofs."""
-
-    rows: list[Any]
-    notices: list[str]
-    more: bool
-    note: str
-
-
-def _find(connection: Connection, ask: Ask, now: int) -> Found:
+def _find(connection: Connection, ask: Ask, now: int, withdrawals: int) -> Found:
     if ask.again is None:
         waiting = queries.SELECT_WAITING.rows(connection, agency=ask.agency, now=now, most=ask.limit + 1)
     else:
@@ -140,7 +166,8 @@ def _find(connection: Connection, ask: Ask, now: int) -> Found:
     told = queries.SELECT_NOTICES.rows(connection, agency=ask.agency, most=NOTICES + 1)
     rows = queries.SELECT_PAGE.rows(connection, ids=ids) if ids else []
     (head,) = queries.SELECT_NOTE.rows(connection)
-    return Found(rows, [row.said for row in told], len(ids) < len(waiting) or len(told) > NOTICES, head.note)
+    more = len(ids) < len(waiting) or len(told) > NOTICES
+    return Found(rows, [row.said for row in told], more, head.note, withdrawals)
 
 
 def _fitting(found: list[tuple[int, int]], limit: int) -> list[int]:

@@ -244,7 +244,10 @@ class Sequencer:
                 finish(growth)
             if not queries.write_grown(connection, turn, growth, self._ledger.size):
                 raise Refusal("UNAVAILABLE")
-        return growth, self._write_directory(connection, turn)
+        note = self._write_directory(connection, turn)
+        for look in turn.last:
+            _looked(look, connection)
+        return growth, note
 
     def _write_directory(self, connection: Connection, turn: Turn) -> str | None:
         if not turn.rows.statements:
@@ -275,6 +278,16 @@ class Sequencer:
             raise Faulted(refused(error)) from error
         except Exception as error:
             raise Faulted(Refusal("FAULT")) from error
+
+
+def _looked(look: Callable[[Connection], None], connection: Connection) -> None:
+    """Read what a piece of work asked to see at the end of its turn."""
+    try:
+        look(connection)
+    except sqlite3.Error as error:  # a store that fails one reader fails nobody else
+        if refused(error).code == "DISK_FULL":
+            raise
+        raise Faulted(refused(error)) from error
 
 
 def _leaves(turn: Turn) -> list[bytes]:

@@ -112,6 +112,10 @@ class Store:
 
 
 async def _kept(connection: AsyncConnection, driver: Connection) -> None:
+    if (
+        not driver.in_transaction
+    ):  # after some errors SQLite undoes it by itself, and a commit of nothing succeeds
+        raise sqlite3.OperationalError
     if connection.in_transaction():  # it counts one of its own once anything was executed through it
         await connection.commit()
     else:

@@ -214,6 +214,7 @@ class Turn:
         self.spent: list[bytes] = []
         self.rings: set[str] = set()
         self.after: list[Callable[[Growth], None]] = []
+        self.last: list[Callable[[Connection], None]] = []
         self._size = size
         self._epochs = epochs
         self.draw = draw
