@@ -9,9 +9,17 @@ Rules of this house:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from schemas.checkpoint import Checkpoint, LogKey, LogProof, open_checkpoint, sign_checkpoint
+from schemas.checkpoint import (
+    Checkpoint,
+    LogKey,
+    open_checkpoint,
+    proof_end,
+    proof_line,
+    proof_start,
+    sign_checkpoint,
+)
 from schemas.errors import Refusal
 from schemas.keys import SigningKey
 from schemas.merkle import Frontier, Read, leaf_hash, node_hash
@@ -29,6 +37,7 @@ class Growth:
     nodes: dict[tuple[int, int], bytes]
     tails: tuple[bytes, ...]
     """By level: the hash over the leaves that follow its last whole node, or nothing where none do."""
+    _paths: dict[tuple[int, int], bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def stored_nodes(self, before: int) -> list[tuple[int, int, bytes]]:
         """The nodes of stored levels that these leaves completed, after a log of size `before`."""
@@ -43,15 +52,24 @@ class Growth:
         )
 
     def proof(self, leaf: bytes, index: int) -> bytes:
-        """The tlog-proof of one of the new leaves: as schemas.merkle.inclusion_proof, its right edge hashed once."""
-        size, path = self.frontier.size, []
-        for level in range((size - 1).bit_length()):
-            sibling = index >> level ^ 1
-            if sibling < size >> level:
-                path.append(self.nodes[level, sibling])
+        """The tlog-proof of one of the new leaves: what schemas.merkle.inclusion_proof finds, as LogProof prints it."""
+        return proof_start(leaf, index) + self._path(0, index)
+
+    def _path(self, level: int, at: int) -> bytes:
+        """A proof's text from this node on to its end, kept: two proofs are one from where their paths meet."""
+        text = self._paths.get((level, at))
+        if text is None:
+            size, sibling = self.frontier.size, at ^ 1
+            if 1 << level >= size:
+                text = proof_end(self.note)
+            elif sibling < size >> level:
+                text = proof_line(self.nodes[level, sibling]) + self._path(level + 1, at >> 1)
             elif sibling << level < size:
-                path.append(self.tails[level])
-        return LogProof(leaf, index, tuple(path), self.note).to_bytes()
+                text = proof_line(self.tails[level]) + self._path(level + 1, at >> 1)
+            else:
+                text = self._path(level + 1, at >> 1)
+            self._paths[level, at] = text
+        return text
 
 
 class Ledger:

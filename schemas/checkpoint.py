@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from binascii import b2a_base64
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import ClassVar, Self
 
 import nacl.exceptions
@@ -25,7 +25,7 @@ from schemas.merkle import HASH_SIZE, MAX_PROOF, leaf_hash, verify_inclusion
 NOTE_LIMIT = 48 * 1024
 MAX_SIGNATURES = 74
 """The log's two lines, those of 64 members and of 8 outside witnesses."""
-PROOF_HEAD = "c2sp.org/tlog-proof@v1"
+PROOF_HEAD = b"c2sp.org/tlog-proof@v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +168,21 @@ def signature_line(line: str) -> tuple[str, bytes]:
     return name, data
 
 
+def proof_start(extra: bytes, index: int) -> bytes:
+    """A tlog-proof's lines before its hashes, for one who prints very many proofs of one tree."""
+    return b"%b\nextra %bindex %d\n" % (PROOF_HEAD, b2a_base64(extra), index)
+
+
+def proof_line(node: bytes) -> bytes:
+    """A hash of a tlog-proof."""
+    return b2a_base64(node)
+
+
+def proof_end(note: str) -> bytes:
+    """What follows a tlog-proof's hashes."""
+    return f"\n{note}".encode()
+
+
 @dataclass(frozen=True, slots=True)
 class LogProof:
     """A C2SP tlog-proof: that a leaf stands at `index` of the tree that `note` signs."""
@@ -178,14 +193,9 @@ class LogProof:
     note: str
 
     def to_bytes(self) -> bytes:
-        lines = [
-            PROOF_HEAD,
-            f"extra {_b64(self.extra)}",
-            f"index {self.index}",
-            *map(_hash_line, self.hashes),
-            "",
-        ]
-        return ("\n".join(lines) + "\n" + self.note).encode()
+        return b"".join(
+            [proof_start(self.extra, self.index), *map(proof_line, self.hashes), proof_end(self.note)]
+        )
 
     @classmethod
     def parse(cls, data: bytes) -> LogProof:
@@ -193,7 +203,7 @@ class LogProof:
         try:
             head, _, note = data.decode().partition("\n\n")
             lines = head.split("\n")
-            if lines[0] != PROOF_HEAD or lines[1][:6] != "extra " or lines[2][:6] != "index ":
+            if lines[0].encode() != PROOF_HEAD or lines[1][:6] != "extra " or lines[2][:6] != "index ":
                 raise Refusal("PROOF")
             if len(lines) > 3 + MAX_PROOF or len(lines[2]) > 25:
                 raise Refusal("PROOF")
@@ -219,12 +229,6 @@ class LogProof:
 
 def _b64(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
-
-
-@lru_cache(maxsize=512)
-def _hash_line(node: bytes) -> str:
-    """A node in base64, remembered: the proofs that a log gives at one time have most of their nodes in common."""
-    return _b64(node)
 
 
 def _unb64(text: str) -> bytes:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.ledger import Growth, Ledger, rebuilt, sign
+from broker.ledger import Growth, Ledger, grown, rebuilt, sign
 from broker.pages import tile_name
 from schemas import api
 from schemas.audit import Leaf, tag_text
@@ -21,6 +21,7 @@ from schemas.opening import epoch_record_key, open_epoch, open_record, record_ke
 from schemas.record import SealedRecord
 from schemas.record_sealing import record_hash
 from tests.simulated_world import World
+from tests.tools import naive_merkle
 
 
 async def checkpoint(world: World, http):
@@ -131,6 +132,19 @@ def test_every_leaf_of_a_growing_log_is_provable():
     for n in range(size):
         nodes[0, n] = leaf_hash(bytes([n % 256]) * 97)
     assert rebuilt(size, lambda level, at: _root(nodes, level, at)) == plain
+
+
+def test_a_turns_proofs_are_the_plain_ones_byte_for_byte():
+    key = SigningKey(bytes(32))
+    for size in range(36):
+        old = [bytes([n]) * 97 for n in range(size)]
+        ledger = Ledger("test/log", key, grown(Frontier(), old)[0], "")
+        for batch in (1, 2, 3, 8, 13):
+            added = [bytes([200 + n]) * 97 for n in range(batch)]
+            growth = ledger.grow(added)
+            for n, leaf in enumerate(added, size):
+                plain = LogProof(leaf, n, tuple(naive_merkle.path(n, old + added)), growth.note)
+                assert growth.proof(leaf, n) == plain.to_bytes()
 
 
 def world_key(key: SigningKey):
