@@ -10,6 +10,7 @@ from broker import breakglass, holding, logs, queries
 from broker.recalls import AGAIN, SELECT_UNANSWERED, Reminding
 from broker.retention import SELECT_PENDING, Deletion
 from broker.sequencer import Sequencer
+from broker.slices import due, minute_of
 from broker.store import Store
 from broker.sweeping import Expiry, Pruning
 from schemas.errors import Refusal
@@ -29,6 +30,8 @@ class Sweeper:
         self._clock, self._seconds = clock, seconds
         self._closing = asyncio.Event()
         self._pruned = clock()
+        # What ended a minute ago left the slices of its last minutes to this one.
+        self._forgotten = minute_of(clock()) - 2
 
     def close(self) -> None:
         self._closing.set()
@@ -66,8 +69,15 @@ class Sweeper:
         if abs(now - self._pruned) >= PRUNE_EVERY:
             await self._remind()
             await self._sequencer.submit(Pruning())
+            await self._forget(now)
             await self._sequencer.shrink()
             self._pruned = now
+
+    async def _forget(self, now: float) -> None:
+        """Hashes that are over, in the slices of the minutes since the last time."""
+        for slices in due(self._forgotten, now):
+            await self._sequencer.submit(slices)
+        self._forgotten = minute_of(now)
 
     async def _leads(self, bound: dict[str, int]) -> None:
         """What waits for a lead, and what went without one (O12, O16)."""

@@ -257,7 +257,6 @@ def _write_rows(connection: Connection, rows: Rows) -> None:
 
 
 def _prune(connection: Connection, now: int) -> None:
-    connection.execute(delete(seen).where(seen.c.until < now))
     connection.execute(delete(statuses).where(statuses.c.exp < now))
     connection.execute(delete(grants).where(grants.c.until < now, recalls.KEPT_FOR_ANSWERS))
     connection.execute(recalls.DELETE_ENDED)

@@ -66,7 +66,7 @@ class Expiry(Unasked):
 
 @dataclass
 class Pruning(Unasked):
-    """Forget hashes, staples, grants and notices whose time is over; once a day, note the log's size."""
+    """Forget staples, grants and notices whose time is over; once a day, note the log's size."""
 
     def decide(self, turn: Turn) -> None:
         turn.rows.prune = turn.now

@@ -2,7 +2,7 @@
 
 What a stolen store says is what stands here, so the less the better:
 - envelopes and deliveries are gone as soon as every desk has ended; notices when they are acknowledged;
-- `seen` holds only hashes: request nonces, envelope ids, message ids, events; each until its date;
+- `seen` holds only hashes: request nonces, envelope ids, message ids, events; each until its date, or hours longer;
 - the log holds leaves, sealed records and wrapped epoch keys, none of which the relay can open.
 """
 
@@ -40,8 +40,7 @@ seen = Table(
     metadata,
     Column("key", Hash, primary_key=True),
     Column("idx", BigInteger),  # the leaf, for what has one
-    Column("until", BigInteger, nullable=False),
-    Index(None, "until"),
+    Column("until", BigInteger, nullable=False),  # no index: what is over is found as broker.slices does
     sqlite_with_rowid=False,
 )
 

@@ -281,7 +281,7 @@ class Turn:
         desk.state, desk.changed = state, True
 
     def remember(self, key: bytes, exp: int, index: int | None) -> None:
-        """Keep a hash until two days past `exp`."""
+        """Keep a hash until two days past `exp`, at least."""
         self.keep(key, exp + KEPT, index)
 
     def knows(self, keys: Iterable[bytes]) -> bool:

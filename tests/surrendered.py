@@ -69,7 +69,9 @@ STORE: dict[str, tuple[str, dict[str, str]]] = {
     "inquiries": ("requests for information that are open", {
         "mark": "hash", "asks": "codes", "ts": "number", "until": "number",
     }),
-    "seen": ("hashes against repetition, each until its date", {"key": "hash", "idx": "number", "until": "number"}),
+    "seen": ("hashes against repetition, each until its date and up to five hours more", {
+        "key": "hash", "idx": "number", "until": "number",
+    }),
     "leaves": ("the log", {"idx": "number", "leaf": "hash"}),
     "nodes": ("the log", {"level": "number", "idx": "number", "hash": "hash"}),
     "heads": ("the log's signed heads", {"name": "word", "size": "number", "note": "proof"}),

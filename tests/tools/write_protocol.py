@@ -274,7 +274,7 @@ def table_limits() -> str:
         ("nesting of clear JSON", f"{canonical.MAX_DEPTH}; of other JSON {canonical.FILE_DEPTH}"),
         ("life of a message", days(envelope.MAX_LIFE)), ("life of a grant", days(grants.MAX_GRANT)), ("life of a staple", days(grants.MAX_STATUS)),
         ("age of a view of the directory", days(directory.MAX_AGE)), ("a prekey is sealable", days(directory.SEALABLE)),
-        ("a prekey's secret is kept", days(PREKEY_KEPT)), ("life of a request", f"{request.LIFE} s, clocks {request.MAX_SKEW} s apart, nonce kept {request.NONCE_KEPT} s"),
+        ("a prekey's secret is kept", days(PREKEY_KEPT)), ("life of a request", f"{request.LIFE} s, clocks {request.MAX_SKEW} s apart, nonce kept {request.NONCE_KEPT} s at least"),
         ("uploads, receipts, statements of one request", f"{api.BATCH_ENVELOPES}, {api.BATCH_RECEIPTS}, {api.BATCH_STATEMENTS}"),
     ]  # fmt: skip
     return rows("| what | at most, or exactly |", [f"| {what} | {value} |" for what, value in limits])
