@@ -19,6 +19,7 @@ from schemas.consent import decide
 from schemas.covering import NONE, Weighed
 from schemas.decision import Decision, Outcome
 from schemas.directory import Directory, Key
+from schemas.directory_lookup import standing
 from schemas.envelope import Envelope, Header, Upload
 from schemas.errors import Refusal
 from schemas.facts import Coverage, Facts, OverrideFacts, RequestFacts
@@ -186,9 +187,9 @@ def check_parties(header: Header, view: Directory, now: int, came: int | None = 
         Refusal: UNKNOWN_AGENCY, UNKNOWN_DESK, LEFT, MOVED, UNKNOWN_KEY, REVOKED_KEY, STALE_KEY.
     """
     view.desk(header.sender.a, header.sender.d, header.ts)
+    signer = view.key(header.signer, Use.MSG, header.ts, header.sender.a)
     # A message dated back by minutes must not outlive its key's revocation.
-    for at in (header.ts, now if came is None else came):
-        view.key(header.signer, Use.MSG, at, header.sender.a)
+    standing(signer, now if came is None else came)
     for recipient in header.to:
         view.addressed(recipient.a, recipient.d, now, person=header.law.pd != "none")
         key = view.key(recipient.k, Use.PREKEY, header.ts, recipient.a)
@@ -207,8 +208,8 @@ def _replaced(view: Directory, key: Key) -> bool:
 def check_officers(item: Examined, view: Directory) -> None:
     """Raises Refusal OFFICERS unless the sender's record is sealed to exactly those whom policy asks for."""
     header = item.header
-    asked = view.officers({header.sender.a, *(r.a for r in header.to)}, header.ts)
-    if item.officers != tuple(officer.kid for officer in asked):
+    asked = view.ig_keys({header.sender.a, *[r.a for r in header.to]}, header.ts)
+    if list(item.officers) != sorted(asked):
         raise Refusal("OFFICERS")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from schemas.directory_view import View
@@ -29,6 +29,15 @@ def _entry_at(entries: tuple[tuple[int, T], ...], at: int) -> T:
     return next((entry for since, entry in reversed(entries) if since <= at), entries[0][1])
 
 
+def standing(key: Key, at: int) -> Key:
+    """The key, which stands at this time. Raises Refusal REVOKED_KEY, STALE_KEY."""
+    if key.revoked is not None and at >= key.revoked:
+        raise Refusal("REVOKED_KEY")
+    if not key.nbf <= at < key.exp:
+        raise Refusal("STALE_KEY")
+    return key
+
+
 class Lookup(View):
     """The view, asked."""
 
@@ -48,10 +57,12 @@ class Lookup(View):
             Refusal: UNKNOWN_AGENCY, UNKNOWN_DESK.
         """
         member = self.member(agency)
-        if at is None:
-            found = desk in member.desks
+        newest = member.admissions[-1]
+        if at is None or newest.since <= at - DATED:  # no relay of then can have gone by an earlier word
+            found = desk in newest.desks
         else:
-            found = any(desk in _entry_at(member.had, moment) for moment in _moments(member.had, at))
+            had = member.had
+            found = any(desk in _entry_at(had, moment) for moment in _moments(had, at))
         if not found:
             raise Refusal("UNKNOWN_DESK")
         return member
@@ -161,11 +172,7 @@ class Lookup(View):
         key = self.published(kid)
         if key is None or key.use != use or (agency is not None and key.agency != agency):
             raise Refusal("UNKNOWN_KEY")
-        if key.revoked is not None and at >= key.revoked:
-            raise Refusal("REVOKED_KEY")
-        if not key.stands(at):
-            raise Refusal("STALE_KEY")
-        return key
+        return standing(key, at)
 
     def signer(self, kid: str, at: int) -> Key:
         """The policy key that may sign at this time; one whose revocation is on record signs no more (Q2).
@@ -206,12 +213,17 @@ class Lookup(View):
         Raises:
             Refusal: OFFICERS when one of them has none.
         """
-        officers: dict[str, Officer] = {}
+        found = self.ig_keys(agencies, at)
+        return tuple(Officer(kid, found[kid].public) for kid in sorted(found))
+
+    def ig_keys(self, agencies: set[str], at: int) -> Mapping[str, Key]:
+        """Those officers' keys, by their ids. Raises as `officers` does."""
+        found: dict[str, Key] = {}
         for agency in sorted({*agencies, self.oversight}):
-            own = [k for k in self.known(agency).ig.values() if k.stands(at)]
+            own = {kid: key for kid, key in self.known(agency).ig.items() if key.stands(at)}
             if not own:
                 raise Refusal(
                     "OFFICERS", "An agency has no IG officer's key in the directory. Ask its administrator."
                 )
-            officers.update({k.kid: Officer(k.kid, k.public) for k in own})
-        return tuple(officers[kid] for kid in sorted(officers))
+            found |= own
+        return found

@@ -179,9 +179,11 @@ class Agency:
     @property
     def left(self) -> Left | None:
         """The word that counts of those that it leaves: the latest, unless it was taken in again since (K23)."""
+        if not self.leaves:
+            return None
         said = {one.by: one for one in self.leaves}.values()
-        last = max(said, key=lambda one: (one.ts, one.by != self.id), default=None)
-        return None if last is None or self._returned(last) else last
+        last = max(said, key=lambda one: (one.ts, one.by != self.id))
+        return None if self._returned(last) else last
 
     def _returned(self, last: Left) -> bool:
         """Whether oversight admitted it once more, when it had stopped."""
