@@ -1,14 +1,14 @@
 """Forgetting the hashes of `seen` that are over: a slice of all keys each minute, and round again.
 
-An index by date would be as large as the table, and every hash that a message leaves would fill a page of it too, which
-nothing else of its turn fills. The keys are hashes already, spread evenly: those with one first byte are a slice, which
-the primary key finds.
+An index by date would be as large as the table, because it repeats the key, and every hash that a message leaves would
+be written to both: a tenth of all that the store writes. The keys are hashes already, spread evenly: those with one
+first byte are a slice, which the primary key finds.
 
 Rules of this house:
 - the minute of the clock says whose turn it is, so a relay that is started anew every few minutes forgets everything
   too, and nothing is kept about how far it came;
-- a slice of five million hashes takes 3 ms: after a long sleep no more than TOGETHER share a turn, and requests go
-  between it and the next;
+- a turn must stay short: one slice of five million hashes takes 3 ms, and where many are due, after a long sleep, no
+  more than TOGETHER share a turn;
 - what is over stays up to ROUND longer, nonces too: 500 agencies that wait for messages ask 20 times a second, which
   makes some 150,000 rows, 10 MB, where five minutes would leave 6,000;
 - so nothing may read more from a row than "this came before", and nothing may wait for one to go.
