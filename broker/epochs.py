@@ -93,7 +93,7 @@ class Epochs:
 
     def sealing(self, agencies: set[str]) -> tuple[tuple[bytes, ...], bytes]:
         """The keys for these agencies, and blank tags that round their number up to a multiple of four."""
-        keys = tuple(self.keys[agency] for agency in sorted(agencies) if agency in self.keys)
+        keys = tuple(map(self.keys.__getitem__, sorted(agencies & self.keys.keys())))
         count = -len(keys) % 4 if keys else 4
         return keys, self._draw(TAG_SIZE * count) if count else b""
 

@@ -84,7 +84,10 @@ class Timeline:
 
     def in_force(self, at: int) -> Entry | None:
         """The highest version that has begun at this time, or None (Q5)."""
-        return next((entry for entry in reversed(self.entries) if entry.effective <= at), None)
+        for entry in reversed(self.entries):
+            if entry.effective <= at:
+                return entry
+        return None
 
     def between(self, start: int, end: int | None = None) -> tuple[Entry, ...]:
         """Every policy that is in force at some second of [start, end], in the order in which they come in force."""

@@ -128,5 +128,5 @@ def read_facts(header: Header, said: Json, policy: Policy | None, now: int) -> F
 
 
 def _party(party: Party) -> Json:
-    flags = "".join(letter for letter, name in LETTERS.items() if getattr(party.flags, name))
+    flags = "".join([letter for letter, name in LETTERS.items() if getattr(party.flags, name)])
     return {"f": flags, "s": party.sector}
