@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import orjson
 from aiohttp import web
@@ -223,10 +224,7 @@ def _public(relay: Relay, store: Store, metrics: Metrics, authority: str) -> web
     app = web.Application(middlewares=[guard(metrics, authority)])
 
     def bound(handler: Answering) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        async def handle(request: web.Request) -> web.StreamResponse:
-            return await handler(relay, request)
-
-        return handle
+        return partial(handler, relay)
 
     async def get_grant(request: web.Request) -> web.StreamResponse:
         return await pages.get_grant(relay, request, store)

@@ -83,8 +83,9 @@ class Doorkeeper:
     def asking(self, request: web.Request) -> Asking:
         """Raises Refusal UNAUTHENTICATED."""
         now, headers = int(self._clock()), request.headers
-        if any(len(headers.getall(name, ())) > 1 for name in ONCE):
-            raise Refusal("UNAUTHENTICATED")
+        for name in ONCE:
+            if len(headers.getall(name, ())) > 1:
+                raise Refusal("UNAUTHENTICATED")
         claim = read_claim(headers, now)
         path, _, query = request.raw_path.partition("?")
         target = Target(request.method, self._authority, path, query, headers.get("Content-Type", ""))

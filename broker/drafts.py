@@ -5,13 +5,15 @@ A draft holds epoch keys and a record's key, as the process that made it does. W
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from broker.memory import wipe
-from schemas.audit import Leaf
+from schemas.audit import LEAF_SIZE, Leaf
 from schemas.canonical import b64
-from schemas.hashing import Frames, framed
+from schemas.errors import Refusal
+from schemas.hashing import Frames
 from schemas.record_sealing import TAG_SIZE, record_hash, seal_epoch_record, veil_record
 
 SECRET = 32
@@ -67,18 +69,26 @@ def unpacked(batch: bytes) -> list[Draft]:
 
 
 def answered(batch: bytes) -> bytes:
-    """Three frames for each draft of a packed batch; the keys that came in it are overwritten."""
+    """What is made of a packed batch: the sizes of all records, then what they measure. The keys that came in it are
+    overwritten."""
     drafts = unpacked(batch)
-    answer = b"".join([framed(part) for draft in drafts for part in draft.made()])
+    made = [draft.made() for draft in drafts]
     for draft in drafts:
         wipe(*draft.keys, draft.rk)
-    return answer
+    sizes = [len(record) for one in made for record in (one.record, one.veiled)]
+    return b"".join((struct.pack(f">{len(sizes)}I", *sizes), *(part for one in made for part in one)))
 
 
-def read(answer: bytes) -> list[Made]:
-    """What `answered` said. Raises Refusal FORM."""
-    frames = Frames(answer).frames(len(answer))
-    return [Made(*three) for three in zip(frames, frames, frames, strict=True)]
+def read(answer: bytes, count: int) -> list[Made]:
+    """What `answered` said of so many drafts. Raises Refusal FORM."""
+    sizes, at, found = struct.unpack_from(f">{2 * count}I", answer), 8 * count, list[Made]()
+    for record, veiled in zip(sizes[::2], sizes[1::2], strict=True):
+        middle, end = at + record, at + record + veiled
+        found.append(Made(answer[at:middle], answer[middle:end], answer[end : end + LEAF_SIZE]))
+        at = end + LEAF_SIZE
+    if at != len(answer):
+        raise Refusal("FORM")
+    return found
 
 
 def _draft(secrets: bytes, plain: bytes, sender: bytes) -> Draft:

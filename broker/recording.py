@@ -26,7 +26,8 @@ class Sealing:
     async def done(self) -> None:
         """Give each entry its leaf and its records."""
         answer = None if self.away is None else await self.away
-        made = [entry.draft.made() for entry in self.entries] if answer is None else read(answer)
+        drafts = [entry.draft for entry in self.entries]
+        made = [draft.made() for draft in drafts] if answer is None else read(answer, len(drafts))
         for entry, one in zip(self.entries, made, strict=True):
             entry.keep(one)
 
