@@ -16,6 +16,7 @@ import json
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
@@ -98,11 +99,12 @@ class Look(Quiet):
     size = 1
 
     def decide(self, turn: Turn) -> None:
-        def look(connection: Connection) -> None:
-            with contextlib.suppress(Refusal):  # it is told when it is looked for again
-                self.found = _find(connection, self.ask, turn.now, self.withdrawals)
+        # No closure over the turn: the cycle would keep all its rows in memory until cycles are collected.
+        turn.last.append(partial(self._look, turn.now))
 
-        turn.last.append(look)
+    def _look(self, now: int, connection: Connection) -> None:
+        with contextlib.suppress(Refusal):  # it is told when it is looked for again
+            self.found = _find(connection, self.ask, now, self.withdrawals)
 
 
 class Mailbox:
