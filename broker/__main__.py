@@ -177,7 +177,7 @@ async def _run(path: Path) -> None:
 
 async def _collect() -> None:
     """Collect cycles by the clock, and sooner where objects pile up. Left to itself the collector looks at everything
-    again every few messages, which costs a fifth of the relay's time; of what a message makes hardly anything is one."""
+    again every few messages, which costs a fifth of the relay's time; hardly anything of a message is in a cycle."""
     gc.collect()
     gc.freeze()
     gc.disable()
