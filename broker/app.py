@@ -31,7 +31,6 @@ from broker.outside import Outside
 from broker.problems import answer
 from broker.rates import Buckets
 from broker.reading import Pace
-from broker.recording import Recorder
 from broker.sequencer import Bounds, Sequencer
 from broker.server import Runner, guard
 from broker.settings import Settings, address
@@ -183,10 +182,10 @@ def _assembled(
     pace = Pace(settings.body_seconds, settings.body_rate)
     underway = Underway(pace)
     bounds = Bounds(settings.queue_items, settings.queue_bytes)
-    checks, recorder = Checks(calculator), Recorder(calculator)
+    checks = Checks(calculator)
     instances = Instances(clock, bells.ring)
     sequencer = Sequencer(
-        store, ledger, view, clock, draw, bounds, metrics, bells.ring, underway, recorder, instances
+        store, ledger, view, clock, draw, bounds, metrics, bells.ring, underway, calculator, instances
     )
     relay = Relay(
         doorkeeper=Doorkeeper(view, authority, clock),

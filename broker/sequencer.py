@@ -21,11 +21,12 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from broker import logs, queries
+from broker.calculating import Calculator
 from broker.epochs import Epochs
 from broker.instances import Instances
 from broker.ledger import Growth, Ledger, sign
 from broker.metrics import Metrics
-from broker.recording import Recorder, Sealing
+from broker.recording import Sealing
 from broker.store import Store, refused
 from broker.turn import Turn, Work
 from broker.underway import Underway
@@ -81,13 +82,13 @@ class Sequencer:
         metrics: Metrics,
         rung: Callable[[set[str]], None],
         underway: Underway,
-        recorder: Recorder,
+        calculator: Calculator,
         instances: Instances,
     ) -> None:
         self._store, self._ledger, self._view = store, ledger, view
         self._clock, self._draw, self._bounds = clock, draw, bounds
         self._metrics, self._rung, self._underway = metrics, rung, underway
-        self._recorder, self._instances = recorder, instances
+        self._calculator, self._instances = calculator, instances
         self._epochs = Epochs(draw)
         self._queue: deque[Waiting] = deque()
         self._queued = 0
@@ -231,9 +232,12 @@ class Sequencer:
         self, connection: Connection, turn: Turn, batch: list[Waiting]
     ) -> tuple[list[Outcome], Sealing]:
         queries.load(connection, turn, [waiting.work for waiting in batch])
-        outcomes = [self._decide(waiting.work, turn) for waiting in batch]
-        sealing = self._recorder.begin(turn.entries)
-        queries.write(connection, turn, self._epochs.unsaved)  # while the records are being sealed
+        outcomes, sealing = list[Outcome](), Sealing(self._calculator)
+        for waiting in batch:
+            outcomes.append(self._decide(waiting.work, turn))
+            sealing.drafted(turn.entries)
+        sealing.rest(turn.entries)
+        queries.write(connection, turn, self._epochs.unsaved)  # while the last of them are being made
         return outcomes, sealing
 
     def _write(self, connection: Connection, turn: Turn) -> tuple[Growth | None, str | None]:

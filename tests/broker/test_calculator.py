@@ -19,7 +19,7 @@ from broker.calculating import Calculator
 from broker.calculator import CHECK, asked
 from broker.checking import FEW, Checks
 from broker.drafts import Draft
-from broker.recording import Recorder
+from broker.recording import Sealing
 from broker.turn import Entry
 from schemas.audit import Leaf
 from schemas.errors import Refusal
@@ -55,7 +55,7 @@ def draft(number: int) -> Draft:
     return Draft(tag, ar, rk, keys, blanks, b"{}" * number, b"sender" * 500 * (number % 2))
 
 
-DRAFTS = [draft(number) for number in range(12)]
+DRAFTS = [draft(number) for number in range(30)]
 
 
 @pytest.fixture
@@ -88,6 +88,15 @@ async def listening(calculator: Calculator) -> None:
 
 def entries() -> list[Entry]:
     return [Entry(at, one) for at, one in enumerate(DRAFTS)]
+
+
+async def whole(calculator: Calculator, sealed: list[Entry]) -> None:
+    """Have the leaves of a turn made that is told of one entry after the other, as a turn is decided."""
+    sealing = Sealing(calculator)
+    for count in range(1, len(sealed) + 1):
+        sealing.drafted(sealed[:count])
+    sealing.rest(sealed)
+    await sealing.done()
 
 
 def children() -> list[psutil.Process]:
@@ -152,7 +161,7 @@ async def test_a_record_is_sealed_alike_wherever_it_is(calculator: Calculator, a
     if apart:
         await started(calculator)
     sealed = entries()
-    await Recorder(calculator).begin(sealed).done()
+    await whole(calculator, sealed)
     assert [(one.record, one.veiled, one.leaf) for one in sealed] == [one.made() for one in DRAFTS]
     for one in sealed:
         assert Leaf.parse(one.leaf) == (one.draft.tag, record_hash(one.record), one.draft.ar)
@@ -165,7 +174,7 @@ async def test_a_calculator_that_is_killed_leaves_nobody_waiting(calculator: Cal
     sealed = entries()
     (child,) = children()
     child.send_signal(signal.SIGSTOP)
-    sealing = asyncio.create_task(Recorder(calculator).begin(sealed).done())
+    sealing = asyncio.create_task(whole(calculator, sealed))
     await asyncio.sleep(0.05)
     assert not sealing.done()
     child.send_signal(signal.SIGKILL)
@@ -195,7 +204,7 @@ async def test_a_calculator_that_hangs_is_given_up(
     (child,) = children()
     child.send_signal(signal.SIGSTOP)
     waiting, sealed = checks.held(MIXED), entries()
-    await asyncio.wait_for(Recorder(calculator).begin(sealed).done(), 60)
+    await asyncio.wait_for(whole(calculator, sealed), 60)
     assert [one.record for one in sealed] == [one.made().record for one in DRAFTS]
     assert await asyncio.wait_for(waiting, 60) == TRUTH
     child.wait(60)
