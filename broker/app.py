@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import orjson
 from aiohttp import web
@@ -32,7 +33,7 @@ from broker.problems import answer
 from broker.rates import Buckets
 from broker.reading import Pace
 from broker.sequencer import Bounds, Sequencer
-from broker.server import Runner, guard
+from broker.server import Answering, Runner, guard
 from broker.settings import Settings, address
 from broker.store import Store
 from broker.stored import reopened
@@ -45,7 +46,7 @@ from schemas.errors import Refusal
 from schemas.sealing import Draw, self_test
 from schemas.staffing import shortages
 
-Answering = Callable[[Relay, web.Request], Awaitable[web.StreamResponse]]
+Asked = Callable[[Relay, web.Request], Awaitable[web.StreamResponse]]
 PUBLIC_BURST = 4.0
 PROCESSORS = os.cpu_count() or 1
 """Seconds' worth of public pages that may be asked for at once."""
@@ -82,15 +83,15 @@ class Running:
 
     async def listen(self, authority: str) -> None:
         """Answer on the public port and the operator's."""
-        public = _public(self.relay, self.store, self.relay.metrics, authority)
-        self.port = await self._serve(public, self.settings.listen)
-        self.admin_port = await self._serve(
-            _admin(self.relay, self.relay.metrics), self.settings.admin_listen
-        )
+        guarded = guard(self.relay.metrics, authority)
+        public = _public(self.relay, self.store, guarded)
+        self.port = await self._serve(public, _direct(self.relay, guarded), self.settings.listen)
+        admin = _admin(self.relay, self.relay.metrics)
+        self.admin_port = await self._serve(admin, {}, self.settings.admin_listen)
 
-    async def _serve(self, app: web.Application, where: str) -> int:
+    async def _serve(self, app: web.Application, direct: Mapping[str, Answering], where: str) -> int:
         settings = self.settings
-        runner = Runner(app, settings.header_seconds, settings.connections, settings.drain_seconds)
+        runner = Runner(app, direct, settings.header_seconds, settings.connections, settings.drain_seconds)
         await runner.setup()
         self.runners.append(runner)
         host, port = address(where)
@@ -219,10 +220,18 @@ def _assembled(
     return running
 
 
-def _public(relay: Relay, store: Store, metrics: Metrics, authority: str) -> web.Application:
-    app = web.Application(middlewares=[guard(metrics, authority)])
+def _direct(relay: Relay, guarded: Any) -> Mapping[str, Answering]:
+    """The two requests that a relay under load is made of, without a router."""
+    return {
+        api.ENVELOPES: partial(guarded, handler=partial(handlers.post_envelopes, relay)),
+        api.RECEIPTS: partial(guarded, handler=partial(handlers.post_receipts, relay)),
+    }
 
-    def bound(handler: Answering) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+
+def _public(relay: Relay, store: Store, guarded: Any) -> web.Application:
+    app = web.Application(middlewares=[guarded])
+
+    def bound(handler: Asked) -> Answering:
         return partial(handler, relay)
 
     async def get_grant(request: web.Request) -> web.StreamResponse:

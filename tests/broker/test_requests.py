@@ -9,6 +9,7 @@ import secrets
 import pytest
 
 from schemas import api
+from schemas.hashing import framed
 from schemas.keys import SigningKey
 from schemas.kinds import KINDS
 from schemas.request import Target, sign_request
@@ -200,6 +201,26 @@ async def test_a_strange_path_or_method_is_a_problem(world: World, http):
             if code:
                 assert response.content_type == api.PROBLEM
                 assert api.Problem.model_validate_json(body).code == code
+
+
+@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize("path", [api.ENVELOPES, api.RECEIPTS])
+async def test_a_request_is_answered_and_counted_alike_whichever_way_it_takes(
+    world: World, relay, http, path: str, waits: bool
+):
+    """Some pass no router: not those that wait to be told to go on."""
+    key = world.parties["Peacock"].member.agent.auth
+    kind = api.BINARY if path == api.ENVELOPES else api.JSON
+    body = framed(world.seal("Peacock", "IDVAS").upload.to_bytes()) if path == api.ENVELOPES else b"{}"
+    statuses = []
+    for changed in ({}, {"Host": "elsewhere.example"}, {"Signature": "fenpost=:x:"}):
+        headers = world.signed_headers(key, "POST", path, "", body, kind) | changed
+        async with http.post(path, data=body, headers=headers, expect100=waits) as answer:
+            statuses.append(answer.status)
+    assert statuses == [200, 421, 401]
+    counted = relay.relay.metrics.text().decode()
+    for status in statuses:
+        assert f'fenpost_requests_total{{route="{path}",status="{status}"}} 1.0' in counted
 
 
 OTHER_TYPES = [("text/plain", None), (api.BINARY, None), (api.JSON, "gzip")]
