@@ -99,6 +99,7 @@ class Look(Quiet):
     size = 1
 
     def decide(self, turn: Turn) -> None:
+        self.found = None  # what an undone turn has shown does not count
         # No closure over the turn: the cycle would keep all its rows in memory until cycles are collected.
         turn.last.append(partial(self._look, turn.now))
 

@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from schemas import api
 from schemas.canonical import unb64
 from schemas.record import SealedRecord
 from schemas.record_sealing import epoch_tag
@@ -80,6 +81,25 @@ async def test_a_fault_in_one_piece_undoes_it_and_not_its_neighbours(
     assert told[1] != "accepted"
     assert len((await world.mailbox(http, "IDVAS")).deliveries) == 6
     assert counts(world)["leaves"] == 6
+
+
+async def test_a_mailbox_that_cannot_be_read_takes_nobody_else_along(
+    world: World, http: aiohttp.ClientSession
+):
+    good = [world.seal("Peacock", "IDVAS") for _ in range(4)]
+    with closing(opened(world)) as db:
+        db.execute("ALTER TABLE notices RENAME TO elsewhere")
+        db.execute("BEGIN IMMEDIATE")  # so that they wait together and share a turn
+        answers = [asyncio.create_task(one(world, http, good[0]))]
+        await asyncio.sleep(0.1)
+        page = asyncio.create_task(world.call(http, "IDVAS", "GET", api.MAILBOX, "wait=0&limit=64"))
+        answers += [asyncio.create_task(one(world, http, each)) for each in good[1:]]
+        await asyncio.sleep(0.3)
+        db.execute("ROLLBACK")
+        assert (await page).json()["code"] == "UNAVAILABLE"
+        assert [(await answer)["status"] for answer in answers] == ["accepted"] * 4
+        db.execute("ALTER TABLE elsewhere RENAME TO notices")
+    assert len((await world.mailbox(http, "IDVAS")).deliveries) == 4
 
 
 async def test_the_other_uploads_of_a_request_go_with_the_one_that_fails(
