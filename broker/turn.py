@@ -34,7 +34,9 @@ from schemas.shelf import Shelf
 from schemas.signing import Signed
 
 Look = Callable[[list[bytes]], dict[bytes, int | None]]
-KEPT = 2 * 24 * 3600
+HOUR = 3600
+"""Dates of hashes are rounded up to it: to the second they would tell who holds the store when each request came."""
+KEPT = 2 * 24 * HOUR
 """Seen ids are kept this long past a message's expiry."""
 
 
@@ -291,8 +293,9 @@ class Turn:
         return any(key in self.seen for key in wanted)
 
     def keep(self, key: bytes, until: int, index: int | None) -> None:
+        """Keep a hash until `until`, at least."""
         self.seen[key] = index
-        self.rows.seen.append({"key": key, "idx": index, "until": until})
+        self.rows.seen.append({"key": key, "idx": index, "until": -(-until // HOUR) * HOUR})
 
     def tell(
         self, agency: str, kind: str, held: Held, address: tuple[str, str], evidence: Signed | None

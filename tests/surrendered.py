@@ -69,7 +69,7 @@ STORE: dict[str, tuple[str, dict[str, str]]] = {
     "inquiries": ("requests for information that are open", {
         "mark": "hash", "asks": "codes", "ts": "number", "until": "number",
     }),
-    "seen": ("hashes against repetition, each until its date and up to five hours more", {
+    "seen": ("hashes against repetition, each until its date and up to six hours more", {
         "key": "hash", "idx": "number", "until": "number",
     }),
     "leaves": ("the log", {"idx": "number", "leaf": "hash"}),

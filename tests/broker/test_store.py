@@ -11,6 +11,7 @@ from broker.migrations import HEAD
 from broker.slices import ROUND
 from broker.store import WRITER_PRAGMAS, Store
 from broker.sweeping import NOTICE_KEPT
+from broker.turn import HOUR
 from schemas.canonical import b64
 from schemas.errors import Refusal
 from schemas.override import MID_KEPT
@@ -117,10 +118,12 @@ async def test_hashes_are_forgotten_two_days_after_the_expiry(world: World, rela
     await world.post_envelopes(http, "Peacock", sealed)
     await relay.sweeper.sweep()
     assert rows(world, "seen") == 3  # envelope id, message id, nonce
+    with sqlite3.connect(world.folder / "relay" / "relay.db") as db:
+        assert {until % HOUR for (until,) in db.execute("SELECT until FROM seen")} == {0}
     world.clock.advance(100)
     await relay.sweeper.sweep()
     assert rows(world, "seen") == 4  # the expiry is new
-    world.clock.advance(NONCE_KEPT + ROUND)
+    world.clock.advance(NONCE_KEPT + HOUR + ROUND)
     await relay.sweeper.sweep()
     assert rows(world, "seen") == 3  # the nonce is gone
     world.clock.advance(2 * DAY)
