@@ -81,7 +81,10 @@ def answered(batch: bytes) -> bytes:
 
 def read(answer: bytes, count: int) -> list[Made]:
     """What `answered` said of so many drafts. Raises Refusal FORM."""
-    sizes, at, found = struct.unpack_from(f">{2 * count}I", answer), 8 * count, list[Made]()
+    at, found = 8 * count, list[Made]()
+    if len(answer) < at:
+        raise Refusal("FORM")
+    sizes = struct.unpack_from(f">{2 * count}I", answer)
     for record, veiled in zip(sizes[::2], sizes[1::2], strict=True):
         middle, end = at + record, at + record + veiled
         found.append(Made(answer[at:middle], answer[middle:end], answer[end : end + LEAF_SIZE]))

@@ -112,9 +112,8 @@ class Store:
 
 
 async def _kept(connection: AsyncConnection, driver: Connection) -> None:
-    if (
-        not driver.in_transaction
-    ):  # after some errors SQLite undoes it by itself, and a commit of nothing succeeds
+    if not driver.in_transaction:
+        # After some errors SQLite has undone it by itself, and a commit of nothing would succeed.
         raise sqlite3.OperationalError
     if connection.in_transaction():  # it counts one of its own once anything was executed through it
         await connection.commit()

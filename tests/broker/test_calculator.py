@@ -114,6 +114,17 @@ def test_a_batch_that_ends_early_is_refused(cut: int):
         unpacked(packed([check(b"a")])[:cut])
 
 
+@pytest.mark.parametrize(
+    "spoil", [lambda a: a[:3], lambda a: a[:-1], lambda a: a + b"x", lambda a: b"\xff" + a[1:]]
+)
+def test_what_was_not_made_whole_is_refused(spoil):
+    answer = drafts.answered(drafts.packed([draft(number) for number in range(4)]))
+    made = [draft(number).made() for number in range(4)]
+    assert drafts.read(answer, 4) == made
+    with pytest.raises(Refusal):
+        drafts.read(spoil(answer), 4)
+
+
 def test_a_verdict_never_raises():
     assert [verdict(one) == HELD for one in MIXED] == TRUTH
     assert verdict(Check(b"short", b"", b"")) == BROKEN
