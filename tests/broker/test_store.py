@@ -281,3 +281,12 @@ async def test_a_reader_cannot_write(world: World, relay):
     with pytest.raises(Refusal):
         async with relay.store.reading() as connection:
             await connection.execute(text("DELETE FROM leaves"))
+
+
+async def test_a_turn_that_the_store_undid_by_itself_is_not_called_kept(relay):
+    """After some errors SQLite undoes a transaction; a commit of nothing would succeed."""
+    with pytest.raises(Refusal, match="UNAVAILABLE"):
+        async with relay.store.turn():
+            relay.store._driver._conn.execute("ROLLBACK")
+    async with relay.store.turn() as connection:
+        assert (await connection.execute(text("SELECT count(*) FROM leaves"))).scalar() is not None
