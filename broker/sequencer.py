@@ -277,9 +277,7 @@ class Sequencer:
                 return None, refusal
             raise Faulted(refusal) from refusal
         except (DBAPIError, sqlite3.Error) as error:
-            if refused(error).code == "DISK_FULL":
-                raise
-            raise Faulted(refused(error)) from error
+            raise _fault(error) from error
         except Exception as error:
             raise Faulted(Refusal("FAULT")) from error
 
@@ -289,9 +287,13 @@ def _looked(look: Callable[[Connection], None], connection: Connection) -> None:
     try:
         look(connection)
     except sqlite3.Error as error:  # a store that fails one reader fails nobody else
-        if refused(error).code == "DISK_FULL":
-            raise
-        raise Faulted(refused(error)) from error
+        raise _fault(error) from error
+
+
+def _fault(error: DBAPIError | sqlite3.Error) -> Exception:
+    """What a failing store makes of one piece of work; a full disk fails the whole turn, and is told as itself."""
+    told = refused(error)
+    return told if told.code == "DISK_FULL" else Faulted(told)
 
 
 def _leaves(turn: Turn) -> list[bytes]:
